@@ -1,0 +1,1 @@
+"""Measures what stands below it."""

@@ -1,0 +1,1 @@
+"""Makes bundles: any multi-input model in, one proven bundle out."""

@@ -1,0 +1,1 @@
+"""The board: power, telemetry, checks."""

@@ -1,0 +1,1 @@
+"""Runs bundles: live sources, aligned and pipelined through the parts."""

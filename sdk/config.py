@@ -1,0 +1,134 @@
+"""The configuration of a run: one TOML file, with `--set a.b=c` on top, into typed and frozen records."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from .bundle import Trust
+from .errors import ConfigError
+from .spec import InputSync, Milliseconds, Name, Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class CameraConfig(Strict):
+    """How a camera is asked; what it really gives is read back and told."""
+
+    width: Annotated[int, Meta(ge=1, le=16_384)] | None = None
+    height: Annotated[int, Meta(ge=1, le=16_384)] | None = None
+    fps: Annotated[float, Meta(gt=0, le=1000)] | None = None
+    offset_ms: float = 0.0  # exposure and transfer, which the driver's stamp leaves out: a constant of the camera
+    open_timeout_ms: Milliseconds = 3000.0
+    read_timeout_ms: Milliseconds = 2000.0
+
+
+class MicConfig(Strict):
+    """How a microphone is asked. `rate` None: the model's own where the device has it, else the device's, resampled."""
+
+    rate: Annotated[int, Meta(ge=1_000, le=384_000)] | None = None
+    offset_ms: float = 0.0
+
+
+class SourcesConfig(Strict):
+    """What feeds which input: specs as on the command line, by the input's name (`image = "0"`)."""
+
+    inputs: dict[Name, str] = {}
+    take: str | None = None
+    speed: Literal["real", "max"] = "real"
+    camera: CameraConfig = CameraConfig()
+    mic: MicConfig = MicConfig()
+
+
+class EngineConfig(Strict):
+    """Which engine runs the parts. `threads` 0: one a part, as many parts at once as there are cores."""
+
+    name: str = "auto"
+    precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
+    threads: Annotated[int, Meta(ge=0, le=1024)] = 0
+    options: dict[str, str | int | float | bool] = {}
+
+
+class LoopConfig(Strict):
+    """`depth` moments are in flight at once; `deadline_ms` only counts, it stops nothing."""
+
+    depth: Annotated[int, Meta(ge=1, le=64)] = 2
+    lanes: Annotated[int, Meta(ge=0, le=256)] = 0  # 0: as many as there is work and cores for
+    deadline_ms: Milliseconds | None = None
+    seconds: Annotated[float, Meta(gt=0)] | None = None
+    every_part_every_tick: bool = False  # gives up reuse; for measuring what reuse saves
+
+
+class RealtimeConfig(Strict):
+    """What costs privileges or fairness, so it is asked for; a refusal is told."""
+
+    affinity: tuple[int, ...] = ()
+    fifo_priority: Annotated[int, Meta(ge=0, le=99)] = 0
+    freeze_gc: bool = False
+    switch_interval_us: Annotated[int, Meta(ge=10, le=1_000_000)] = 100
+
+
+class RunConfig(Strict):
+    """Everything about a run."""
+
+    sources: SourcesConfig = SourcesConfig()
+    sync: dict[Name, InputSync] = {}  # replaces what the bundle says, input by input
+    driver: Name | None = None
+    engine: EngineConfig = EngineConfig()
+    loop: LoopConfig = LoopConfig()
+    realtime: RealtimeConfig = RealtimeConfig()
+    trust: Trust = Trust()
+
+
+T = TypeVar("T", bound=Strict)
+
+
+def load_config(kind: type[T], file: Path | None = None, settings: Sequence[str] = ()) -> T:
+    """Reads `file`, puts each `a.b=c` of `settings` on top, and checks the whole; errors name the key's path."""
+    tree: dict[str, Any] = {}
+    if file is not None:
+        try:
+            tree = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{error.strerror}", asked=f"reading {file}", todo="Give the path of a TOML file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"it is not TOML: {error}", asked=f"reading {file}") from None
+        _convert(kind, tree, f"reading {file}")  # so that a fault of the file is not blamed on --set
+    for setting in settings:
+        _put(tree, setting)
+    return _convert(kind, tree, "reading --set" if settings else "reading the configuration")
+
+
+def _put(tree: dict[str, Any], setting: str) -> None:
+    path, equals, text = setting.partition("=")
+    keys = path.strip().split(".")
+    asked = f"reading --set {setting}"
+    if not equals or not all(keys):
+        raise ConfigError("it has no form like a.b=c", asked=asked, todo="Example: --set loop.depth=1")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string, so that quotes need not be quoted for the shell
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"'{key}' is a value, not a table", asked=asked)
+    tree[keys[-1]] = value
+
+
+def _convert(kind: type[T], tree: dict[str, Any], asked: str) -> T:
+    try:
+        return msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        found = str(error).replace("`$.", "`").replace(" - at `$`", "")
+        raise ConfigError(found, asked=asked, todo="docs/configuration.md lists every key") from None

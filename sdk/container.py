@@ -1,0 +1,154 @@
+"""The two shapes of a bundle on disk, a folder and an uncompressed zip, read with suspicion."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import struct
+import zipfile
+from pathlib import Path
+from typing import Protocol
+
+from .errors import BundleError
+
+MAX_FILES = 10_000
+MAX_FILE_BYTES = 1 << 40
+MAX_DEPTH = 16
+READ_CHUNK_BYTES = 4 << 20
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
+_ZIP_ERRORS = (zipfile.BadZipFile, zipfile.LargeZipFile, UnicodeDecodeError, ValueError, EOFError, struct.error)
+_ZIP_ERRORS += (NotImplementedError, RuntimeError, OSError)  # type: ignore[assignment]  # what zipfile raises on odd archives
+
+
+class Container(Protocol):
+    """Files by name. `sizes` is what the container itself declares; `read` never gives more than that."""
+
+    sizes: dict[str, int]
+
+    def read(self, name: str) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+def open_container(path: Path) -> Container:
+    asked = f"opening the bundle {path}"
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BundleError(f"{reason or error}", asked=asked, todo="Give the path of a .mmb file or of a bundle's folder") from None
+    if stat.S_ISDIR(mode):
+        return FolderContainer(path)
+    if stat.S_ISREG(mode):
+        return ZipContainer(path)
+    raise BundleError("it is neither a file nor a folder", asked=asked)
+
+
+class FolderContainer:
+    """A bundle as a folder. Symbolic links are refused wherever they lead: a bundle is what its folder holds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.asked = f"opening the bundle {folder}"
+        self.sizes: dict[str, int] = {}
+        try:
+            self._list(folder, "", 1)
+        except OSError as error:
+            raise BundleError(f"{error.strerror}: {error.filename}", asked=self.asked) from None
+
+    def _list(self, folder: Path, prefix: str, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise BundleError(f"folders are nested deeper than {MAX_DEPTH}", asked=self.asked)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = _checked_name(prefix + entry.name, self.asked)
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    self._list(folder / entry.name, f"{name}/", depth + 1)
+                elif stat.S_ISREG(status.st_mode):
+                    self.sizes[name] = status.st_size
+                else:
+                    kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a plain file"
+                    raise BundleError(f"'{name}' is {kind}", asked=self.asked, todo="Copy the real file into the bundle")
+                _check_count(len(self.sizes), self.asked)
+
+    def read(self, name: str) -> bytes:
+        size = self.sizes[name]
+        try:
+            descriptor = os.open(self.folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise BundleError(f"'{name}' is not a plain file any more", asked=self.asked)
+                content = file.read(size + 1)
+        except OSError as error:
+            raise BundleError(f"'{name}' cannot be read: {error.strerror}", asked=self.asked) from None
+        return _checked_size(content, name, size, self.asked)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class ZipContainer:
+    """A bundle as a zip whose members are stored as they are: nothing is inflated, so nothing can blow up."""
+
+    def __init__(self, path: Path) -> None:
+        self.asked = f"opening the bundle {path}"
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except _ZIP_ERRORS as error:
+            raise BundleError(f"it is not a zip file that can be read: {error}", asked=self.asked, todo="Get the file again; it may be cut off") from None
+        try:
+            self.sizes = self._list(path.stat().st_size)
+        except BaseException:
+            self._zip.close()
+            raise
+
+    def _list(self, archive_size: int) -> dict[str, int]:
+        sizes: dict[str, int] = {}
+        _check_count(len(self._zip.infolist()), self.asked)
+        for info in self._zip.infolist():
+            if info.filename.endswith("/") and info.file_size == 0:
+                continue  # a folder entry, as other zip programs write them
+            name = _checked_name(info.orig_filename, self.asked)
+            mode = info.external_attr >> 16
+            if stat.S_IFMT(mode) not in {0, stat.S_IFREG}:
+                raise BundleError(f"'{name}' is not a plain file", asked=self.asked)
+            if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+                how = "encrypted" if info.flag_bits & 1 else "compressed"
+                raise BundleError(f"'{name}' is {how}; members of a bundle are stored as they are", asked=self.asked, todo="Zip it with: zip -0")
+            if info.file_size != info.compress_size:
+                raise BundleError(f"'{name}' declares two sizes", asked=self.asked)
+            if name in sizes:
+                raise BundleError(f"'{name}' is there twice", asked=self.asked)
+            sizes[name] = info.file_size
+        if (total := sum(sizes.values())) > archive_size:
+            raise BundleError(f"its files declare {total} bytes, the archive itself has {archive_size}", asked=self.asked)
+        return sizes
+
+    def read(self, name: str) -> bytes:
+        try:
+            content = self._zip.read(name)
+        except _ZIP_ERRORS as error:
+            raise BundleError(f"'{name}' cannot be read: {error}", asked=self.asked, todo="Get the file again; it may be damaged") from None
+        return _checked_size(content, name, self.sizes[name], self.asked)
+
+    def close(self) -> None:
+        self._zip.close()
+
+
+def _checked_name(name: str, asked: str) -> str:
+    if not _NAME.fullmatch(name) or len(name) > 255:
+        raise BundleError(f"it holds a file with a name that is not allowed: {name[:255]!r}", asked=asked)
+    return name
+
+
+def _checked_size(content: bytes, name: str, size: int, asked: str) -> bytes:
+    if len(content) != size:
+        raise BundleError(f"'{name}' changed while it was read", asked=asked)
+    return content
+
+
+def _check_count(count: int, asked: str) -> None:
+    if count > MAX_FILES:
+        raise BundleError(f"it holds more than {MAX_FILES} files", asked=asked)

@@ -1,0 +1,318 @@
+"""What a fusion model takes and gives: its inputs, its outputs, and how the inputs are brought together in time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
+
+Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+DType: TypeAlias = Literal["uint8", "int8", "int32", "int64", "float16", "float32", "bool"]
+# A number is fixed; a name is a dimension that may vary within the bounds given in `dims`.
+Dimension: TypeAlias = Annotated[int, Meta(ge=1, le=1 << 31)] | Name
+Shape: TypeAlias = tuple[Dimension, ...]
+Milliseconds: TypeAlias = Annotated[float, Meta(ge=0, le=86_400_000)]
+Size: TypeAlias = tuple[Annotated[int, Meta(ge=1, le=16_384)], Annotated[int, Meta(ge=1, le=16_384)]]
+Unit: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+BATCH, PROMPTS = "batch", "prompts"  # the two dimensions that may vary in a prepared input
+
+
+class Strict(Struct, frozen=True, forbid_unknown_fields=True):
+    """A record that knows all of its fields and never changes."""
+
+
+class TensorSpec(Strict):
+    """One named tensor of a graph."""
+
+    name: str
+    dtype: DType
+    shape: Shape
+
+
+class Bounds(Strict):
+    """How far a named dimension may vary; `usual` is what engines are tuned for and what the live loop uses."""
+
+    least: Annotated[int, Meta(ge=1)] = 1
+    usual: Annotated[int, Meta(ge=1)] = 1
+    most: Annotated[int, Meta(ge=1)] = 1
+
+
+# --- inputs: one class a modality, so that nobody has to ask which one it is -------------------------------------
+
+
+class ImagePrepare(Strict):
+    """A camera's frame becomes uint8 [height, width, 3]; everything after that stands in the graph."""
+
+    size: Size  # height, width
+    fit: Literal["stretch", "letterbox", "crop"] = "stretch"
+    color: Literal["rgb", "bgr"] = "rgb"
+    pad: Annotated[int, Meta(ge=0, le=255)] = 114  # the grey around a letterboxed picture
+
+
+class VideoPrepare(Strict):
+    """The last `frames` pictures, oldest first, `stride` captures apart."""
+
+    size: Size
+    frames: Annotated[int, Meta(ge=2, le=256)]
+    stride: Annotated[int, Meta(ge=1, le=64)] = 1
+    fit: Literal["stretch", "letterbox", "crop"] = "stretch"
+    color: Literal["rgb", "bgr"] = "rgb"
+    pad: Annotated[int, Meta(ge=0, le=255)] = 114
+
+
+class AudioPrepare(Strict):
+    """The last `window` samples of mono sound in [-1, 1], given anew every `hop` samples."""
+
+    sample_rate: Annotated[int, Meta(ge=1_000, le=384_000)]
+    window: Annotated[int, Meta(ge=1, le=1 << 24)]
+    hop: Annotated[int, Meta(ge=1, le=1 << 24)]
+
+
+class TextPrepare(Strict):
+    """Token ids of a fixed length. With `mask`, the attention mask is there too, as `input:NAME.mask`."""
+
+    tokenizer: str  # a file of the bundle, in the format of the `tokenizers` library
+    length: Annotated[int, Meta(ge=1, le=1 << 16)]
+    pad_id: Annotated[int, Meta(ge=0)] = 0
+    mask: bool = False
+    lowercase: bool = False
+    prompts: Annotated[int, Meta(ge=1, le=1024)] = 1  # rows; the text is split at "|" when there may be more than one
+
+
+class VectorPrepare(Strict):
+    """Numbers from a sensor, as they are."""
+
+    size: Annotated[int, Meta(ge=1, le=1 << 24)]
+
+
+class ImageInput(Strict, tag="image", tag_field="modality"):
+    """uint8 [batch, height, width, 3]. The shape follows from how the input is prepared: leave it out."""
+
+    name: Name
+    prepare: ImagePrepare
+    dtype: Literal["uint8"] = "uint8"
+    shape: Shape = ()
+
+    def __post_init__(self) -> None:
+        _settle_shape(self, (BATCH, *self.prepare.size, 3))
+
+
+class VideoInput(Strict, tag="video", tag_field="modality"):
+    """uint8 [batch, frames, height, width, 3]."""
+
+    name: Name
+    prepare: VideoPrepare
+    dtype: Literal["uint8"] = "uint8"
+    shape: Shape = ()
+
+    def __post_init__(self) -> None:
+        _settle_shape(self, (BATCH, self.prepare.frames, *self.prepare.size, 3))
+
+
+class AudioInput(Strict, tag="audio", tag_field="modality"):
+    """float32 [batch, window]."""
+
+    name: Name
+    prepare: AudioPrepare
+    dtype: Literal["float32"] = "float32"
+    shape: Shape = ()
+
+    def __post_init__(self) -> None:
+        _settle_shape(self, (BATCH, self.prepare.window))
+
+
+class TextInput(Strict, tag="text", tag_field="modality"):
+    """int64 or int32 [batch, length]; with several prompts [prompts, length]."""
+
+    name: Name
+    prepare: TextPrepare
+    dtype: Literal["int64", "int32"] = "int64"
+    shape: Shape = ()
+
+    def __post_init__(self) -> None:
+        _settle_shape(self, (BATCH if self.prepare.prompts == 1 else PROMPTS, self.prepare.length))
+
+
+class VectorInput(Strict, tag="vector", tag_field="modality"):
+    """float32 [batch, size]."""
+
+    name: Name
+    prepare: VectorPrepare
+    dtype: Literal["float32"] = "float32"
+    shape: Shape = ()
+
+    def __post_init__(self) -> None:
+        _settle_shape(self, (BATCH, self.prepare.size))
+
+
+InputSpec: TypeAlias = ImageInput | VideoInput | AudioInput | TextInput | VectorInput
+Modality: TypeAlias = Literal["image", "video", "audio", "text", "vector"]
+
+
+def _settle_shape(spec: InputSpec, derived: Shape) -> None:
+    if spec.shape == ():
+        force_setattr(spec, "shape", derived)
+    elif spec.shape != derived:
+        raise ValueError(f"input '{spec.name}': the shape {spec.shape} does not follow from how it is prepared: {derived}")
+
+
+def modality_of(spec: InputSpec) -> Modality:
+    modality: Modality = spec.__struct_config__.tag  # type: ignore[assignment]  # the tag is the modality, by definition
+    return modality
+
+
+# --- outputs: one class a kind; `reads` says which tensor plays which role ---------------------------------------
+
+
+class ClassesOutput(Strict, tag="classes", tag_field="kind"):
+    """One of several labels. Role: `logits` [batch, labels]."""
+
+    name: Name
+    reads: dict[Literal["logits"], str]
+    labels: tuple[str, ...]
+    activation: Literal["softmax", "none"] = "softmax"
+
+
+class LabelsOutput(Strict, tag="labels", tag_field="kind"):
+    """Any of several labels, each with a score of its own. Role: `logits` [batch, labels]."""
+
+    name: Name
+    reads: dict[Literal["logits"], str]
+    labels: tuple[str, ...]
+    activation: Literal["sigmoid", "none"] = "sigmoid"
+
+
+class BoxesOutput(Strict, tag="boxes", tag_field="kind"):
+    """Objects with boxes. Roles: `boxes` [batch, n, 4] and `scores` [batch, n, labels]."""
+
+    name: Name
+    reads: dict[Literal["boxes", "scores"], str]
+    labels: tuple[str, ...]
+    input: Name  # the picture in whose pixels the boxes are told
+    layout: Literal["xyxy", "cxcywh"] = "xyxy"
+    scale: Literal["unit", "pixels"] = "unit"  # of the prepared picture
+    activation: Literal["sigmoid", "none"] = "none"
+    score_threshold: Unit = 0.25
+    overlap_threshold: Unit = 0.45
+    most: Annotated[int, Meta(ge=1, le=10_000)] = 100
+
+
+class HeatmapOutput(Strict, tag="heatmap", tag_field="kind"):
+    """A place in the picture, read off a map. Roles: `heatmap` [batch, h, w] as logits, and `score` [batch, 1] if there is one."""
+
+    name: Name
+    reads: dict[Literal["heatmap", "score"], str]
+    input: Name
+    activation: Literal["sigmoid", "none"] = "sigmoid"
+    score_threshold: Unit = 0.5
+
+
+class PointOutput(Strict, tag="point", tag_field="kind"):
+    """A place in the picture as two numbers. Roles: `point` [batch, 2] as x, y in 0..1, and `score` [batch, 1]."""
+
+    name: Name
+    reads: dict[Literal["point", "score"], str]
+    input: Name
+    activation: Literal["sigmoid", "none"] = "sigmoid"
+    score_threshold: Unit = 0.5
+
+
+class TextOutput(Strict, tag="text", tag_field="kind"):
+    """Generated text: the decode part `part` is run step by step until `end` or `most` tokens. Role: `logits` [batch, vocabulary]."""
+
+    name: Name
+    reads: dict[Literal["logits"], str]
+    part: Name
+    tokenizer: str
+    start: Annotated[int, Meta(ge=0)]
+    end: Annotated[int, Meta(ge=0)]
+    most: Annotated[int, Meta(ge=1, le=65_536)] = 64
+
+
+class EmbeddingOutput(Strict, tag="embedding", tag_field="kind"):
+    """A vector. Role: `values`."""
+
+    name: Name
+    reads: dict[Literal["values"], str]
+
+
+class ScoresOutput(Strict, tag="scores", tag_field="kind"):
+    """Plain numbers. Role: `values`."""
+
+    name: Name
+    reads: dict[Literal["values"], str]
+    labels: tuple[str, ...] = ()
+
+
+class SimilarityOutput(Strict, tag="similarity", tag_field="kind"):
+    """How well each prompt fits. Role: `scores` [batch, prompts]; `input` is the text input that holds the prompts."""
+
+    name: Name
+    reads: dict[Literal["scores"], str]
+    input: Name
+    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+
+
+OutputSpec: TypeAlias = (
+    ClassesOutput
+    | LabelsOutput
+    | BoxesOutput
+    | HeatmapOutput
+    | PointOutput
+    | TextOutput
+    | EmbeddingOutput
+    | ScoresOutput
+    | SimilarityOutput
+)
+
+
+# --- time ------------------------------------------------------------------------------------------------------
+
+
+class InputSync(Strict):
+    """How one input follows the driver (contract: what a tick is). `max_age_ms` None: never too old."""
+
+    max_age_ms: Milliseconds | None = None
+    tolerance_ms: Milliseconds = 0.0
+    missing: Literal["hold", "mask", "skip", "stop"] = "hold"
+    wait_ms: Milliseconds = 0.0
+
+
+class Sync(Strict):
+    """The driver input's capture fires a tick; every other input follows by its own rule."""
+
+    driver: Name
+    inputs: dict[Name, InputSync] = {}
+
+
+class ModelSpec(Strict):
+    """A whole model as its author describes it. In `outputs`, `reads` names the model's output tensors."""
+
+    name: Name
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[OutputSpec, ...]
+    sync: Sync
+    presence: Name | None = None  # a float32 [batch, number of inputs] input: 1 where the input is there, in the order of `inputs`
+    dims: dict[Name, Bounds] = {}
+    description: str = ""
+    card: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        check_inputs(self.inputs, self.outputs, self.sync)
+
+
+def check_inputs(inputs: tuple[InputSpec, ...], outputs: tuple[OutputSpec, ...], sync: Sync) -> None:
+    """Every name that is referred to exists, and none exists twice."""
+    names = [spec.name for spec in inputs]
+    for what, all_names in (("input", names), ("output", [spec.name for spec in outputs])):
+        if not all_names:
+            raise ValueError(f"a model needs at least one {what}")
+        if twice := {name for name in all_names if all_names.count(name) > 1}:
+            raise ValueError(f"{what} named twice: {', '.join(sorted(twice))}")
+    for where, name in [("sync.driver", sync.driver), *(("sync.inputs", name) for name in sync.inputs)]:
+        if name not in names:
+            raise ValueError(f"{where} names '{name}', which is not among the inputs {names}")
+    for spec in outputs:
+        if (shown := getattr(spec, "input", None)) is not None and shown not in names:
+            raise ValueError(f"output '{spec.name}' refers to '{shown}', which is not among the inputs {names}")

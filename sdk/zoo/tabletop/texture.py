@@ -1,0 +1,84 @@
+"""Grounds and surfaces: procedural textures; the held-out split draws kinds that training never sees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from .mesh import Floats
+
+TRAINING_GROUNDS = ("plain", "cloud", "wood", "checker", "speckle", "gradient", "blotches", "scribble")
+HELD_OUT_GROUNDS = ("marble", "brick", "weave")
+
+
+def noise(rng: np.random.Generator, size: int, octaves: int = 4, first: int = 3) -> Floats:
+    """Smooth noise in about -1..1: [size, size]."""
+    total = np.zeros((size, size), np.float32)
+    weight = 1.0
+    for octave in range(octaves):
+        cells = min(first * 2**octave, size)
+        coarse = rng.standard_normal((cells, cells), dtype=np.float32)
+        total += weight * cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+        weight *= 0.55
+    return total / 1.8  # type: ignore[no-any-return]
+
+
+def _two_tones(rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Two colours of a ground: mostly dull, at times as vivid as the bodies that stand on it."""
+    base = rng.uniform(0.12, 0.9)
+    tint = rng.uniform(-1, 1, 3) * (0.06 if rng.random() < 0.6 else 0.22)
+    first = np.clip(base + tint, 0.03, 0.97)
+    second = np.clip(first * rng.uniform(0.45, 1.6) + rng.uniform(-0.08, 0.08, 3), 0.03, 0.97)
+    return first, second
+
+
+def ground(rng: np.random.Generator, kind: str, size: int = 192) -> npt.NDArray[np.float32]:
+    """A piece of table: float32 [size, size, 3] in 0..1."""
+    first, second = _two_tones(rng)
+    mix = np.clip(_mixture(rng, kind, size), 0, 1)[..., None]
+    picture = first * (1 - mix) + second * mix
+    return np.ascontiguousarray(picture, np.float32)
+
+
+def _mixture(rng: np.random.Generator, kind: str, size: int) -> Floats:
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) / size
+    if kind == "plain":
+        return 0.08 * noise(rng, size, 5, 8)
+    if kind == "cloud":
+        return 0.5 + 0.6 * noise(rng, size, 5)
+    if kind == "wood":
+        wave = rows * rng.uniform(8, 30) + 0.35 * noise(rng, size, 3, 2)
+        return 0.5 + 0.35 * np.sin(wave * 2) + 0.12 * noise(rng, size, 3, 16)
+    if kind == "checker":
+        n = rng.integers(3, 14)
+        return ((rows * n).astype(int) + (columns * n).astype(int)) % 2 + 0.06 * noise(rng, size)
+    if kind == "speckle":
+        return (rng.random((size, size)) < rng.uniform(0.02, 0.3)) * rng.uniform(0.3, 1.0)  # type: ignore[no-any-return]
+    if kind == "gradient":
+        angle = rng.uniform(0, 2 * np.pi)
+        return 0.5 + np.cos(angle) * (rows - 0.5) + np.sin(angle) * (columns - 0.5) + 0.05 * noise(rng, size, 4, 8)
+    if kind == "blotches":
+        return 1 / (1 + np.exp(-9 * noise(rng, size, 3, int(rng.integers(3, 9)))))
+    if kind == "scribble":
+        lines = np.zeros((size, size), np.uint8)
+        for _ in range(int(rng.integers(4, 20))):
+            points = rng.integers(0, size, (int(rng.integers(2, 6)), 2)).astype(np.int32)
+            cv2.polylines(lines, [points], rng.random() < 0.3, int(rng.integers(80, 256)), int(rng.integers(1, 6)), cv2.LINE_AA)
+        return lines / 255.0
+    if kind == "marble":
+        return np.abs(np.sin((rows + columns) * rng.uniform(4, 12) + 2.2 * noise(rng, size, 5, 2))) ** rng.uniform(0.4, 1.5)  # type: ignore[no-any-return]
+    if kind == "brick":
+        high = int(rng.integers(5, 12))
+        row = (rows * high).astype(int)
+        across = columns * high / 2 + 0.5 * (row % 2)
+        mortar = ((rows * high) % 1 < 0.12) | (across % 1 < 0.06)
+        return np.where(mortar, 1.0, 0.15 * noise(rng, size, 4, 8))
+    if kind == "weave":
+        n = rng.uniform(10, 40)
+        return 0.5 + 0.3 * np.sin(rows * n * 3) * np.sign(np.sin(columns * n)) + 0.1 * noise(rng, size)
+    raise KeyError(kind)
