@@ -1,0 +1,71 @@
+"""What every engine is: a way of running a bundle's graphs, on the CPU or on a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mm_edge.manifest import Family, Part, Precision
+
+
+class Value(Protocol):
+    """A tensor, wherever it lives. It is owned by the slot or the buffer that made it and is good until that is reused.
+
+    On a device it carries an event: whoever reads it on another stream waits for the event there, not on the host.
+    """
+
+    def host(self) -> NDArray[Any]:
+        """The numbers on the host, after waiting for whoever still computes them. Not a copy where they are there already."""
+
+
+class Buffer(Value, Protocol):
+    """Host memory that `prepare` writes into and parts read from: plain on the CPU, pinned where a device copies from it."""
+
+    array: NDArray[Any]
+
+
+class Slot(Protocol):
+    """One set of buffers of an executable, so that several moments can be in flight."""
+
+    outputs: Mapping[str, Value]
+
+    def run(self, inputs: Sequence[Value]) -> None:
+        """Runs the graph on `inputs`, in the order of the part's `takes`. On a device it may return once all is enqueued."""
+
+
+class Executable(Protocol):
+    """One part, loaded."""
+
+    part: Part
+    precision: Precision
+
+    def slot(self) -> Slot: ...
+
+    def close(self) -> None: ...
+
+
+class Engine(Protocol):
+    """Loads parts. `shapes` fixes every named dimension of the part's inputs and outputs, by tensor name."""
+
+    name: str
+    family: Family
+
+    def attach(self) -> None:
+        """Called by each lane's thread before it first runs anything."""
+
+    def detach(self) -> None:
+        """Called by each lane's thread at its end."""
+
+    def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer: ...
+
+    def load(
+        self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, tuple[int, ...]], threads: int
+    ) -> Executable: ...
+
+    def describe(self) -> dict[str, Any]:
+        """What really runs: versions, provider, device, and every fallback with its reason."""

@@ -1,0 +1,50 @@
+"""What every sink is: a place that predictions, events and the closing summary go to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mm_edge.manifest import Manifest
+    from mm_edge.sample import Event, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a sink is told when the run starts: the bundle, what feeds each input, and what really runs."""
+
+    manifest: Manifest
+    sources: Mapping[str, str]  # by input: what was opened, in words
+    engine: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The run in figures, in the shape of the contract's closing line (docs and tests hold the two together)."""
+
+    seconds: float
+    predictions: int
+    captured: Mapping[str, int]
+    dropped: Mapping[str, Mapping[str, int]]
+    latency_ms: Mapping[str, Mapping[str, float]]
+    age_ms: Mapping[str, Mapping[str, float]]
+    deadline_missed: int
+    cpu_seconds: float
+    rss_mb: float
+    engine: Mapping[str, Any]
+    sinks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # what each sink lost, by cause
+
+
+class Sink(Protocol):
+    """Runs in a thread of its own behind a bounded channel: a slow one loses its own items, counted, and stalls nobody."""
+
+    name: str
+
+    def open(self, run: RunInfo) -> None: ...
+
+    def take(self, item: Prediction | Event | Summary) -> None: ...
+
+    def close(self) -> None: ...
