@@ -15,20 +15,26 @@ SHAPES = ("ball", "cube", "cylinder", "cone", "ring", "pyramid")
 
 @dataclass(frozen=True)
 class Mesh:
-    """`faces` are convex polygons of vertex numbers, anticlockwise from outside; `normals` one unit vector a face."""
+    """`faces` are convex polygons of vertex numbers, anticlockwise from outside; `normals` one unit vector a face.
+
+    `middle` [faces, vertices] times the vertices gives the middle of every face.
+    """
 
     vertices: Floats
     faces: tuple[tuple[int, ...], ...]
     normals: Floats
+    middle: Floats
 
 
 def _mesh(vertices: Floats, faces: list[tuple[int, ...]]) -> Mesh:
     normals = []
-    for face in faces:
+    middle = np.zeros((len(faces), len(vertices)))
+    for row, face in enumerate(faces):
+        middle[row, list(face)] = 1 / len(face)
         a, b, c = vertices[face[0]], vertices[face[1]], vertices[face[2]]
         normal = np.cross(b - a, c - a)
         normals.append(normal / max(float(np.linalg.norm(normal)), 1e-9))
-    return Mesh(vertices, tuple(faces), np.array(normals))
+    return Mesh(vertices, tuple(faces), np.array(normals), middle)
 
 
 def _circle(radius: float, height: float, points: int) -> Floats:
@@ -36,7 +42,7 @@ def _circle(radius: float, height: float, points: int) -> Floats:
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), np.full(points, height)], 1)
 
 
-def _ball(around: int = 16, up: int = 10) -> Mesh:
+def _ball(around: int = 24, up: int = 14) -> Mesh:
     tilt = np.pi * np.arange(1, up) / up
     rows = [_circle(float(np.sin(t)), 1 - float(np.cos(t)), around) for t in tilt]
     vertices = np.concatenate([*rows, [[0, 0, 0], [0, 0, 2]]])
@@ -67,7 +73,7 @@ def _spire(foot: Floats, height: float) -> Mesh:
     return _mesh(np.concatenate([foot, [[0, 0, height]]]), faces)
 
 
-def _ring(around: int = 20, section: int = 8, radius: float = 0.8, tube: float = 0.3) -> Mesh:
+def _ring(around: int = 24, section: int = 10, radius: float = 0.8, tube: float = 0.3) -> Mesh:
     u, v = np.meshgrid(np.arange(around) * 2 * np.pi / around, np.arange(section) * 2 * np.pi / section, indexing="ij")
     out = radius + tube * np.cos(v)
     vertices = np.stack([out * np.cos(u), out * np.sin(u), tube + tube * np.sin(v)], -1).reshape(-1, 3)

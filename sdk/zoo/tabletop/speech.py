@@ -1,0 +1,140 @@
+"""Spoken words by espeak-ng: many voices, rates and pitches, 16 kHz, kept in a cache."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import wave
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mm_edge.errors import UnavailableError
+
+from .signs import SIGNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from .scene import Split
+
+    Sounds = dict[str, list[npt.NDArray[np.int16]]]
+
+SAMPLE_RATE = 16_000
+ACCENTS = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-x-gbclan", "en-029", "en-us-nyc")
+HELD_OUT_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-gbcwmd")
+VOICES = (
+    "Alex Alicia Andrea Andy Annie antonio aunty Belinda benjamin boris caleb david Denis Diogo ed edward Gene Gustave "
+    "Henrique Hugo iven iven2 iven3 Jacky john kaukovalta Lee linda marcelo Marco Mario max michael Michel Mike Nguyen "
+    "pablo paul pedro quincy rob robert sandro shelby steph steph3 Tweaky f1 f2 f4 m1 m2 m4 m5 m7 klatt klatt3 klatt5"
+).split()
+HELD_OUT_VOICES = "adam anika f3 f5 m3 m6 m8 klatt2 klatt4 Gene2 iven4 Miguel norbert steph2 travis victor zac grandma".split()
+OTHER_WORDS = (
+    "hello yes no please water table seven window music morning shop step top so low lift write light bright hollow fellow "
+    "yellow church such surge robot camera kitchen green orange ball cube stock star gold ghost load rest last best fight "
+    "wall fall full fuller per first nurse listen over under again maybe later never always"
+).split()
+HELD_OUT_OTHER_WORDS = "drop snow night swallow perch desk hand coffee garden winter letter pocket spoke slope laugh ripe flow thirst paper".split()
+SENTENCES = (
+    "the weather is quite nice today and we will walk to the park",
+    "i would like a cup of tea with some milk and sugar",
+    "she told him that the train would be late again this evening",
+    "there are seven boxes on the upper shelf in the kitchen",
+    "when the meeting ends we can have lunch near the river",
+    "my brother plays the guitar in a small band on weekends",
+    "numbers such as twelve and forty are easy to remember",
+    "the children were singing a song about the sea",
+)
+HELD_OUT_SENTENCES = (
+    "an old man bought fresh bread and apples at the market",
+    "we painted the fence white before the summer holidays",
+    "her computer needs a new battery and a better screen",
+    "nobody knew why the lights were on in the empty house",
+)
+Call = tuple[str, str, int, int]  # text, voice, words a minute, pitch
+
+
+def require_espeak() -> str:
+    path = shutil.which("espeak-ng")
+    if path is None:
+        raise UnavailableError(
+            "espeak-ng is not installed",
+            asked="making the spoken words of the world 'tabletop'",
+            todo="Install it: sudo apt-get install espeak-ng",
+        )
+    return path
+
+
+def say(call: Call) -> npt.NDArray[np.int16]:
+    """One utterance at 16 kHz, silence cut off at both ends."""
+    import soxr
+
+    text, voice, rate, pitch = call
+    done = subprocess.run([require_espeak(), "-v", voice, "-s", str(rate), "-p", str(pitch), "--stdout", text], capture_output=True, check=False)
+    if done.returncode != 0 or len(done.stdout) < 1000:
+        raise UnavailableError(
+            f"espeak-ng said: {done.stderr.decode(errors='replace').strip() or 'nothing'}",
+            asked=f"speaking '{text}' with the voice {voice}",
+            todo="Install its voices: sudo apt-get install espeak-ng-data",
+        )
+    with wave.open(io.BytesIO(done.stdout)) as file:
+        rate_in = file.getframerate()
+        raw = np.frombuffer(file.readframes(1 << 24), np.int16)
+    sound = soxr.resample(raw.astype(np.float32), rate_in, SAMPLE_RATE)
+    loud = np.flatnonzero(np.abs(sound) > 0.02 * np.abs(sound).max())
+    return np.clip(sound[loud[0] : loud[-1] + 1], -32768, 32767).astype(np.int16)  # type: ignore[no-any-return]
+
+
+def calls(split: Split, seed: int) -> list[Call]:
+    """What is spoken, by whom and how. `tune` speaks with the voices of training, in other manners."""
+    held_out = split == "held-out"
+    rng = np.random.default_rng((seed, 31, {"train": 0, "tune": 1, "held-out": 2}[split]))
+    voices, accents = (HELD_OUT_VOICES, HELD_OUT_ACCENTS) if held_out else (VOICES, ACCENTS)
+    others = HELD_OUT_OTHER_WORDS if held_out else OTHER_WORDS
+    sentences = HELD_OUT_SENTENCES if held_out else SENTENCES
+    takes = 4 if split == "train" else 2
+    made: list[Call] = []
+
+    def speak(text: str, voice: str) -> None:
+        accent = accents[rng.integers(len(accents))]
+        made.append((text, f"{accent}+{voice}", int(rng.integers(115, 225)), int(rng.integers(20, 85))))
+
+    for voice in voices:
+        for word in SIGNS:
+            for _ in range(takes):
+                speak(word, voice)
+        for _ in range(6 * takes):
+            speak(others[rng.integers(len(others))], voice)
+        speak(sentences[rng.integers(len(sentences))], voice)
+    return made
+
+
+def bank(folder: Path, split: Split, seed: int, *, workers: int = 2, told: Callable[[int, int], None] | None = None) -> Sounds:
+    """All utterances of a split by what is said: the commands by name, `other` words, and `talk`. Made once, then read."""
+    from safetensors.numpy import load_file, save_file
+
+    wanted = calls(split, seed)
+    path = folder / f"speech-{split}.safetensors"
+    if not path.exists():
+        require_espeak()
+        with ProcessPoolExecutor(workers) as pool:
+            spoken = {}
+            for number, sound in enumerate(pool.map(say, wanted, chunksize=16)):
+                spoken[str(number)] = sound
+                if told is not None:
+                    told(number + 1, len(wanted))
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        save_file(spoken, str(partial))
+        partial.rename(path)
+    kept = load_file(str(path))
+    sounds: Sounds = {word: [] for word in (*SIGNS, "other", "talk")}
+    for number, (text, *_) in enumerate(wanted):
+        kind = text if text in SIGNS else "talk" if " " in text else "other"
+        sounds[kind].append(kept[str(number)])
+    return sounds
