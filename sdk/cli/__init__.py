@@ -1,0 +1,1 @@
+"""The command mm-edge: one file a verb."""

@@ -1,0 +1,100 @@
+"""The verbs whose room does not stand yet: each shows its options and says so, until its file arrives."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mm_edge.errors import NotBuiltYetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What the verb does, and what it takes: `[MAY]` or `MUST` be given, `--flag`, `--option VALUE`.
+UNBUILT = {
+    "run": (
+        "Run a bundle live on camera, microphone and text, or on files.",
+        *(
+            "[BUNDLE]",
+            "--camera SPEC",
+            "--mic SPEC",
+            "--text TEXT|-",
+            "--take FOLDER",
+            "--seconds N",
+            "--speed real|max",
+            "--demo",
+        ),
+        *("--engine auto|onnxruntime|tensorrt|tensorrt-rtx", "--precision auto|fp32|fp16|int8", "--deadline-ms N"),
+        *("--jsonl FILE|-", "--view [HOST:]PORT", "--record FILE.mcap", "--config FILE.toml", "--set a.b=c"),
+    ),
+    "export": (
+        "Make a bundle out of a model: split it by modality, quantize it, prove it.",
+        *(
+            "SOURCE",
+            "--output BUNDLE",
+            "--precision auto|fp32|fp16|int8[,..]",
+            "--calibrate PATH",
+            "--tolerance X",
+            "--sign KEY",
+        ),
+        "--target tensorrt-rtx:sm86",
+    ),
+    "build": ("Build the engines of a bundle for this machine, now.", "BUNDLE"),
+    "bench": (
+        "Measure a bundle on this machine.",
+        *(
+            "[BUNDLE]",
+            "--scenario parts|single-stream|multi-stream|offline|live|all",
+            "--json FILE",
+            "--html FILE",
+            "--baseline FILE",
+        ),
+    ),
+    "train": ("Train one of the models that ship with mm-edge.", "zoo:NAME", "--out DIR", "--quick"),
+    "zoo": ("List the models that ship with mm-edge.", "--json"),
+    "replay": (
+        "Play a recording through a bundle again.",
+        *("FILE.mcap", "[BUNDLE]", "--jsonl FILE|-", "--speed N|max", "--compare OTHER"),
+    ),
+    "recover": ("Make a recording whole that was cut off.", "FILE.mcap"),
+    "info": ("Tell what is in a recording.", "FILE.mcap"),
+    "label": ("Put labels on a recording.", "FILE.mcap"),
+    "export-dataset": ("Make a data set out of a recording.", "FILE.mcap", "--format folder|lerobot"),
+    "view": ("Watch a run or a recording in the browser.", "URL|FILE.mcap"),
+    "doctor": ("Tell what this machine has, what is missing, and what to do about it.", "--json"),
+    "devices": ("List cameras and microphones.", "--json"),
+    "service": ("Run a bundle as a service of the system.", "install|status|logs"),
+}
+
+
+def add(app: typer.Typer, verb: str, *, panel: str) -> None:
+    about, *usage = UNBUILT[verb]
+    app.command(verb, help=about, short_help=f"{about} (not built yet)", rich_help_panel=panel)(_refusal(verb, usage))
+
+
+def _refusal(verb: str, usage: list[str]) -> Callable[..., None]:
+    def refuse(**_given: Any) -> None:
+        raise NotBuiltYetError(
+            "this part of mm-edge is not built yet",
+            asked=f"mm-edge {verb}",
+            todo="See the verbs that are: mm-edge --help",
+        )
+
+    parameters = [_parameter(word, f"given_{place}") for place, word in enumerate(usage)]
+    refuse.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads the options from here
+    refuse.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return refuse
+
+
+def _parameter(word: str, name: str) -> inspect.Parameter:
+    info: Any
+    if word.startswith("--"):
+        option, _, value = word.partition(" ")
+        short = ["-o"] if option == "--output" else []
+        info = typer.Option(None, option, *short, metavar=value) if value else typer.Option(False, option)
+        kind = list[str] if option == "--set" else str | None if value else bool
+    else:
+        info, kind = typer.Argument(None if word.startswith("[") else ..., metavar=word.strip("[]")), str
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=kind)
