@@ -286,6 +286,15 @@ class Sync(Strict):
     inputs: dict[Name, InputSync] = {}
 
 
+class State(Strict):
+    """What a model remembers from tick to tick: its output tensor `output` comes back as its input `name`; zeros at first."""
+
+    name: Name
+    output: str
+    shape: Shape
+    dtype: DType = "float32"
+
+
 class ModelSpec(Strict):
     """A whole model as its author describes it. In `outputs`, `reads` names the model's output tensors."""
 
@@ -294,6 +303,7 @@ class ModelSpec(Strict):
     outputs: tuple[OutputSpec, ...]
     sync: Sync
     presence: Name | None = None  # a float32 [batch, number of inputs] input: 1 where the input is there, in the order of `inputs`
+    states: tuple[State, ...] = ()
     dims: dict[Name, Bounds] = {}
     description: str = ""
     card: dict[str, str] = {}
