@@ -77,7 +77,7 @@ class Part(Strict):
 
 
 class Golden(Strict):
-    """Inputs and reference outputs (fp32) of every part and of the chain, for the check after an engine is built.
+    """Inputs and reference outputs (fp32) of every part and of the chain, for the check after an engine is built. States are zeros.
 
     The file is safetensors. Keys: `SAMPLE/input:NAME`, `SAMPLE/presence`, `SAMPLE/part:NAME.OUTPUT`, SAMPLE = 0, 1, …
     """
@@ -95,7 +95,8 @@ class ParityRow(Strict):
     samples: int
     max_error: float
     mean_error: float
-    cosine: float
+    cosine: float  # of the worst sample
+    relative_error: float = 0.0  # norm of the difference over norm of the reference, of the worst sample; the gate looks at this
     agreement: float | None = None  # share of samples whose decoded output is the same
     accuracy: float | None = None  # with labelled data
     passed: bool = True
