@@ -1,0 +1,36 @@
+"""From what a graph gives to scores between 0 and 1, and the one check that they are numbers at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from mm_edge.errors import WorkFailedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Activation: TypeAlias = Literal["softmax", "sigmoid", "none"]
+
+
+def activate(logits: NDArray[Any], activation: Activation) -> NDArray[np.float32]:
+    """In float32 whatever the graph's type, and without overflow however large a logit is."""
+    values: NDArray[np.float32] = np.asarray(logits, np.float32)
+    if activation == "softmax":
+        values = np.exp(values - values.max(axis=-1, keepdims=True))
+        values /= values.sum(axis=-1, keepdims=True)
+    elif activation == "sigmoid":
+        values = np.float32(0.5) * np.tanh(np.float32(0.5) * values) + np.float32(0.5)
+    return values
+
+
+def finite(values: NDArray[Any], output: str) -> NDArray[Any]:
+    """A model that gives NaN has failed; a label made of it would look like an answer."""
+    if not np.isfinite(values).all():
+        raise WorkFailedError(
+            "the model gave a number that is not finite",
+            asked=f"decoding the output '{output}'",
+            todo="Try another precision (--precision fp32), or export the bundle again and read its parity report",
+        )
+    return values

@@ -1,0 +1,46 @@
+"""Scores by label: one of several (`classes`) or any of several (`labels`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .activation import activate, finite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mm_edge.spec import ClassesOutput, LabelsOutput
+
+    from .context import DecodeContext
+
+
+class ClassesDecoder:
+    """`{"label": "stop", "score": 0.97, "scores": {"stop": 0.97, …}}`; of equals the first label wins."""
+
+    def __init__(self, output: ClassesOutput) -> None:
+        self.name = output.name
+        self._labels, self._activation = output.labels, output.activation
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]], _context: DecodeContext) -> dict[str, Any]:
+        scores = activate(finite(arrays["logits"][0], self.name), self._activation)
+        best = int(scores.argmax())
+        plain = scores.tolist()
+        return {
+            "label": self._labels[best],
+            "score": plain[best],
+            "scores": dict(zip(self._labels, plain, strict=True)),
+        }
+
+
+class LabelsDecoder:
+    """`{"alarm": 0.91, "speech": 0.07}`."""
+
+    def __init__(self, output: LabelsOutput) -> None:
+        self.name = output.name
+        self._labels, self._activation = output.labels, output.activation
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]], _context: DecodeContext) -> dict[str, float]:
+        scores = activate(finite(arrays["logits"][0], self.name), self._activation)
+        return dict(zip(self._labels, scores.tolist(), strict=True))

@@ -1,0 +1,81 @@
+"""A place in the picture, read off a map (`heatmap`) or given as two numbers (`point`).
+
+`{"x": 412.7, "y": 96.2, "score": 0.9}` in pixels of the source frame. Below the score threshold x and y are null: the
+keys stay, and nobody can steer to where the target is not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .activation import activate, finite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mm_edge.spec import HeatmapOutput, PointOutput
+
+    from .context import DecodeContext
+
+LEAST_PROBABILITY = 1e-12  # the logarithm of the peak's neighbours has to exist
+
+
+class HeatmapDecoder:
+    """The highest cell, made finer than a cell by a parabola through its neighbours."""
+
+    def __init__(self, output: HeatmapOutput, size: tuple[int, int]) -> None:
+        self.name = output.name
+        self._output, self._size = output, size
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]], context: DecodeContext) -> dict[str, float | None]:
+        logits = finite(arrays["heatmap"][0], self.name)
+        heat = activate(logits, self._output.activation)
+        # The logits decide on the peak: where several cells are so sure that all round to 1, the map no longer can.
+        row, column = divmod(int(logits.argmax()), heat.shape[1])
+        if "score" in arrays:
+            score = float(activate(finite(arrays["score"][0], self.name), self._output.activation).reshape(()))
+        else:
+            score = float(heat[row, column])
+        rows, columns = heat.shape
+        x = (column + 0.5 + shift(heat[row], column)) * self._size[1] / columns
+        y = (row + 0.5 + shift(heat[:, column], row)) * self._size[0] / rows
+        return _place(x, y, score, self._output, context)
+
+
+class PointDecoder:
+    """Two numbers between 0 and 1."""
+
+    def __init__(self, output: PointOutput, size: tuple[int, int]) -> None:
+        self.name = output.name
+        self._output, self._size = output, size
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]], context: DecodeContext) -> dict[str, float | None]:
+        x, y = finite(arrays["point"][0], self.name).tolist()
+        score = float(activate(finite(arrays["score"][0], self.name), self._output.activation).reshape(()))
+        return _place(x * self._size[1], y * self._size[0], score, self._output, context)
+
+
+def shift(line: NDArray[Any], peak: int) -> float:
+    """How far a bell curve's top lies from its highest cell, in cells: exact for a Gaussian, at most half a cell."""
+    if not 0 < peak < len(line) - 1:
+        return 0.0
+    left, top, right = np.log(np.maximum(line[peak - 1 : peak + 2], LEAST_PROBABILITY)).tolist()
+    bend = left - 2 * top + right
+    if bend >= 0:  # a flat top has no finer place
+        return 0.0
+    return float(min(max(0.5 * (left - right) / bend, -0.5), 0.5))
+
+
+def _place(
+    x: float, y: float, score: float, output: HeatmapOutput | PointOutput, context: DecodeContext
+) -> dict[str, float | None]:
+    geometry = context.geometry.get(output.input)
+    if geometry is None or score < output.score_threshold:
+        return {"x": None, "y": None, "score": score}
+    height, width = geometry.source_size
+    x, y = geometry.to_source(x, y)
+    return {"x": round(min(max(x, 0.0), width), 2), "y": round(min(max(y, 0.0), height), 2), "score": score}

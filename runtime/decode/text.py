@@ -1,0 +1,54 @@
+"""Generated text: a decode part is run token by token until its end token; the ids become a string."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mm_edge.errors import BundleError
+
+from .activation import finite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from mm_edge.spec import TextOutput
+
+    from .context import DecodeContext
+
+
+def generate(output: TextOutput, step: Callable[[int], NDArray[Any]]) -> NDArray[np.int64]:
+    """The likeliest token after the likeliest token. `step(token)` runs the part once: its logits [1, vocabulary].
+
+    Ends at the end token, which is not among those given, or after `most`.
+    """
+    tokens: list[int] = []
+    token = output.start
+    while len(tokens) < output.most:
+        token = int(finite(step(token)[0], output.name).argmax())
+        if token == output.end:
+            break
+        tokens.append(token)
+    return np.array(tokens, np.int64)
+
+
+class TextDecoder:
+    """The string of the token ids that stand in the role `tokens` [n], as `generate` gives them."""
+
+    def __init__(self, output: TextOutput, tokenizer: bytes) -> None:
+        from tokenizers import Tokenizer
+
+        self.name = output.name
+        try:
+            self._tokenizer = Tokenizer.from_str(tokenizer.decode())
+        except Exception as error:  # noqa: BLE001  # the library raises bare Exception
+            raise BundleError(
+                f"it is no tokenizer: {error}", asked=f"reading the bundle's {output.tokenizer}"
+            ) from None
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]], _context: DecodeContext) -> str:
+        text: str = self._tokenizer.decode(arrays["tokens"].tolist())
+        return text
