@@ -1,0 +1,69 @@
+"""The trace file, read back as a viewer reads it."""
+
+import json
+
+import pytest
+
+from mm_edge.errors import UsageError
+from mm_edge.runtime.trace import Trace
+
+US = 1000
+
+
+def written(path):
+    document = json.loads(path.read_text())
+    return document, {phase: [e for e in document["traceEvents"] if e["ph"] == phase] for phase in "MXistf"}
+
+
+def test_lanes_are_tracks_and_stages_are_slices_on_them(tmp_path):
+    trace = Trace(tmp_path / "out.json")
+    trace.span("lane-1", "encode.image", 2_000 * US, 9_500 * US, moment_seq=7)
+    trace.span("lane-0", "prepare.image", 1_000 * US, 1_400 * US, moment_seq=7)
+    trace.instant("camera", "capture", 900 * US)
+    trace.instant("camera", "lost", 20_000 * US, "nothing for 300 ms")
+    trace.close()
+    document, events = written(tmp_path / "out.json")
+    tracks = {e["tid"]: e["args"]["name"] for e in events["M"] if e["name"] == "thread_name"}
+    assert sorted(tracks.values()) == ["camera", "lane-0", "lane-1"]
+    slices = [(tracks[e["tid"]], e["name"], e["ts"], e["dur"], e["args"]["moment"]) for e in events["X"]]
+    assert slices == [("lane-0", "prepare.image", 1000, 400, 7), ("lane-1", "encode.image", 2000, 7500, 7)]
+    assert [(tracks[e["tid"]], e["name"], e.get("args")) for e in events["i"]] == [
+        ("camera", "capture", None),
+        ("camera", "lost", {"detail": "nothing for 300 ms"}),
+    ]
+    assert document["otherData"]["not_kept"] == 0
+
+
+def test_arrows_lead_through_the_slices_of_a_moment_and_bind_to_them(tmp_path):
+    trace = Trace(tmp_path / "out.json")
+    for moment in (0, 1):
+        for stage in range(3):
+            start = (moment * 10 + stage) * US
+            trace.span(f"lane-{stage % 2}", f"stage-{stage}", start, start + US, moment)
+    trace.span("lane-0", "alone", 99 * US, 100 * US, 2)
+    trace.close()
+    _, events = written(tmp_path / "out.json")
+    slices = {(e["tid"], e["ts"]) for e in events["X"]}
+    for moment in (0, 1):
+        chain = [(e["ph"], e["ts"]) for phase in "stf" for e in events[phase] if e["id"] == moment]
+        assert chain == [("s", moment * 10), ("t", moment * 10 + 1), ("f", moment * 10 + 2)]
+    arrows = [e for phase in "stf" for e in events[phase]]
+    assert all((e["tid"], e["ts"]) in slices for e in arrows)
+    assert all(e["bp"] == "e" for e in events["f"])
+    assert {e["id"] for e in arrows} == {0, 1}
+
+
+def test_memory_is_bounded_and_the_file_says_what_is_not_in_it(tmp_path):
+    trace = Trace(tmp_path / "out.json", most_events=10)
+    for n in range(25):
+        trace.span("lane", "stage", n * US, (n + 1) * US, n)
+    trace.close()
+    trace.close()
+    document, events = written(tmp_path / "out.json")
+    assert [e["ts"] for e in events["X"]] == list(range(15, 25))
+    assert document["otherData"]["not_kept"] == 15
+
+
+def test_a_path_that_cannot_be_written_is_told_before_the_run(tmp_path):
+    with pytest.raises(UsageError, match=r"nowhere/out\.json: No such file or directory"):
+        Trace(tmp_path / "nowhere" / "out.json")
