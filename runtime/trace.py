@@ -1,7 +1,7 @@
 """A trace of the run in the Chrome trace event format: open the file at https://ui.perfetto.dev or in chrome://tracing.
 
-Every lane (a thread, a source, a stream of a device) is a track, every stage that ran a slice on it; arrows lead through
-the slices of one moment. Memory is bounded: the newest events are kept, and the file says how many were not.
+Every lane (a thread, a source, a stream of a device) is a track, every stage that ran a slice on it; arrows lead from
+slice to slice of one moment. Memory is bounded: the newest events are kept, and the file says how many were not.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ class Trace:
     def _events(self) -> Iterator[dict[str, Any]]:
         spans = sorted(self._spans, key=lambda span: span[2])
         instants = sorted(self._instants, key=lambda instant: instant[2])
-        lanes = sorted({lane for lane, *_ in (*spans, *instants)})
+        lanes = sorted({span[0] for span in spans} | {instant[0] for instant in instants})
         tracks = {lane: {"pid": 1, "tid": number} for number, lane in enumerate(lanes, start=1)}
         for lane, track in tracks.items():
             yield {"ph": "M", **track, "name": "thread_name", "args": {"name": lane}}
         for lane, label, start_ns, end_ns, moment in spans:
-            told = {} if moment is None else {"args": {"moment": moment}}
+            told: dict[str, Any] = {} if moment is None else {"args": {"moment": moment}}
             timed = {"ts": start_ns / NS_PER_US, "dur": (end_ns - start_ns) / NS_PER_US}
             yield {"ph": "X", **tracks[lane], "name": label, "cat": "stage", **timed, **told}
         for lane, label, t_ns, detail in instants:
