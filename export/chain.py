@@ -1,0 +1,40 @@
+"""Runs a model's parts one after another, each fed with what its reads name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mm_edge.manifest import Read
+
+    from .feeds import Array, Feed
+    from .partition import PartGraph
+    from .runner import Runner
+
+STATE = "state:"
+
+
+def sources_of(feed: Feed, states: Mapping[str, str]) -> dict[str, Array]:
+    """A whole graph's feed by reference: `input:NAME`, `presence`, `state:OUTPUT`. `states` maps a state's input to its output."""
+    named = {}
+    for name, value in feed.items():
+        if name in states:
+            named[STATE + states[name]] = value
+        else:
+            named[name if name == "presence" else f"input:{name}"] = value
+    return named
+
+
+def part_feed(reads: Mapping[str, Read], values: Mapping[str, Array]) -> Feed:
+    return {name: values[read.source] for name, read in reads.items()}
+
+
+def run_chain(parts: Sequence[PartGraph], runners: Mapping[str, Runner], values: Mapping[str, Array]) -> dict[str, Array]:
+    """Everything that was fed or made, by reference (`input:image`, `part:fuse.logits`)."""
+    known = dict(values)
+    for part in parts:
+        made = runners[part.name](part_feed(part.reads, known))
+        known |= {f"part:{part.name}.{name}": value for name, value in made.items()}
+    return known

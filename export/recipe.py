@@ -1,0 +1,39 @@
+"""What is asked of an export, as data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta
+
+from mm_edge.manifest import Precision
+from mm_edge.spec import Strict
+
+Method: TypeAlias = Literal["minmax", "percentile", "entropy"]
+# How far a result may be from the reference: the norm of the difference over the norm of the reference, worst sample.
+TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2, "int8-cpu": 0.05, "int8-trt": 0.05}
+
+
+class Recipe(Strict):
+    """How a bundle is made. `precisions` empty: chosen by measurement (`auto`)."""
+
+    precisions: tuple[Precision, ...] = ()
+    split: Literal["auto", "always", "never"] = "auto"
+    calibrate: str | None = None
+    method: Method = "minmax"
+    samples: Annotated[int, Meta(ge=2, le=4096)] = 32  # to calibrate on
+    unseen: Annotated[int, Meta(ge=1, le=1024)] = 8  # to prove on, none of them calibrated on
+    golden: Annotated[int, Meta(ge=1, le=16)] = 2
+    tolerance: Annotated[float, Meta(gt=0, lt=1)] | None = None  # replaces the one of every reduced precision
+    agreement: Annotated[float, Meta(ge=0, le=1)] = 0.98  # the least share of decoded outputs that stay the same
+    targets: tuple[str, ...] = ()
+    sign: str | None = None
+    seed: int = 0
+    threads: Annotated[int, Meta(ge=1, le=256)] = 1
+    version: Annotated[int, Meta(ge=1)] = 1
+    trust_remote_code: bool = False
+    spec: str | None = None  # a TOML file with the ModelSpec of a foreign graph
+    keep_fp32: tuple[str, ...] = ()  # nodes, by name, that int8 leaves alone
+
+    def tolerance_of(self, precision: Precision) -> float:
+        return TOLERANCES[precision] if self.tolerance is None or precision == "fp32" else self.tolerance

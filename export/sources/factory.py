@@ -1,0 +1,66 @@
+"""A model made by a function of the user's own: package.module:factory."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from mm_edge.errors import MissingExtraError, UsageError
+from mm_edge.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from mm_edge.export.model import SourceModel
+    from mm_edge.export.recipe import Recipe
+
+SHAPE_OF_FACTORY = "A factory takes nothing and returns a torch module with a `.spec` (mm_edge.ModelSpec), or the pair (module, spec)"
+
+
+def from_factory(source: str, recipe: Recipe) -> SourceModel:
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("torch", "export") from None
+    from .torch_module import from_module
+
+    factory = _find(source)
+    torch.manual_seed(recipe.seed)
+    try:
+        made = factory()
+    except Exception as error:
+        raise UsageError(_told_by(error), asked=f"calling {source}", todo="This is the factory's own error; mend it there") from error
+    module, spec = made if isinstance(made, tuple) and len(made) == 2 else (made, getattr(made, "spec", None))
+    if not isinstance(module, torch.nn.Module):
+        raise UsageError(f"it gave {type(module).__name__}, not a torch module", asked=f"calling {source}", todo=SHAPE_OF_FACTORY)
+    if not isinstance(spec, ModelSpec):
+        raise UsageError(f"its spec is {type(spec).__name__}, not a ModelSpec", asked=f"calling {source}", todo=SHAPE_OF_FACTORY)
+    return from_module(module, spec, source)
+
+
+def _find(source: str) -> Any:
+    module_name, _, path = source.partition(":")
+    if (here := os.getcwd()) not in sys.path:  # as `python -m` does: the user's own package lies where the command is given
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
+            raise UsageError(f"there is no module '{error.name}'", asked=f"importing {source}", todo=f"It is looked for in {here} and among the installed packages") from None
+        raise UsageError(_told_by(error), asked=f"importing {source}", todo="Install what it imports") from error
+    except Exception as error:
+        raise UsageError(_told_by(error), asked=f"importing {source}", todo="This is the module's own error; mend it there") from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise UsageError(f"'{module_name}' has no '{path}'", asked=f"importing {source}", todo=SHAPE_OF_FACTORY)
+        found = getattr(found, name)
+    if not callable(found):
+        raise UsageError(f"'{path}' cannot be called", asked=f"importing {source}", todo=SHAPE_OF_FACTORY)
+    return found
+
+
+def _told_by(error: Exception) -> str:
+    """The error with the place in the user's own code where it was raised."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"

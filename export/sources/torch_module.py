@@ -1,0 +1,202 @@
+"""A torch module becomes one fp32 ONNX graph with named inputs that was compared with the module itself."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mm_edge.errors import UsageError, WorkFailedError
+from mm_edge.export.feeds import MASK_SUFFIX, PRESENCE, graph_inputs, graph_outputs, random_feed
+from mm_edge.export.graph import OPSET, strip
+from mm_edge.export.model import SourceModel
+from mm_edge.export.parity import relative_error
+from mm_edge.export.recipe import TOLERANCES
+from mm_edge.export.runner import Runner
+from mm_edge.spec import TextInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onnx import ModelProto
+
+    from mm_edge.export.feeds import Feed
+    from mm_edge.spec import ModelSpec
+
+LOG = logging.getLogger("mm_edge.export")
+TRACE_SIZE = 2  # a dimension of size 1 is taken for a constant by the tracer
+VERIFY_SIZES = (2, 1, 3)
+# Warns at each first use that an optional package of its own is missing; nothing here needs it.
+logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+
+
+class ByPosition(nn.Module):
+    """The module with its inputs in the order of the spec and its outputs as a tuple, which is what the tracer is given."""
+
+    def __init__(self, module: nn.Module, keywords: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.module, self.keywords, self.outputs = module, keywords, outputs
+
+    def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        given = self.module(**dict(zip(self.keywords, values, strict=True)))
+        return tuple(named_outputs(given, self.outputs).values())
+
+
+def named_outputs(given: Any, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    """A module may return a mapping (or a record with these attributes), a tuple in the spec's order, or a single tensor."""
+    if isinstance(given, torch.Tensor):
+        given = (given,)
+    if isinstance(given, Mapping):
+        missing = [name for name in names if name not in given]
+        if missing:
+            raise UsageError(f"the model gives {sorted(given)}, not {missing}", asked="reading the model's outputs", todo="`reads` in the spec's outputs names the model's tensors")
+        return {name: given[name] for name in names}
+    if isinstance(given, (tuple, list)) and len(given) == len(names):
+        return dict(zip(names, given, strict=True))
+    size = f"{len(given)} values" if isinstance(given, (tuple, list)) else type(given).__name__
+    raise UsageError(f"the model gives {size}, the spec names {list(names)}", asked="reading the model's outputs", todo="Return a dict of tensors by name")
+
+
+def keywords_of(spec: ModelSpec) -> tuple[str, ...]:
+    """What the module's forward calls its inputs, in the order of the graph's inputs."""
+    special = {PRESENCE: spec.presence or PRESENCE}
+    return tuple(special.get(tensor.name, tensor.name.replace(MASK_SUFFIX, "_mask")) for tensor in graph_inputs(spec))
+
+
+def from_module(module: nn.Module, spec: ModelSpec, origin: str) -> SourceModel:
+    """Traces `module` and proves the graph against it. The module's `files` are the tokenizers, by their name in the bundle."""
+    module.eval()
+    _check_signature(module, spec, origin)
+    wrapped = ByPosition(module, keywords_of(spec), graph_outputs(spec))
+    names = [tensor.name for tensor in graph_inputs(spec)]
+
+    def reference(feed: Feed) -> Feed:
+        with torch.inference_mode():
+            values = wrapped(*(torch.from_numpy(np.ascontiguousarray(feed[name])) for name in names))
+        return {name: value.numpy() for name, value in zip(wrapped.outputs, values, strict=True)}
+
+    vocabulary = _vocabulary(module, spec)
+    graph, fixed_batch, notes = _trace_and_verify(wrapped, spec, reference, vocabulary, origin)
+    files = dict(getattr(module, "files", {}))
+    _check_tokenizers(spec, files, origin)
+    return SourceModel(
+        spec=spec, graph=graph, reference=reference, origin=origin, files=files, vocabulary=vocabulary, fixed_batch=fixed_batch, notes=notes,
+        made={"torch": str(torch.__version__)},
+    )
+
+
+def _check_signature(module: nn.Module, spec: ModelSpec, origin: str) -> None:
+    parameters = inspect.signature(module.forward).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    keywords = keywords_of(spec)
+    if missing := [name for name in keywords if name not in parameters]:
+        raise UsageError(
+            f"forward takes {list(parameters)}, the spec needs {missing} too",
+            asked=f"reading {origin}",
+            todo="Name forward's arguments like the spec's inputs (a text's mask is NAME_mask)",
+        )
+    needed = [name for name, parameter in parameters.items() if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL]
+    if extra := [name for name in needed if name not in keywords]:
+        raise UsageError(f"forward also needs {extra}, which the spec does not name", asked=f"reading {origin}", todo="Add them to the spec's inputs")
+
+
+def _vocabulary(module: nn.Module, spec: ModelSpec) -> dict[str, int]:
+    """How many ids a text may hold: the module says so, or its smallest table of embeddings bounds it from below."""
+    said: dict[str, int] = dict(getattr(module, "vocabulary", {}))
+    tables = [layer.num_embeddings for layer in module.modules() if isinstance(layer, nn.Embedding)]
+    for item in spec.inputs:
+        if isinstance(item, TextInput):
+            said.setdefault(item.name, min(tables, default=2))
+    return said
+
+
+def _check_tokenizers(spec: ModelSpec, files: dict[str, Any], origin: str) -> None:
+    wanted = {item.prepare.tokenizer for item in spec.inputs if isinstance(item, TextInput)}
+    if missing := sorted(wanted - set(files)):
+        raise UsageError(f"the spec names the tokenizer {missing}, which is not given", asked=f"reading {origin}", todo="Give the module `files = {name: path or bytes}`")
+
+
+def _trace_and_verify(
+    wrapped: ByPosition, spec: ModelSpec, reference: Callable[[Feed], Feed], vocabulary: dict[str, int], origin: str
+) -> tuple[ModelProto, bool, list[str]]:
+    """Tries the ways of tracing, best first, until one gives a graph that computes what the module computes."""
+    notes: list[str] = []
+    first_error: Exception | None = None
+    for fixed_batch in (False, True):
+        for optimize in (True, False):
+            try:
+                graph = _trace(wrapped, spec, vocabulary, optimize=optimize, fixed_batch=fixed_batch)
+                _verify(graph, spec, reference, vocabulary, (1,) if fixed_batch else VERIFY_SIZES)
+            except UsageError:
+                raise
+            except Exception as error:  # noqa: BLE001  # the tracer raises anything; the first is told when no way works
+                first_error = first_error or error
+                LOG.debug("tracing %s (optimize=%s, fixed_batch=%s): %s", origin, optimize, fixed_batch, error)
+                continue
+            if fixed_batch:
+                notes.append("the batch is fixed at 1: the model cannot be traced with one that varies")
+            if not optimize:
+                notes.append("traced without the tracer's optimizer, whose graph computed something else")
+            return graph, fixed_batch, notes
+    raise WorkFailedError(
+        _reason(first_error), asked=f"tracing {origin}", todo="Values that decide about the flow (if, loops over data, .item()) cannot be exported; make them fixed"
+    ) from first_error
+
+
+def _reason(error: Exception | None) -> str:
+    """The tracer wraps its errors in pages of advice; the innermost one names the cause."""
+    while error is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:4])[:600]}"
+
+
+def _trace(wrapped: ByPosition, spec: ModelSpec, vocabulary: dict[str, int], *, optimize: bool, fixed_batch: bool) -> ModelProto:
+    tensors = graph_inputs(spec)
+    size = 1 if fixed_batch else TRACE_SIZE
+    named = {dim for tensor in tensors for dim in tensor.shape if isinstance(dim, str)}
+    feed = random_feed(spec, 0, dict.fromkeys(named, size), vocabulary)
+    dims = {name: torch.export.Dim(name) for name in named}
+    shapes = tuple({axis: dims[dim] for axis, dim in enumerate(tensor.shape) if isinstance(dim, str)} for tensor in tensors)
+    with warnings.catch_warnings(record=True) as told, torch.no_grad():
+        warnings.simplefilter("always")
+        program = torch.onnx.export(
+            wrapped,
+            tuple(torch.from_numpy(np.ascontiguousarray(feed[tensor.name])) for tensor in tensors),
+            dynamo=True,
+            dynamic_shapes=None if fixed_batch else (shapes,),
+            opset_version=OPSET,
+            input_names=[tensor.name for tensor in tensors],
+            output_names=list(wrapped.outputs),
+            external_data=False,
+            optimize=optimize,
+            verbose=False,
+        )
+    for warning in told:
+        LOG.debug("torch: %s", warning.message)
+    if program is None:
+        raise WorkFailedError("the tracer gave nothing")
+    graph: ModelProto = strip(program.model_proto)
+    if unused := set(n.name for n in tensors) - {item.name for item in graph.graph.input}:
+        raise UsageError(f"the model does not use {sorted(unused)}", asked="tracing", todo="Remove it from the spec")
+    return graph
+
+
+def _verify(graph: ModelProto, spec: ModelSpec, reference: Callable[[Feed], Feed], vocabulary: dict[str, int], sizes: tuple[int, ...]) -> None:
+    """The graph against the module on random inputs of several sizes."""
+    runner = Runner(graph)
+    named = {dim for tensor in graph_inputs(spec) for dim in tensor.shape if isinstance(dim, str)}
+    for seed, size in enumerate(sizes):
+        feed = random_feed(spec, seed, dict.fromkeys(named, size), vocabulary)
+        wanted, got = reference(feed), runner(feed)
+        for name, array in wanted.items():
+            error = relative_error(got[name], array)
+            if not error <= TOLERANCES["fp32"]:
+                raise WorkFailedError(f"the graph's '{name}' is off by {error:.2g} (relative) at size {size}", asked="comparing the graph with torch")
