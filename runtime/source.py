@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Opened:
 
     detail: str
     period_ns: int | None = None  # between two captures, where it is known; silence for longer than a few is a stall
+    ready: bool = False  # the first read() gives at once: it is made before the first tick, so that no tick misses it
     facts: tuple[tuple[str, str], ...] = ()
 
 
@@ -45,6 +49,9 @@ class Source(Protocol):
         """Blocks until there is something. None: it has ended, or was interrupted."""
 
     def interrupt(self) -> None:
-        """From any thread: makes a waiting read() return soon, where the driver allows it."""
+        """From any thread: makes a waiting read() return soon, where the driver allows it. open() forgets it."""
+
+    def figures(self) -> Mapping[str, float]:
+        """What the driver itself counted and measured since open(): lost before it became a capture, drift. From any thread."""
 
     def close(self) -> None: ...

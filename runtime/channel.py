@@ -1,0 +1,107 @@
+"""A bounded channel between a source and the loop: it says by name what happens when it is full, and counts every loss by cause."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from mm_edge.sample import Sample
+
+T = TypeVar("T")
+Policy: TypeAlias = Literal["drop_oldest", "wait"]
+FOREVER_NS = 1 << 62
+
+
+class Channel(Generic[T]):
+    """A queue that never grows. `bell` is rung when something comes in; channels may share one, so that one waits for all.
+
+    drop_oldest: the newest always gets in, the oldest is counted as overrun. wait: the giver waits for room.
+    """
+
+    def __init__(self, capacity: int, policy: Policy, lock: threading.Lock | None = None, bell: threading.Condition | None = None) -> None:
+        self.capacity, self.policy = capacity, policy
+        self.lock = lock or threading.Lock()
+        self.bell = bell or threading.Condition(self.lock)
+        self._room = threading.Condition(self.lock)
+        self.items: deque[T] = deque()
+        self.given = 0
+        self.dropped: Counter[str] = Counter()
+        self.closed = False
+
+    def put(self, item: T) -> bool:
+        """False: the channel is closed, and the item was not taken."""
+        with self.lock:
+            if self.policy == "wait":
+                while len(self.items) >= self.capacity and not self.closed:
+                    self._room.wait()
+            if self.closed:
+                return False
+            self.given += 1
+            self._make_room()
+            self.items.append(item)
+            self._noticed(item)
+            self.bell.notify()
+        return True
+
+    def take(self) -> T | None:
+        """The oldest, or None at once when there is none. The caller holds the lock."""
+        if not self.items:
+            return None
+        item = self.items.popleft()
+        if self.policy == "wait":
+            self._room.notify()
+        return item
+
+    def wait_take(self) -> T | None:
+        """Waits for the oldest; None once the channel is closed and empty."""
+        with self.lock:
+            while not self.items and not self.closed:
+                self.bell.wait()
+            return self.take()
+
+    def close(self) -> None:
+        """Nothing more gets in; what is inside can still be taken."""
+        with self.lock:
+            self.closed = True
+            self.bell.notify_all()
+            self._room.notify_all()
+
+    def _make_room(self) -> None:
+        while len(self.items) >= self.capacity:
+            self.items.popleft()
+            self.dropped["overrun"] += 1
+
+    def _noticed(self, item: T) -> None:
+        """A hook for channels that remember more than their items."""
+
+
+class SampleChannel(Channel["Sample"]):
+    """A channel of one input's samples, in the order of their stamps. Its methods are called with the lock held."""
+
+    def __init__(self, capacity: int, policy: Policy, lock: threading.Lock | None = None, bell: threading.Condition | None = None) -> None:
+        super().__init__(capacity, policy, lock, bell)
+        self.current: Sample | None = None  # the newest that a tick has come to; it stays until a newer one replaces it
+        self._newest_ns = -FOREVER_NS
+
+    @property
+    def watermark_ns(self) -> int:
+        """Nothing that is still to come was captured at or before this."""
+        return FOREVER_NS if self.closed else self._newest_ns
+
+    def settle(self, limit_ns: int) -> Sample | None:
+        """The newest sample captured at or before `limit_ns`. Older ones are let go: a later tick wants nothing older."""
+        unused = False
+        while self.items and self.items[0].t_ns <= limit_ns:
+            if unused:
+                self.dropped["superseded"] += 1
+            self.current, unused = self.items.popleft(), True
+        if unused and self.policy == "wait":
+            self._room.notify()
+        if self.current is not None and self.current.t_ns <= limit_ns:
+            return self.current
+        return None
+
+    def _noticed(self, item: Sample) -> None:
+        self._newest_ns = max(self._newest_ns, item.t_ns)

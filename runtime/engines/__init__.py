@@ -1,0 +1,1 @@
+"""The engines: ways of running a bundle's graphs, one file each."""

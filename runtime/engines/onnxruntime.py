@@ -1,0 +1,127 @@
+"""ONNX Runtime as an engine: one session a part, its outputs bound to buffers that are made once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime as ort
+
+from mm_edge.errors import EngineError
+
+from .tensors import numpy_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mm_edge.manifest import Family, Part, Precision
+    from mm_edge.spec import TensorSpec
+
+CPU = "CPUExecutionProvider"
+_NO_LOGS_BELOW = 3  # errors; its warnings are about graphs, not about runs
+
+
+class HostValue:
+    """A tensor in host memory that numpy and ONNX Runtime see as one and the same."""
+
+    __slots__ = ("array", "ortvalue")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.array: NDArray[Any] = np.zeros(shape, dtype)
+        self.ortvalue = ort.OrtValue.ortvalue_from_numpy(self.array)  # shares the array's memory
+
+    def host(self) -> NDArray[Any]:
+        return self.array
+
+
+class OnnxRuntimeSlot:
+    """A binding with output buffers of its own; the session is shared and may run several slots at once."""
+
+    def __init__(self, session: ort.InferenceSession, part: Part, outputs: Mapping[str, HostValue]) -> None:
+        self.outputs = outputs
+        self._session, self._names = session, [tensor.name for tensor in part.takes]
+        self._binding = session.io_binding()
+        for name, value in outputs.items():
+            self._binding.bind_ortvalue_output(name, value.ortvalue)
+
+    def run(self, inputs: Sequence[Any]) -> None:
+        for name, value in zip(self._names, inputs, strict=True):
+            self._binding.bind_ortvalue_input(name, value.ortvalue)
+        self._session.run_with_iobinding(self._binding)
+
+
+class OnnxRuntimeExecutable:
+    """One part as a session."""
+
+    def __init__(self, part: Part, precision: Precision, session: ort.InferenceSession, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.part, self.precision = part, precision
+        self._session, self._shapes = session, shapes
+
+    def slot(self) -> OnnxRuntimeSlot:
+        outputs = {tensor.name: self._value(tensor) for tensor in self.part.gives}
+        return OnnxRuntimeSlot(self._session, self.part, outputs)
+
+    def _value(self, tensor: TensorSpec) -> HostValue:
+        return HostValue(self._shapes[tensor.name], numpy_dtype(tensor.dtype))
+
+    def close(self) -> None:
+        del self._session
+
+
+class OnnxRuntimeEngine:
+    """Runs parts on the CPU, or on another provider of ONNX Runtime that is asked for by name.
+
+    A provider that was asked for and does not take the graph is an error: ONNX Runtime itself would go on with the CPU.
+    """
+
+    name = "onnxruntime"
+    family: Family = "cpu"
+
+    def __init__(self, provider: str = CPU, options: Mapping[str, Any] | None = None) -> None:
+        asked = f"using ONNX Runtime's provider {provider}"
+        if provider not in ort.get_available_providers():
+            there = ", ".join(ort.get_available_providers())
+            raise EngineError(f"this ONNX Runtime has only {there}", asked=asked, todo="Install the ONNX Runtime package that brings it")
+        self._provider, self._options = provider, {key: str(value) for key, value in (options or {}).items()}
+        self._threads: dict[str, int] = {}
+
+    def attach(self) -> None:
+        """A lane's thread needs nothing here."""
+
+    def detach(self) -> None:
+        """Nor at its end."""
+
+    def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> HostValue:
+        return HostValue(shape, dtype)
+
+    def load(
+        self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, tuple[int, ...]], threads: int
+    ) -> OnnxRuntimeExecutable:
+        asked = f"loading the part '{part.name}' in {precision} with ONNX Runtime"
+        try:
+            session = ort.InferenceSession(graph, self._session_options(threads), providers=[(self._provider, self._options)])
+        except Exception as error:  # its exceptions share no base class
+            raise EngineError(f"{error}", asked=asked, todo="mm-edge verify BUNDLE; mm-edge doctor") from error
+        if session.get_providers()[0] != self._provider:
+            raise EngineError(f"{self._provider} did not take it; it offers {session.get_providers()[0]}", asked=asked, todo="mm-edge doctor")
+        self._threads[part.name] = threads
+        return OnnxRuntimeExecutable(part, precision, session, shapes)
+
+    def _session_options(self, threads: int) -> ort.SessionOptions:
+        options = ort.SessionOptions()
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        # Named, because the default counts the machine's cores and not those that a container may use.
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _NO_LOGS_BELOW
+        # A thread that spins while it waits takes the core that another lane could use.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        if self._provider != CPU:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        return options
+
+    def describe(self) -> dict[str, Any]:
+        return {"engine": self.name, "version": ort.__version__, "provider": self._provider, "threads": dict(self._threads)}

@@ -1,0 +1,49 @@
+"""A lane: one thread that runs tasks, one after the other, for as long as the loop has any."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .engine import Engine
+    from .loop import Loop
+    from .trace import Trace
+
+
+class Lane(threading.Thread):
+    """`prepare_thread` is called once in the thread, for priorities and affinity. What a task raises is the task's result."""
+
+    def __init__(self, number: int, loop: Loop, engine: Engine, prepare_thread: Callable[[], None], trace: Trace | None) -> None:
+        super().__init__(name=f"mm-edge-lane-{number}", daemon=True)
+        self.error: BaseException | None = None  # a fault of the loop itself, never of a task
+        self._loop, self._engine, self._prepare_thread, self._trace = loop, engine, prepare_thread, trace
+
+    def run(self) -> None:
+        try:
+            self._prepare_thread()
+            self._engine.attach()
+            try:
+                self._work()
+            finally:
+                self._engine.detach()
+        except BaseException as error:  # noqa: BLE001  # the session raises it in the thread of its owner
+            self.error = error
+            self._loop.stop()
+
+    def _work(self) -> None:
+        now_ns, trace = time.monotonic_ns, self._trace
+        task = self._loop.exchange(None)
+        while task is not None:
+            task.started_ns = now_ns()
+            try:
+                task.stage.run(task)
+            except Exception as error:  # noqa: BLE001  # the moment fails, and is told; the lane goes on
+                task.error = error
+            task.ended_ns = now_ns()
+            if trace is not None and task.moment is not None:
+                trace.span(self.name, task.stage.label, task.started_ns, task.ended_ns, task.moment.seq)
+            task = self._loop.exchange(task)

@@ -1,0 +1,285 @@
+"""A session: one bundle, its sources and its sinks, running. Everything that a run needs is made here, and ended here."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from mm_edge.errors import MmEdgeError, WorkFailedError
+from mm_edge.sample import Moment, Reading, Sample
+
+from .align import Aligner, Stop
+from .channel import SampleChannel
+from .clock import Clock, MonotonicClock
+from .delivery import Delivery
+from .engines.choose import choose_precisions, describe, load_parts, open_engine, share_threads, usable_cores
+from .lane import Lane
+from .loop import Loop
+from .plan import build_plan
+from .process import cpu_seconds, resident_mb
+from .realtime import Realtime
+from .sink import RunInfo, Summary
+from .sink_keeper import SinkKeeper
+from .supervise import SourceKeeper
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from mm_edge.bundle import Bundle
+    from mm_edge.config import RunConfig
+    from mm_edge.sample import Health
+
+    from .sink import Sink
+    from .source import Source
+    from .trace import Trace
+
+log = logging.getLogger(__name__)
+DRIVER_AHEAD = 4  # frames that a played driver may be read ahead, so that decoding overlaps inference
+FOLLOWER_CAPACITY = 64
+WATCH_EVERY_S = 0.05
+END_WITHIN_S = 0.8  # of a stop; what has not come back by then is left behind, and told
+OPEN_WITHIN_S = 15.0
+PERCENTS = (50, 90, 99)
+
+
+class Session:
+    """Runs until its driver has ended, `stop` is called, or a part fails for good. Use it as a context manager.
+
+    `sources` feed inputs; an input without one is absent: masked, or zeros where the model knows no mask.
+    """
+
+    def __init__(
+        self, bundle: Bundle, config: RunConfig, sources: Sequence[Source], sinks: Sequence[Sink], *, clock: Clock | None = None, trace: Trace | None = None
+    ) -> None:
+        self.bundle, self.config, self.trace = bundle, config, trace
+        self._clock = clock or MonotonicClock()
+        self._started_ns = self._clock.now_ns()
+        self._cpu_at_start = cpu_seconds()
+        manifest = bundle.manifest
+        self.engine = open_engine(config.engine)
+        self._precisions = choose_precisions(manifest, self.engine.family, config.engine.precision)
+        cores = usable_cores()
+        threads = share_threads(manifest, cores, config.loop.depth, config.engine.threads)
+        self._executables = load_parts(bundle, self.engine, self._precisions, threads)
+        plan = build_plan(manifest, self._executables, self.engine, bundle.read)
+
+        lock = threading.Lock()
+        bell = threading.Condition(lock)
+        names = [source.input for source in sources]
+        self.absent = frozenset(spec.name for spec in manifest.inputs) - set(names)
+        self.driver = self._choose_driver(names)
+        driver_live = next(source.live for source in sources if source.input == self.driver)
+        # A live driver waits for nothing; with a played one nothing that is played is lost.
+        self.played = frozenset() if driver_live else frozenset(source.input for source in sources if not source.live)
+        self.channels = {source.input: self._channel(source, lock, bell) for source in sources}
+        rules = {**manifest.sync.inputs, **config.sync}
+        can_mask = any(read.source == "presence" for part in manifest.parts for read in part.reads.values())
+        self.aligner = Aligner(self.driver, rules, self.channels, played=self.played, absent=self.absent, can_mask=can_mask)
+
+        self._realtime = Realtime(config.realtime, lambda refusal: self.tell("realtime", "refused", refusal))
+        self.sink_keepers = [SinkKeeper(sink, "wait" if self.played else "drop_oldest", self._clock, self.tell) for sink in sinks]
+        self.delivery = Delivery(
+            self.sink_keepers,
+            rules,
+            self._clock,
+            played=self.played,
+            absent=self.absent,
+            deadline_ms=config.loop.deadline_ms,
+            on_broken=self._broken,
+        )
+        self.loop = Loop(plan, self.aligner, self.delivery, self._clock, lock, bell, depth=config.loop.depth, reuse=not config.loop.every_part_every_tick)
+        count = config.loop.lanes or max(1, min(cores, config.loop.depth * plan.width))
+        self.lanes = [Lane(number, self.loop, self.engine, self._realtime.prepare_thread, trace) for number in range(count)]
+        self._go = threading.Event()
+        self.source_keepers = [SourceKeeper(source, self.channels[source.input], self._clock, self._source_became, self._go) for source in sources]
+        self._watch = threading.Thread(target=self._watch_over, name="mm-edge-watch", daemon=True)
+        self._ended = threading.Event()
+        self._error: Exception | None = None
+        self._begun = False
+        self.summary: Summary | None = None
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Opens the sources, all at once, and lets the loop go. A source that is not there ends it here (exit code 3)."""
+        self._begun = True
+        self._realtime.begin()
+        for keeper in self.source_keepers:
+            keeper.start()
+        until_s = time.monotonic() + OPEN_WITHIN_S
+        for keeper in self.source_keepers:
+            if not keeper.settled.wait(max(0.0, until_s - time.monotonic())):
+                raise WorkFailedError(f"it did not open within {OPEN_WITHIN_S:.0f} s", asked=f"opening {keeper.source.name}", todo="mm-edge devices shows what is there")
+            if keeper.first_error is not None:
+                raise keeper.first_error
+        info = RunInfo(self.bundle.manifest, {keeper.source.input: self._opened(keeper) for keeper in self.source_keepers}, self.describe())
+        for sink_keeper in self.sink_keepers:
+            sink_keeper.begin(info)
+        for lane in self.lanes:
+            lane.start()
+        self._watch.start()
+        self._go.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Waits for the end of the run. False: it goes on."""
+        return self._ended.wait(seconds)
+
+    def stop(self) -> None:
+        """Ends the run: no further moment begins, those in flight are finished if they hurry. May be called again."""
+        if self.summary is not None:
+            return
+        self.loop.finish_flying()
+        for keeper in self.source_keepers:
+            keeper.stop()
+        self._go.set()
+        for channel in self.channels.values():
+            channel.close()
+        until_s = time.monotonic() + END_WITHIN_S
+        for lane in self.lanes:
+            if lane.ident is not None:
+                lane.join(max(0.0, until_s - time.monotonic()))
+        self.loop.stop()
+        self._ended.set()
+        left = [keeper.name for keeper in self.source_keepers if keeper.ident is not None and not _joined(keeper, until_s)]
+        self.summary = self._sum_up()
+        for sink_keeper in self.sink_keepers:
+            if sink_keeper.ident is not None:
+                _put_last(sink_keeper, self.summary)
+        left += [keeper.name for keeper in self.sink_keepers if keeper.ident is not None and not _joined(keeper, until_s)]
+        if left:
+            log.warning("left behind, because they did not come back in time: %s", ", ".join(left))
+        if self._begun:
+            self._realtime.end()
+        if not any(lane.is_alive() for lane in self.lanes):
+            for executable in self._executables.values():
+                executable.close()
+
+    def raise_error(self) -> None:
+        """Raises what ended the run, if it was not meant to end; a sink that was asked for and failed counts."""
+        for lane in self.lanes:
+            if lane.error is not None:
+                raise lane.error
+        if self._error is not None:
+            raise self._error
+        over = self.loop.over
+        if isinstance(over, Stop):
+            raise WorkFailedError(f"the input '{over.input}' was missing", asked="its rule says missing = \"stop\"")
+        for keeper in self.source_keepers:
+            if keeper.first_error is not None:
+                raise keeper.first_error
+        for sink_keeper in self.sink_keepers:
+            if sink_keeper.error is not None:
+                found = sink_keeper.error
+                raise found if isinstance(found, MmEdgeError) else WorkFailedError(f"{found}", asked=f"writing to {sink_keeper.sink.name}") from found
+
+    def __enter__(self) -> Session:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    # --- what is told ----------------------------------------------------------------------------------------
+
+    def tell(self, source: str, state: str, detail: str) -> None:
+        self.delivery.tell(source, state, detail)
+
+    def describe(self) -> dict[str, Any]:
+        """What really runs."""
+        return {**describe(self.engine, self._precisions), "depth": self.config.loop.depth, "lanes": len(self.lanes), "driver": self.driver}
+
+    @property
+    def states(self) -> dict[str, Health]:
+        return {keeper.source.name: keeper.state for keeper in self.source_keepers}
+
+    # --- inside ----------------------------------------------------------------------------------------------
+
+    def _choose_driver(self, names: Sequence[str]) -> str:
+        wanted = self.config.driver or self.bundle.manifest.sync.driver
+        if wanted in names:
+            return wanted
+        fallback = [spec.name for spec in self.bundle.manifest.inputs if spec.name in names]
+        if not fallback or self.config.driver:
+            raise WorkFailedError(f"nothing feeds '{wanted}'", asked="choosing the input that drives the run", todo="Give it a source, as --camera, --mic or --text")
+        log.warning("'%s' has no source; '%s' drives the run instead", wanted, fallback[0])
+        return fallback[0]
+
+    def _channel(self, source: Source, lock: threading.Lock, bell: threading.Condition) -> SampleChannel:
+        if source.input == self.driver:
+            return SampleChannel(1 if source.live else DRIVER_AHEAD, "drop_oldest" if source.live else "wait", lock, bell)
+        return SampleChannel(FOLLOWER_CAPACITY, "wait" if source.input in self.played else "drop_oldest", lock, bell)
+
+    def _opened(self, keeper: SourceKeeper) -> str:
+        return keeper.opened.detail if keeper.opened else ""
+
+    def _source_became(self, name: str, state: Health, detail: str) -> None:
+        self.delivery.impaired = any(keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers)
+        self.tell(name, state, detail)
+
+    def _broken(self, error: Exception) -> None:
+        self._error = error if isinstance(error, MmEdgeError) else WorkFailedError(f"{error}", asked="running the bundle's parts", todo="mm-edge verify BUNDLE; mm-edge doctor")
+        self.loop.stop()
+
+    def _watch_over(self) -> None:
+        reported: Counter[str] = Counter()
+        next_report_s = 0.0
+        while not self._ended.wait(WATCH_EVERY_S):
+            now_ns = self._clock.now_ns()
+            for keeper in (*self.source_keepers, *self.sink_keepers):
+                keeper.check(now_ns)
+            if time.monotonic() >= next_report_s:
+                next_report_s = time.monotonic() + 1.0
+                reported = self._report_drops(reported)
+            if not any(lane.is_alive() for lane in self.lanes):
+                self._ended.set()
+
+    def _report_drops(self, before: Counter[str]) -> Counter[str]:
+        """At most one line a second, however much is dropped."""
+        now = Counter({f"{name} {cause}": count for name, channel in self.channels.items() for cause, count in channel.dropped.items() if cause != "superseded"})
+        now.update({f"sink.{keeper.sink.name} {cause}": count for keeper in self.sink_keepers for cause, count in keeper.channel.dropped.items()})
+        if new := now - before:
+            log.debug("dropped in the last second: %s", ", ".join(f"{name} {count}" for name, count in new.items()))
+        return now
+
+    def _sum_up(self) -> Summary:
+        figures = self.delivery
+        dropped = {name: {"overrun": 0, "stale": 0, **channel.dropped} for name, channel in self.channels.items()}
+        of_driver = Counter(dropped[self.driver]) + figures.dropped + self.loop.skipped
+        unfinished = len(self.channels[self.driver].items) + self.loop.unfinished
+        dropped[self.driver] = {"overrun": 0, "stale": 0, **of_driver, **({"unfinished": unfinished} if unfinished else {})}
+        return Summary(
+            seconds=(self._clock.now_ns() - self._started_ns) / 1e9,
+            predictions=figures.predictions,
+            captured={name: channel.given for name, channel in self.channels.items()},
+            dropped=dropped,
+            latency_ms={label: values.figures(*PERCENTS) for label, values in sorted(figures.latency.items())},
+            age_ms={name: values.figures(*PERCENTS) for name, values in figures.age.items()},
+            deadline_missed=figures.deadline_missed,
+            cpu_seconds=cpu_seconds() - self._cpu_at_start,
+            rss_mb=resident_mb(),
+            engine=self.describe(),
+            sinks={keeper.sink.name: dict(keeper.channel.dropped) for keeper in self.sink_keepers},
+        )
+
+
+def _joined(thread: threading.Thread, until_s: float) -> bool:
+    thread.join(max(0.0, until_s - time.monotonic()))
+    return not thread.is_alive()
+
+
+def _put_last(keeper: SinkKeeper, summary: Summary) -> None:
+    """The summary always gets in: room is made for it where the sink is slow."""
+    with keeper.channel.lock:
+        keeper.channel.policy = "drop_oldest"
+    keeper.channel.put(summary)
+    keeper.channel.close()
+
+

@@ -1,0 +1,164 @@
+"""The stages that a moment passes: prepare an input, run a part, remember a history. Built once from the manifest.
+
+A stage's key says what its result depends on. Where the key is that of the stage's newest task, that task is used again:
+so an encoder runs only when its input has something new, and a text is encoded once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from .task import Place, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+    from mm_edge.manifest import Part
+    from mm_edge.sample import Moment
+
+    from .engine import Buffer, Engine, Executable, Slot
+    from .prepare import Preparer
+
+MISSING: Final = None  # the key of a stage that has nothing to work on in this moment: zeros stand in for its result
+
+
+class Stage:
+    """What all stages share. `needs` are the stages whose results of the same moment it reads, by index."""
+
+    label: str
+    index: int  # its place in the plan
+    silent = False  # left out of the latencies: too small to be a stage of its own
+    in_order = False  # this moment's run waits for the last moment's, whose result it also reads
+
+    def __init__(self, label: str, needs: Sequence[int] = ()) -> None:
+        self.label, self.needs = label, tuple(needs)
+        self.free: list[Place] = []
+        self.last: Task | None = None
+        self.blank = Task(self, MISSING, None, None)
+        self.blank.done = True
+
+    def own_places(self, count: int) -> None:
+        """Makes all buffers before the first moment, so that the loop allocates nothing."""
+        self.free = [self.make_place() for _ in range(count)]
+        self.blank.place = self.make_place()
+        self.blank.users = 1  # never given back
+
+    def make_place(self) -> Place:
+        raise NotImplementedError
+
+    def key(self, moment: Moment, keys: Sequence[Hashable]) -> Hashable:
+        """Several inputs: as long as one of them is there, the stage runs and zeros stand in for the others."""
+        del moment
+        own = tuple(keys[index] for index in self.needs)
+        return MISSING if all(key is MISSING for key in own) else own
+
+    def run(self, task: Task) -> None:
+        raise NotImplementedError
+
+
+class PrepareStage(Stage):
+    """Brings one input's sample into the form that the graphs take, straight into the buffer that they read."""
+
+    def __init__(self, name: str, preparer: Preparer, engine: Engine, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        super().__init__(f"prepare.{name}")
+        self.input, self.in_order = name, preparer.in_order
+        self._preparer, self._engine, self._shapes = preparer, engine, shapes
+
+    def make_place(self) -> Place:
+        fields = self._preparer.fields
+        buffers: dict[str, Buffer] = {
+            field: self._engine.buffer(self._shapes[field], np.dtype(spec.dtype)) for field, spec in fields.items()
+        }
+        return Place(buffers, {field: buffer.array for field, buffer in buffers.items()})
+
+    def key(self, moment: Moment, keys: Sequence[Hashable]) -> Hashable:
+        sample = moment.readings[self.input].sample
+        return MISSING if sample is None else sample.seq
+
+    def run(self, task: Task) -> None:
+        assert task.moment is not None
+        assert task.place is not None
+        sample = task.moment.readings[self.input].sample
+        assert sample is not None
+        task.result = self._preparer.write(sample.payload, task.place.extra)
+
+
+class PresenceStage(Stage):
+    """The mask that tells a model which of its inputs are there, in the order of the manifest's inputs."""
+
+    silent = True
+
+    def __init__(self, inputs: Sequence[str], engine: Engine, batch: int) -> None:
+        super().__init__("presence")
+        self._inputs, self._engine, self._batch = inputs, engine, batch
+
+    def make_place(self) -> Place:
+        buffer = self._engine.buffer((self._batch, len(self._inputs)), np.dtype(np.float32))
+        return Place({"": buffer}, buffer.array)
+
+    def key(self, moment: Moment, keys: Sequence[Hashable]) -> Hashable:
+        return tuple(moment.readings[name].sample is not None for name in self._inputs)
+
+    def run(self, task: Task) -> None:
+        assert task.place is not None
+        task.place.extra[:] = task.key
+
+
+class HistoryStage(Stage):
+    """The last N results of another stage, oldest first, along a new axis 1; zeros before there were any."""
+
+    silent = True
+    in_order = True
+
+    def __init__(self, source: int, tensor: str, length: int, engine: Engine, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        super().__init__(f"history.{tensor}", [source])
+        self._tensor, self._length, self._engine = tensor, length, engine
+        self._shape, self._dtype = (shape[0], length, *shape[1:]), dtype
+        self._kept: deque[Any] = deque([np.zeros(shape, dtype) for _ in range(length)], length)
+
+    def make_place(self) -> Place:
+        buffer = self._engine.buffer(self._shape, self._dtype)
+        return Place({"": buffer}, buffer.array)
+
+    def run(self, task: Task) -> None:
+        assert task.place is not None
+        oldest = self._kept.popleft()
+        np.copyto(oldest, task.inputs[0].value(self._tensor).host())
+        self._kept.append(oldest)
+        np.stack(list(self._kept), axis=1, out=task.place.extra)
+
+
+class PartStage(Stage):
+    """Runs one graph. `feeds`: for each of its inputs, which needed stage gives it and under which name.
+
+    A position just behind `needs` is the part's own newest result: its state.
+    """
+
+    def __init__(self, part: Part, executable: Executable, needs: Sequence[int], feeds: Sequence[tuple[int, str]]) -> None:
+        super().__init__(stage_label(part.name), needs)
+        self.part, self.executable = part, executable
+        self._feeds = feeds
+        self.in_order = any(position == len(self.needs) for position, _ in feeds)
+        self._ticks = 0
+
+    def make_place(self) -> Place:
+        slot = self.executable.slot()
+        return Place(slot.outputs, slot)
+
+    def key(self, moment: Moment, keys: Sequence[Hashable]) -> Hashable:
+        key = super().key(moment, keys)
+        # A part with a state gives something else every tick, whatever it reads.
+        return (key, moment.seq) if self.in_order and key is not MISSING else key
+
+    def run(self, task: Task) -> None:
+        assert task.place is not None
+        slot: Slot = task.place.extra
+        slot.run([task.inputs[position].value(name) for position, name in self._feeds])
+
+
+def stage_label(part: str) -> str:
+    """How latencies call a part: encode_image is the stage encode.image."""
+    return part.replace("_", ".", 1)
