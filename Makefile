@@ -1,24 +1,54 @@
-# The habits of this repository. `make help` lists them; each is a few lines at most.
-SHELL := /bin/bash
+# The habits of this repository. `make help` lists them; each is three lines at most.
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+BIN := .venv/bin
+SET_UP := PYTHON=$(PYTHON) .ci/set-up
 .DEFAULT_GOAL := help
-
-.PHONY: help run test test-slow test-devices install dev format lint types check bench build clean
+.PHONY: help run test test-slow test-devices test-gpu install dev format lint types check bench docs build clean
 
 help:  ## list what can be asked for
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.run  ## set up and run the main job
+run:  ## set up and run the main job: the check of this machine, then the live loop on the take that ships with it
+	@$(SET_UP) base
 	@$(BIN)/mm-edge doctor
 	@$(BIN)/mm-edge run --demo
 
 test: install  ## set up what tests need and pass them
 	@$(BIN)/pytest
 
-install: $(VENV)/.dev  ## the package, strict editable: new files are seen after this
-	@flock $(VENV)/.lock $(BIN)/pip install -q --no-deps --no-build-isolation --disable-pip-version-check -e . --config-settings editable_mode=strict
+test-slow: install  ## the tests that take more than ten seconds
+	@$(BIN)/pytest -m "slow and not device and not gpu"
 
-$(VENV)/.dev: pyproject.toml
-	@touch $@
+test-devices: install  ## the tests on a virtual machine with a real camera and microphone driver
+	@$(BIN)/pytest -m device tests/devices
+
+test-gpu: install  ## the tests that need a CUDA GPU and its driver
+	@$(BIN)/pytest -m gpu
+
+install: dev  ## another name of dev
+
+dev:  ## set up .venv for development; again after adding a file (2 s), as the editable install is a tree of links
+	@$(SET_UP) dev
+
+format: dev  ## put the code in order
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+lint: dev  ## what ruff says
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: dev  ## what mypy says
+	@$(BIN)/mypy
+
+check: lint types test  ## all that must pass before a commit
+
+bench: dev  ## measure on this machine against the budgets
+	@$(BIN)/mm-edge bench
+
+docs: dev  ## write the generated documents again
+	@$(BIN)/python -m mm_edge.benchmarks.startup --write && $(BIN)/python docs/configuration.py --write
+
+build: dev  ## the wheel and the source archive, in dist/
+	@$(BIN)/python -m build --no-isolation --outdir dist
+
+clean:  ## remove what was made, and .venv
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

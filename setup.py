@@ -1,12 +1,18 @@
-"""Maps the five top-level folders onto the one import package mm_edge; everything else about the package is in pyproject.toml."""
+"""Maps the five top-level folders onto the one import package mm_edge; the rest is in pyproject.toml."""
 
 from setuptools import find_packages, setup
 
-ROOMS = {"sdk": "mm_edge", "export": "mm_edge.export", "runtime": "mm_edge.runtime", "benchmarks": "mm_edge.benchmarks", "jetson": "mm_edge.jetson"}
+ROOMS = {
+    "sdk": "mm_edge",
+    "export": "mm_edge.export",
+    "runtime": "mm_edge.runtime",
+    "benchmarks": "mm_edge.benchmarks",
+    "jetson": "mm_edge.jetson",
+}
 
 
 def packages() -> list[str]:
-    """Every package of the wheel. Found by walking the folders: one that is only listed by hand vanishes from the wheel without a word."""
+    """Every package of the wheel, found by walking: one that is missing from a list vanishes without a word."""
     found = []
     for folder, package in ROOMS.items():
         found.append(package)

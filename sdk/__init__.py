@@ -14,7 +14,13 @@ __version__ = "0.1.0"
 __all__ = ["Bundle", "Event", "MmEdgeError", "ModelSpec", "Prediction", "__version__"]
 
 # Names are resolved on first use, so that `import mm_edge` is quick and `import mm_edge.errors` loads nothing else.
-_HOMES = {"Bundle": "mm_edge.bundle", "MmEdgeError": "mm_edge.errors", "Event": "mm_edge.sample", "Prediction": "mm_edge.sample", "ModelSpec": "mm_edge.spec"}
+_HOMES = {
+    "Bundle": "mm_edge.bundle",
+    "MmEdgeError": "mm_edge.errors",
+    "Event": "mm_edge.sample",
+    "Prediction": "mm_edge.sample",
+    "ModelSpec": "mm_edge.spec",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -30,7 +30,9 @@ class Trust(Strict):
 class Bundle:
     """An open bundle whose every file has been checked once; `read` checks again what it hands out."""
 
-    def __init__(self, path: Path, container: Container, manifest: Manifest, signature: Signature | None, *, trusted: bool) -> None:
+    def __init__(
+        self, path: Path, container: Container, manifest: Manifest, signature: Signature | None, *, trusted: bool
+    ) -> None:
         self.path, self.manifest, self.signature, self.trusted = path, manifest, signature, trusted
         self._container = container
 
@@ -79,7 +81,9 @@ class Bundle:
     def __enter__(self) -> Bundle:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -90,7 +94,9 @@ def digest(content: bytes) -> FileDigest:
 def _read_bounded(container: Container, name: str, limit: int, path: Path) -> bytes:
     asked = f"opening the bundle {path}"
     if name not in container.sizes:
-        raise BundleError(f"it has no {name}", asked=asked, todo="Give a bundle made by: mm-edge export SOURCE -o BUNDLE")
+        raise BundleError(
+            f"it has no {name}", asked=asked, todo="Give a bundle made by: mm-edge export SOURCE -o BUNDLE"
+        )
     if container.sizes[name] > limit:
         raise BundleError(f"its {name} has {container.sizes[name]} bytes; at most {limit} are read", asked=asked)
     return container.read(name)
@@ -98,7 +104,11 @@ def _read_bounded(container: Container, name: str, limit: int, path: Path) -> by
 
 def _check_trust(raw: bytes, signature: Signature | None, keys: Sequence[Path], path: Path) -> None:
     if signature is None:
-        raise BundleError("it is not signed, and a signature is asked for", asked=f"opening the bundle {path}", todo="Sign it: mm-edge export … --sign KEY")
+        raise BundleError(
+            "it is not signed, and a signature is asked for",
+            asked=f"opening the bundle {path}",
+            todo="Sign it: mm-edge export … --sign KEY",
+        )
     refusal: BundleError | None = None
     for key in keys:
         try:
@@ -125,9 +135,15 @@ def _check_listing(container: Container, manifest: Manifest, path: Path) -> None
     asked = f"opening the bundle {path}"
     there = {name: size for name, size in container.sizes.items() if name not in {MANIFEST_FILE, SIGNATURE_FILE}}
     if missing := sorted(set(manifest.digests) - set(there)):
-        raise BundleError(f"missing: {', '.join(missing[:5])}", asked=asked, todo="Get the bundle again; it is not whole")
+        raise BundleError(
+            f"missing: {', '.join(missing[:5])}", asked=asked, todo="Get the bundle again; it is not whole"
+        )
     if extra := sorted(set(there) - set(manifest.digests)):
-        raise BundleError(f"files that the manifest does not name: {', '.join(extra[:5])}", asked=asked, todo="Remove them, or export the bundle again")
+        raise BundleError(
+            f"files that the manifest does not name: {', '.join(extra[:5])}",
+            asked=asked,
+            todo="Remove them, or export the bundle again",
+        )
     for name, size in there.items():
         if size != manifest.digests[name].size:
             raise BundleError(

@@ -1,4 +1,4 @@
-"""Writes a bundle so that at any moment the old one is whole, or there was none: all is made beside it, then put in place at once."""
+"""Writes a bundle all or nothing: it is made beside the old one and put in its place at once."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the same content gives the same archive
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
-def write_bundle(target: Path, manifest: Manifest, files: Mapping[str, bytes | Path], private_key: Path | None = None) -> None:
-    """Writes the bundle at `target`: a zip where the name ends in .mmb, else a folder. A file may be given as bytes or as a path."""
+def write_bundle(
+    target: Path, manifest: Manifest, files: Mapping[str, bytes | Path], private_key: Path | None = None
+) -> None:
+    """Writes the bundle at `target`: a zip where the name ends in .mmb, else a folder. Files are bytes or paths."""
     target = Path(target)
     raw = encode_manifest(manifest)
     signature = sign(raw, private_key) if private_key else None
@@ -36,7 +38,7 @@ def write_bundle(target: Path, manifest: Manifest, files: Mapping[str, bytes | P
     with _beside(target) as partial:
         if target.suffix == ZIP_SUFFIX:
             _write_zip(partial, head, files, manifest)
-            os.replace(partial, target)
+            partial.replace(target)
         else:
             _write_folder(partial, head, files, manifest)
             _exchange_folder(partial, target)
@@ -46,18 +48,34 @@ def write_bundle(target: Path, manifest: Manifest, files: Mapping[str, bytes | P
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """A name next to the target, on the same file system; whatever is there at the end is removed."""
-    if target.is_dir() and target.suffix != ZIP_SUFFIX and any(target.iterdir()) and not (target / MANIFEST_FILE).is_file():
-        raise UsageError("that folder holds something that is not a bundle", asked=f"writing {target}", todo="Name another place")
+    if (
+        target.is_dir()
+        and target.suffix != ZIP_SUFFIX
+        and any(target.iterdir())
+        and not (target / MANIFEST_FILE).is_file()
+    ):
+        raise UsageError(
+            "that folder holds something that is not a bundle", asked=f"writing {target}", todo="Name another place"
+        )
     if target.is_dir() and target.suffix == ZIP_SUFFIX:
-        raise UsageError("there is a folder of that name", asked=f"writing {target}", todo="Name another place, or remove it")
+        raise UsageError(
+            "there is a folder of that name", asked=f"writing {target}", todo="Name another place, or remove it"
+        )
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_over(target)
         yield partial
+    except zipfile.LargeZipFile:
+        todo = f"Write a folder: {target.with_suffix('')}"
+        raise WorkFailedError(
+            "it is larger than 2 GiB, too large for one file", asked=f"writing {target}", todo=todo
+        ) from None
     except OSError as error:
         raise WorkFailedError(
-            f"{error.strerror or error}", asked=f"writing {target}", todo="Nothing was changed; make room or name another place"
+            f"{error.strerror or error}",
+            asked=f"writing {target}",
+            todo="Nothing was changed; make room or name another place",
         ) from error
     finally:
         _remove(partial)
@@ -89,7 +107,7 @@ def _content(name: str, files: Mapping[str, bytes | Path], manifest: Manifest) -
 
 def _write_zip(path: Path, head: Mapping[str, bytes], files: Mapping[str, bytes | Path], manifest: Manifest) -> None:
     with path.open("wb") as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
             for name in [*head, *sorted(files)]:
                 info = zipfile.ZipInfo(name, _FIXED_DATE)
                 info.external_attr = 0o100644 << 16
@@ -112,7 +130,7 @@ def _write_folder(path: Path, head: Mapping[str, bytes], files: Mapping[str, byt
 
 
 def _exchange_folder(new: Path, target: Path) -> None:
-    """Puts the new folder in place. rename() cannot replace a folder that holds something; exchanging the two names can."""
+    """Puts the new folder in place. rename() cannot replace a folder that holds something; an exchange of names can."""
     if not target.exists():
         new.rename(target)
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -15,6 +14,7 @@ from .spec import InputSync, Milliseconds, Name, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -100,7 +100,9 @@ def load_config(kind: type[T], file: Path | None = None, settings: Sequence[str]
         try:
             tree = tomllib.loads(file.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ConfigError(f"{error.strerror}", asked=f"reading {file}", todo="Give the path of a TOML file") from None
+            raise ConfigError(
+                f"{error.strerror}", asked=f"reading {file}", todo="Give the path of a TOML file"
+            ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"it is not TOML: {error}", asked=f"reading {file}") from None
         _convert(kind, tree, f"reading {file}")  # so that a fault of the file is not blamed on --set

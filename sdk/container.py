@@ -7,16 +7,20 @@ import re
 import stat
 import struct
 import zipfile
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .errors import BundleError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MAX_FILES = 10_000
-MAX_FILE_BYTES = 1 << 40
+MAX_FILE_BYTES = 2 << 30  # an ONNX file can hold no more
 MAX_DEPTH = 16
-READ_CHUNK_BYTES = 4 << 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
+MAX_DIRECTORY_BYTES = MAX_FILES * 512
+_ZIP_END = struct.Struct("<4s4H2LH")  # the record at the very end of a zip file
+_ZIP64_MARK_BYTES, _ZIP64_SIZE = 20, 0xFFFFFFFF
 _ZIP_ERRORS = (zipfile.BadZipFile, zipfile.LargeZipFile, UnicodeDecodeError, ValueError, EOFError, struct.error)
 _ZIP_ERRORS += (NotImplementedError, RuntimeError, OSError)  # type: ignore[assignment]  # what zipfile raises on odd archives
 
@@ -37,7 +41,9 @@ def open_container(path: Path) -> Container:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BundleError(f"{reason or error}", asked=asked, todo="Give the path of a .mmb file or of a bundle's folder") from None
+        raise BundleError(
+            f"{reason or error}", asked=asked, todo="Give the path of a .mmb file or of a bundle's folder"
+        ) from None
     if stat.S_ISDIR(mode):
         return FolderContainer(path)
     if stat.S_ISREG(mode):
@@ -67,10 +73,12 @@ class FolderContainer:
                 if stat.S_ISDIR(status.st_mode):
                     self._list(folder / entry.name, f"{name}/", depth + 1)
                 elif stat.S_ISREG(status.st_mode):
-                    self.sizes[name] = status.st_size
+                    self.sizes[name] = _checked_declared(status.st_size, name, self.asked)
                 else:
                     kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a plain file"
-                    raise BundleError(f"'{name}' is {kind}", asked=self.asked, todo="Copy the real file into the bundle")
+                    raise BundleError(
+                        f"'{name}' is {kind}", asked=self.asked, todo="Copy the real file into the bundle"
+                    )
                 _check_count(len(self.sizes), self.asked)
 
     def read(self, name: str) -> bytes:
@@ -95,14 +103,34 @@ class ZipContainer:
     def __init__(self, path: Path) -> None:
         self.asked = f"opening the bundle {path}"
         try:
+            self._check_end(path)
             self._zip = zipfile.ZipFile(path)
+        except BundleError:
+            raise
         except _ZIP_ERRORS as error:
-            raise BundleError(f"it is not a zip file that can be read: {error}", asked=self.asked, todo="Get the file again; it may be cut off") from None
+            found = f"it is not a zip file that can be read: {error}"
+            raise BundleError(found, asked=self.asked, todo="Get the file again; it may be cut off") from None
         try:
             self.sizes = self._list(path.stat().st_size)
         except BaseException:
             self._zip.close()
             raise
+
+    def _check_end(self, path: Path) -> None:
+        """Bounds the archive's own directory before zipfile reads the whole of it."""
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _ZIP64_MARK_BYTES - _ZIP_END.size))
+            tail = file.read()
+        todo = "Get the file again; it may be cut off"
+        if len(tail) < _ZIP_END.size or not tail[-_ZIP_END.size :].startswith(b"PK\5\6"):
+            raise BundleError("it is not a zip file that ends as one", asked=self.asked, todo=todo)
+        _, _, _, _, count, directory_size, directory_start, comment = _ZIP_END.unpack(tail[-_ZIP_END.size :])
+        if tail.startswith(b"PK\6\7") or directory_size == _ZIP64_SIZE:
+            raise BundleError("it is a zip64 archive, larger than 2 GiB", asked=self.asked, todo="Get it as a folder")
+        _check_count(count, self.asked)
+        if directory_start + directory_size + _ZIP_END.size != size or comment or directory_size > MAX_DIRECTORY_BYTES:
+            raise BundleError("its directory is not where it should be, or too large", asked=self.asked, todo=todo)
 
     def _list(self, archive_size: int) -> dict[str, int]:
         sizes: dict[str, int] = {}
@@ -116,21 +144,29 @@ class ZipContainer:
                 raise BundleError(f"'{name}' is not a plain file", asked=self.asked)
             if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
                 how = "encrypted" if info.flag_bits & 1 else "compressed"
-                raise BundleError(f"'{name}' is {how}; members of a bundle are stored as they are", asked=self.asked, todo="Zip it with: zip -0")
+                raise BundleError(
+                    f"'{name}' is {how}; members of a bundle are stored as they are",
+                    asked=self.asked,
+                    todo="Zip it with: zip -0",
+                )
             if info.file_size != info.compress_size:
                 raise BundleError(f"'{name}' declares two sizes", asked=self.asked)
             if name in sizes:
                 raise BundleError(f"'{name}' is there twice", asked=self.asked)
-            sizes[name] = info.file_size
+            sizes[name] = _checked_declared(info.file_size, name, self.asked)
         if (total := sum(sizes.values())) > archive_size:
-            raise BundleError(f"its files declare {total} bytes, the archive itself has {archive_size}", asked=self.asked)
+            raise BundleError(
+                f"its files declare {total} bytes, the archive itself has {archive_size}", asked=self.asked
+            )
         return sizes
 
     def read(self, name: str) -> bytes:
         try:
             content = self._zip.read(name)
         except _ZIP_ERRORS as error:
-            raise BundleError(f"'{name}' cannot be read: {error}", asked=self.asked, todo="Get the file again; it may be damaged") from None
+            raise BundleError(
+                f"'{name}' cannot be read: {error}", asked=self.asked, todo="Get the file again; it may be damaged"
+            ) from None
         return _checked_size(content, name, self.sizes[name], self.asked)
 
     def close(self) -> None:
@@ -141,6 +177,12 @@ def _checked_name(name: str, asked: str) -> str:
     if not _NAME.fullmatch(name) or len(name) > 255:
         raise BundleError(f"it holds a file with a name that is not allowed: {name[:255]!r}", asked=asked)
     return name
+
+
+def _checked_declared(size: int, name: str, asked: str) -> int:
+    if size > MAX_FILE_BYTES:
+        raise BundleError(f"'{name}' declares {size} bytes; at most {MAX_FILE_BYTES} are read", asked=asked)
+    return size
 
 
 def _checked_size(content: bytes, name: str, size: int, asked: str) -> bytes:

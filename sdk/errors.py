@@ -1,17 +1,17 @@
 """The errors of mm-edge, one tree; each says what was asked, what was found and what to do, and carries its exit code.
 
-    MmEdgeError                  1   anything of ours
-    +-- WorkFailedError          1   the work was done and its result is not good enough (a parity gate, a budget)
-    +-- UsageError (ValueError)  2   what was asked for makes no sense
-    |   +-- ConfigError          2   a configuration file or --set
-    |   +-- BundleError          2   a bundle that is refused
-    |   +-- InputError           2   a value of the wrong type, shape or size
-    +-- UnavailableError         3   a device, an engine or an extra that was asked for is not there
-    |   +-- DeviceError (OSError)
-    |   +-- EngineError
-    |   +-- MissingExtraError (ImportError)
-    |   +-- NotBuiltYetError
-    +-- SourceLostError (OSError)    a source stopped giving; the session decides when to open it again
+MmEdgeError                  1   anything of ours
++-- WorkFailedError          1   the work was done and its result is not good enough (a parity gate, a budget)
++-- UsageError (ValueError)  2   what was asked for makes no sense
+|   +-- ConfigError          2   a configuration file or --set
+|   +-- BundleError          2   a bundle that is refused
+|   +-- InputError           2   a value of the wrong type, shape or size
++-- UnavailableError         3   a device, an engine or an extra that was asked for is not there
+|   +-- DeviceError (OSError)
+|   +-- EngineError
+|   +-- MissingExtraError (ImportError)
+|   +-- NotBuiltYetError
++-- SourceLostError (OSError)    a source stopped giving; the session decides when to open it again
 """
 
 from __future__ import annotations

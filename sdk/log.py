@@ -32,7 +32,9 @@ def set_up_logging(level: str = "info") -> None:
         from rich.console import Console
         from rich.logging import RichHandler
 
-        handler = RichHandler(console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S", rich_tracebacks=False)
+        handler = RichHandler(
+            console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S", rich_tracebacks=False
+        )
     else:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(JsonLines())

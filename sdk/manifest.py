@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from .container import MAX_FILE_BYTES
 from .errors import BundleError
 from .spec import (
     BATCH,
@@ -28,20 +29,24 @@ from .spec import (
 
 FORMAT = 1
 MAX_MANIFEST_BYTES = 16 << 20
+MAX_ELEMENTS = 1 << 30  # of one tensor
 Precision: TypeAlias = Literal["fp32", "fp16", "int8-cpu", "int8-trt"]
 Family: TypeAlias = Literal["cpu", "gpu"]
-Digest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Digest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 # A file of the bundle: relative, with forward slashes, no dot at the head of a segment, nothing above the bundle.
-FileName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*$", max_length=255)]
-ByteCount: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 40)]
+FileName: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*\Z", max_length=255)
+]
+ByteCount: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_FILE_BYTES)]
 
 
 class Read(Strict):
     """What feeds one input of a part's graph.
 
-    `source` is one of `input:NAME`, `input:NAME.mask`, `part:NAME.OUTPUT`, `presence` (float32 [batch, inputs]: 1 where the
-    input is there), `state:OUTPUT` (the part's own output of the tick before, zeros at first), `loop:token` (the token that
-    a decode part gave in its last step). `history` N > 1 gives the last N values, oldest first, along a new axis 1.
+    `source` is one of `input:NAME`, `input:NAME.mask`, `part:NAME.OUTPUT`, `presence` (float32 [batch, inputs]: 1 where
+    the input is there), `state:OUTPUT` (the part's own output of the tick before, zeros at first), `loop:token` (the
+    token that a decode part gave in its last step). `history` N > 1 gives the last N values, oldest first, along a new
+    axis 1.
     """
 
     source: str
@@ -77,7 +82,7 @@ class Part(Strict):
 
 
 class Golden(Strict):
-    """Inputs and reference outputs (fp32) of every part and of the chain, for the check after an engine is built. States are zeros.
+    """Inputs and reference outputs (fp32) of every part and of the chain, for the check of an engine. States are zeros.
 
     The file is safetensors. Keys: `SAMPLE/input:NAME`, `SAMPLE/presence`, `SAMPLE/part:NAME.OUTPUT`, SAMPLE = 0, 1, …
     """
@@ -87,7 +92,7 @@ class Golden(Strict):
 
 
 class ParityRow(Strict):
-    """What one tensor loses in one precision. `scope`: `part:NAME` on its own, or `chain`: the whole, all parts in it."""
+    """What one tensor loses in one precision. `scope`: `part:NAME` on its own, or `chain`: the whole."""
 
     scope: str
     precision: str
@@ -96,7 +101,9 @@ class ParityRow(Strict):
     max_error: float
     mean_error: float
     cosine: float  # of the worst sample
-    relative_error: float = 0.0  # norm of the difference over norm of the reference, of the worst sample; the gate looks at this
+    relative_error: float = (
+        0.0  # norm of the difference over norm of the reference, of the worst sample; the gate looks at this
+    )
     agreement: float | None = None  # share of samples whose decoded output is the same
     accuracy: float | None = None  # with labelled data
     passed: bool = True
@@ -142,6 +149,8 @@ class Manifest(Strict):
     def __post_init__(self) -> None:
         check_inputs(self.inputs, self.outputs, self.sync)
         _check_parts(self)
+        _check_preferred(self)
+        _check_shapes(self)
         _check_files(self)
 
     def input(self, name: str) -> InputSpec:
@@ -176,16 +185,46 @@ def _check_parts(manifest: Manifest) -> None:
         for read in part.reads.values():
             _check_reference(part, read.source, inputs, given, own)
         given |= {f"part:{part.name}.{name}" for name in own}
-        for tensor in (*part.takes, *part.gives):
-            for dim in tensor.shape:
-                if isinstance(dim, str) and dim not in manifest.dims and dim not in {BATCH, PROMPTS}:
-                    raise ValueError(f"part '{part.name}': the dimension '{dim}' of '{tensor.name}' has no bounds in dims")
+    _check_outputs(manifest, given, names)
+
+
+def _check_outputs(manifest: Manifest, given: set[str], names: set[str]) -> None:
     for output in manifest.outputs:
         for role, source in output.reads.items():
             if source not in given:
                 raise ValueError(f"output '{output.name}' reads {role} from '{source}', which no part gives")
         if isinstance(output, TextOutput) and output.part not in names:
             raise ValueError(f"output '{output.name}' runs the part '{output.part}', which is not there")
+
+
+def _check_preferred(manifest: Manifest) -> None:
+    artefacts = {part.name: part.artefacts for part in manifest.parts}
+    for wanted in manifest.preferred.values():
+        for name, precision in wanted.items():
+            if precision not in artefacts.get(name, {}):
+                raise ValueError(f"preferred names part '{name}' in {precision}, which is not there")
+
+
+def _check_shapes(manifest: Manifest) -> None:
+    for name, bounds in manifest.dims.items():
+        if not bounds.least <= bounds.usual <= bounds.most:
+            raise ValueError(f"the bounds of the dimension '{name}' are not in order: {bounds}")
+    for spec in manifest.inputs:
+        _check_shape(manifest, spec.shape, f"input '{spec.name}'")
+    for part in manifest.parts:
+        for tensor in (*part.takes, *part.gives):
+            _check_shape(manifest, tensor.shape, f"part '{part.name}', tensor '{tensor.name}'")
+
+
+def _check_shape(manifest: Manifest, shape: Shape, where: str) -> None:
+    """Every named dimension is known, and the whole fits into a memory."""
+    elements = 1
+    for dim in shape:
+        if isinstance(dim, str) and dim not in manifest.dims and dim not in {BATCH, PROMPTS}:
+            raise ValueError(f"{where}: the dimension '{dim}' has no bounds in dims")
+        elements *= dim if isinstance(dim, int) else manifest.dims[dim].most if dim in manifest.dims else 1
+    if elements > MAX_ELEMENTS:
+        raise ValueError(f"{where}: {elements} elements are declared; at most {MAX_ELEMENTS} are taken")
 
 
 def _check_reference(part: Part, source: str, inputs: dict[str, InputSpec], given: set[str], own: set[str]) -> None:
@@ -238,7 +277,7 @@ def decode_manifest(raw: bytes) -> Manifest:
         raise BundleError(f"it is not a manifest: {error}", asked=asked, todo="Export the bundle again") from None
     if version != FORMAT:
         raise BundleError(
-            f"it has format {version!r}, this version reads format {FORMAT}",
+            f"it has format {version}, this version reads format {FORMAT}",
             asked=asked,
             todo="Update mm-edge, or export the bundle again",
         )
@@ -252,7 +291,7 @@ def decode_manifest(raw: bytes) -> Manifest:
 
 
 class _FormatOnly(msgspec.Struct):
-    format: Any
+    format: int
 
 
 def _numbers(value: Any) -> list[float]:

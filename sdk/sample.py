@@ -16,9 +16,9 @@ Health: TypeAlias = Literal["starting", "live", "stale", "lost", "reconnecting",
 class Sample:
     """One captured thing of one input. Whoever holds it may read the payload; nobody writes to it.
 
-    `t_ns` is the capture on CLOCK_MONOTONIC (sound: its block's first sample), stamped once. A source that is played from
-    a file stamps by the file's own time; `shift_ns` is then what separates that from the moment it was let out, so that
-    ages and latencies are told against real time while alignment depends on stamps alone.
+    `t_ns` is the capture on CLOCK_MONOTONIC (sound: its block's first sample), stamped once. A source that is played
+    from a file stamps by the file's own time; `shift_ns` is then what separates that from the moment it was let out, so
+    that ages and latencies are told against real time while alignment depends on stamps alone.
     """
 
     input: str

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from .errors import BundleError, UsageError
 from .spec import Strict
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PRIVATE_NAME, PUBLIC_NAME = "mm-edge.key", "mm-edge.pub"
 
@@ -33,15 +35,17 @@ def generate_keys(folder: Path) -> tuple[Path, Path]:
     private_path, public_path = folder / PRIVATE_NAME, folder / PUBLIC_NAME
     for path in (private_path, public_path):
         if path.exists() or path.is_symlink():
-            raise UsageError(f"{path} is there already", asked="making a key pair", todo="Name another folder, or move that key away first")
+            raise UsageError(
+                f"{path} is there already",
+                asked="making a key pair",
+                todo="Name another folder, or move that key away first",
+            )
     folder.mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     # The private key is never readable by others, not even for the moment between creating and chmod.
     with os.fdopen(os.open(private_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(private)
@@ -62,7 +66,9 @@ def sign(manifest: bytes, private_key: Path) -> bytes:
     try:
         key = load_pem_private_key(private_key.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"it cannot be read as a private key: {error}", asked=asked, todo="Make one: mm-edge keygen DIR") from None
+        raise UsageError(
+            f"it cannot be read as a private key: {error}", asked=asked, todo="Make one: mm-edge keygen DIR"
+        ) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError("it is not an Ed25519 key", asked=asked, todo="Make one: mm-edge keygen DIR")
     record = Signature(
@@ -91,7 +97,9 @@ def check_signature(manifest: bytes, signature: Signature, public_key: Path) -> 
     try:
         key = load_pem_public_key(public_key.read_bytes())
     except (OSError, ValueError) as error:
-        raise UsageError(f"it cannot be read as a public key: {error}", asked=asked, todo="Give the .pub file of the key pair") from None
+        raise UsageError(
+            f"it cannot be read as a public key: {error}", asked=asked, todo="Give the .pub file of the key pair"
+        ) from None
     if not isinstance(key, Ed25519PublicKey):
         raise UsageError("it is not an Ed25519 key", asked=asked, todo="Give the .pub file of the key pair")
     own_id = key_id(key.public_bytes_raw())
@@ -104,4 +112,8 @@ def check_signature(manifest: bytes, signature: Signature, public_key: Path) -> 
     try:
         key.verify(base64.b64decode(signature.signature, validate=True), manifest)
     except (InvalidSignature, ValueError):
-        raise BundleError("the signature does not fit the manifest: one of them was changed", asked=asked, todo="Get the bundle again from its maker") from None
+        raise BundleError(
+            "the signature does not fit the manifest: one of them was changed",
+            asked=asked,
+            todo="Get the bundle again from its maker",
+        ) from None

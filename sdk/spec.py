@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
-Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}\Z")]
 DType: TypeAlias = Literal["uint8", "int8", "int32", "int64", "float16", "float32", "bool"]
 # A number is fixed; a name is a dimension that may vary within the bounds given in `dims`.
 Dimension: TypeAlias = Annotated[int, Meta(ge=1, le=1 << 31)] | Name
@@ -154,7 +154,9 @@ def _settle_shape(spec: InputSpec, derived: Shape) -> None:
     if spec.shape == ():
         force_setattr(spec, "shape", derived)
     elif spec.shape != derived:
-        raise ValueError(f"input '{spec.name}': the shape {spec.shape} does not follow from how it is prepared: {derived}")
+        raise ValueError(
+            f"input '{spec.name}': the shape {spec.shape} does not follow from how it is prepared: {derived}"
+        )
 
 
 def modality_of(spec: InputSpec) -> Modality:
@@ -199,7 +201,7 @@ class BoxesOutput(Strict, tag="boxes", tag_field="kind"):
 
 
 class HeatmapOutput(Strict, tag="heatmap", tag_field="kind"):
-    """A place in the picture, read off a map. Roles: `heatmap` [batch, h, w] as logits, and `score` [batch, 1] if there is one."""
+    """A place in the picture, read off a map. Roles: `heatmap` [batch, h, w], perhaps `score` [batch, 1]."""
 
     name: Name
     reads: dict[Literal["heatmap", "score"], str]
@@ -219,7 +221,7 @@ class PointOutput(Strict, tag="point", tag_field="kind"):
 
 
 class TextOutput(Strict, tag="text", tag_field="kind"):
-    """Generated text: the decode part `part` is run step by step until `end` or `most` tokens. Role: `logits` [batch, vocabulary]."""
+    """Generated text: the decode part `part` runs until `end` or `most` tokens. Role: `logits` [batch, vocabulary]."""
 
     name: Name
     reads: dict[Literal["logits"], str]
@@ -287,7 +289,7 @@ class Sync(Strict):
 
 
 class State(Strict):
-    """What a model remembers from tick to tick: its output tensor `output` comes back as its input `name`; zeros at first."""
+    """What a model remembers from tick to tick: its output `output` comes back as its input `name`; zeros at first."""
 
     name: Name
     output: str
@@ -302,7 +304,9 @@ class ModelSpec(Strict):
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
     sync: Sync
-    presence: Name | None = None  # a float32 [batch, number of inputs] input: 1 where the input is there, in the order of `inputs`
+    presence: Name | None = (
+        None  # a float32 [batch, number of inputs] input: 1 where the input is there, in the order of `inputs`
+    )
     states: tuple[State, ...] = ()
     dims: dict[Name, Bounds] = {}
     description: str = ""

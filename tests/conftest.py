@@ -1,87 +1,13 @@
 """What many tests need: a small bundle that is whole, on disk in either shape."""
 
-import hashlib
 import logging
 from pathlib import Path
 
 import pytest
+from small_bundle import FILES, make_manifest
 
-from mm_edge.bundle import digest
 from mm_edge.bundle_writer import write_bundle
-from mm_edge.manifest import Artefact, Golden, Manifest, ParityRow, Part, Read
-from mm_edge.spec import (
-    AudioInput,
-    AudioPrepare,
-    ClassesOutput,
-    ImageInput,
-    ImagePrepare,
-    InputSync,
-    Sync,
-    TensorSpec,
-    TextInput,
-    TextPrepare,
-)
-
-FILES = {
-    "parts/encode_image/fp32.onnx": b"not a graph, and nobody may load it " * 100,
-    "parts/encode_audio/fp32.onnx": b"nor is this " * 100,
-    "parts/encode_text/fp32.onnx": b"nor that " * 100,
-    "parts/fuse/fp32.onnx": b"nor the last one " * 100,
-    "parts/fuse/int8-cpu.onnx": b"small " * 10,
-    "tokenizer.json": b"{}",
-    "golden.safetensors": bytes(range(256)) * 8,
-}
-
-
-def make_manifest(files=FILES, **changes) -> Manifest:
-    def part(name, kind, reads, precisions=("fp32",)):
-        artefacts = {}
-        for precision in precisions:
-            file = f"parts/{name}/{precision}.onnx"
-            artefacts[precision] = Artefact(file=file, sha256=hashlib.sha256(files[file]).hexdigest())
-        takes = tuple(TensorSpec(name=tensor, dtype="float32", shape=("batch", 8)) for tensor in reads)
-        return Part(
-            name=name,
-            kind=kind,
-            reads={tensor: Read(source=source) for tensor, source in reads.items()},
-            takes=takes,
-            gives=(TensorSpec(name="embedding", dtype="float32", shape=("batch", 8)),),
-            artefacts=artefacts,
-        )
-
-    encoded = {name: f"part:encode_{name}.embedding" for name in ("image", "audio", "text")}
-    given = {
-        "format": 1,
-        "name": "small",
-        "version": 3,
-        "inputs": (
-            ImageInput(name="image", prepare=ImagePrepare(size=(32, 48))),
-            AudioInput(name="audio", prepare=AudioPrepare(sample_rate=16_000, window=16_000, hop=1_600)),
-            TextInput(name="text", prepare=TextPrepare(tokenizer="tokenizer.json", length=16)),
-        ),
-        "parts": (
-            *(part(f"encode_{name}", "encode", {name: f"input:{name}"}) for name in encoded),
-            part("fuse", "fuse", encoded, ("fp32", "int8-cpu")),
-        ),
-        "outputs": (ClassesOutput(name="command", reads={"logits": "part:fuse.embedding"}, labels=("stop", "go")),),
-        "sync": Sync(driver="image", inputs={"audio": InputSync(max_age_ms=200.0, missing="mask")}),
-        "golden": Golden(file="golden.safetensors", samples=4),
-        "parity": (
-            ParityRow(
-                scope="chain",
-                precision="int8-cpu",
-                tensor="command",
-                samples=4,
-                max_error=0.01,
-                mean_error=0.001,
-                cosine=0.9999,
-                agreement=1.0,
-            ),
-        ),
-        "calibration": None,
-        "digests": {name: digest(content) for name, content in files.items()},
-    }
-    return Manifest(**{**given, **changes})
+from mm_edge.manifest import Manifest
 
 
 @pytest.fixture

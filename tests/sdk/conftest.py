@@ -1,0 +1,75 @@
+"""The command, run inside this process as the real one runs it."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mm_edge.cli.app import run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs one command line and gives its exit code and what it wrote."""
+
+    def call(*argv) -> Outcome:
+        capsys.readouterr()
+        code = run([str(word) for word in argv])
+        written = capsys.readouterr()
+        return Outcome(code, written.out, written.err)
+
+    return call
+
+
+@pytest.fixture
+def refused(command):
+    """Runs one command line that must be refused: exit 2, one line that says why, nothing on standard output."""
+
+    def call(*argv) -> str:
+        outcome = command(*argv)
+        assert outcome.code == 2, outcome
+        assert outcome.out == ""
+        assert outcome.err.startswith("error: ")
+        assert outcome.err.count("\n") == 1, outcome.err
+        assert outcome.err.endswith("\n")
+        assert "Traceback" not in outcome.err
+        assert "fault of mm-edge" not in outcome.err
+        return outcome.err
+
+    return call
+
+
+@pytest.fixture
+def engines():
+    """Whatever could load or run what a bundle holds."""
+    return {"onnxruntime", "torch", "tensorrt", "tokenizers", "safetensors", "cv2"}
+
+
+@pytest.fixture
+def refused_and_clean(refused, engines, tmp_path, monkeypatch):
+    """Refused by every verb that opens a bundle; no engine is loaded, no file, folder or descriptor is left behind."""
+
+    def traces():
+        return sorted(tmp_path.rglob("*")), set(Path("/proc/self/fd").iterdir())
+
+    def call(path, *options):
+        for module in engines:
+            monkeypatch.setitem(sys.modules, module, None)  # an import of it fails loudly
+        before = traces()
+        messages = {refused("verify", path, *options)}
+        if not options:
+            messages.add(refused("inspect", path))
+            messages.add(refused("inspect", path, "--json"))
+        assert traces() == before
+        assert len(messages) == 1, "every verb says the same"
+        return messages.pop()
+
+    return call
