@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from mm_edge.errors import InputError, MmEdgeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class OverrunError(MmEdgeError):
+    """Sound was overwritten before it was heard; the loop counts it as stale and goes on."""
 
 
 class SoundRing:
     """Keeps the last `capacity` samples. Each is written twice, half a buffer apart, so that no window ever wraps.
 
-    One thread writes. Readers copy a window out and then ask `holds`, whether it was still whole: no lock is needed.
+    One thread writes. Readers copy a window out and then ask `holds`, whether it was still whole: no lock is needed,
+    because a write says what it will overwrite before it does.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._twice = np.zeros(2 * capacity, np.float32)
+        self._claimed = 0  # what will have been written once the write in progress is through
         self.written = 0  # samples ever written; before the first there is silence
 
     def write(self, samples: NDArray[np.float32]) -> None:
+        self._claimed = self.written + len(samples)
         samples = samples[-self.capacity :]
-        start = self.written % self.capacity
+        start = (self._claimed - len(samples)) % self.capacity
         first = min(len(samples), self.capacity - start)
         for half in (0, self.capacity):
             self._twice[half + start : half + start + first] = samples[:first]
             self._twice[half : half + len(samples) - first] = samples[first:]
-        self.written += len(samples)
+        self.written = self._claimed
 
     def window(self, end: int, length: int) -> NDArray[np.float32]:
-        """The `length` samples before sample number `end`, as a view."""
+        """The `length` samples before sample number `end`, as a view. Not longer than the ring."""
         start = (end - length) % self.capacity
         return self._twice[start : start + length]
 
     def holds(self, end: int, length: int) -> bool:
-        return self.written - (end - length) <= self.capacity
+        return end <= self.written and self._claimed - (end - length) <= self.capacity
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +56,16 @@ class SoundBlock:
     ring: SoundRing
     end: int
     count: int
+
+
+def sound_block(samples: NDArray[Any], window: int) -> SoundBlock:
+    """One window of mono sound in [-1, 1] as the loop's payload: shorter is led by silence, longer keeps its end."""
+    if samples.ndim != 1 or samples.size == 0 or not np.issubdtype(samples.dtype, np.floating):
+        raise InputError(
+            f"an array of {samples.dtype} {list(samples.shape)}",
+            asked="taking sound: mono float samples in [-1, 1] at the model's rate, one dimension",
+            todo="Whole numbers of 16 bits are divided by 32768; stereo is averaged",
+        )
+    ring = SoundRing(window)
+    ring.write(samples[-window:].astype(np.float32, copy=False))
+    return SoundBlock(ring, ring.written, min(window, samples.size))

@@ -52,6 +52,6 @@ class Source(Protocol):
         """From any thread: makes a waiting read() return soon, where the driver allows it. open() forgets it."""
 
     def figures(self) -> Mapping[str, float]:
-        """What the driver itself counted and measured since open(): lost before it became a capture, drift. From any thread."""
+        """What the driver itself counted and measured since open(), such as what it lost. From any thread."""
 
     def close(self) -> None: ...

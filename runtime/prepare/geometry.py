@@ -1,0 +1,59 @@
+"""How the prepared picture lies on the source's, so that boxes and points can be told in the source's pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+Fit: TypeAlias = Literal["stretch", "letterbox", "crop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The rectangle `source_box` of the source picture was resized onto `prepared_box` of the prepared one.
+
+    Boxes are (left, top, width, height) in whole pixels. Coordinates are those of pixel edges: 0 is the left edge of
+    the first pixel and the width the right edge of the last.
+    """
+
+    source_size: tuple[int, int]  # width, height
+    prepared_size: tuple[int, int]
+    source_box: tuple[int, int, int, int]
+    prepared_box: tuple[int, int, int, int]
+
+    def to_source(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """From pixels of the prepared picture to pixels of the source. Numbers or arrays; not clipped."""
+        left, top, width, height = self.source_box
+        prepared_left, prepared_top, prepared_width, prepared_height = self.prepared_box
+        return (
+            left + (x - prepared_left) * (width / prepared_width),
+            top + (y - prepared_top) * (height / prepared_height),
+        )
+
+    def to_prepared(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """The other way: from pixels of the source to pixels of the prepared picture."""
+        left, top, width, height = self.source_box
+        prepared_left, prepared_top, prepared_width, prepared_height = self.prepared_box
+        return (
+            prepared_left + (x - left) * (prepared_width / width),
+            prepared_top + (y - top) * (prepared_height / height),
+        )
+
+
+def fitted(fit: Fit, source: tuple[int, int], prepared: tuple[int, int]) -> Geometry:
+    """Sizes are (width, height). `letterbox` shows the whole source, `crop` fills the whole picture; both centred."""
+    width, height = source
+    prepared_width, prepared_height = prepared
+    source_box, prepared_box = (0, 0, width, height), (0, 0, prepared_width, prepared_height)
+    if fit == "letterbox":
+        scale = min(prepared_width / width, prepared_height / height)
+        prepared_box = _centred(prepared, (width * scale, height * scale))
+    elif fit == "crop":
+        scale = min(width / prepared_width, height / prepared_height)
+        source_box = _centred(source, (prepared_width * scale, prepared_height * scale))
+    return Geometry(source, prepared, source_box, prepared_box)
+
+
+def _centred(outer: tuple[int, int], inner: tuple[float, float]) -> tuple[int, int, int, int]:
+    width, height = (min(most, max(1, round(size))) for most, size in zip(outer, inner, strict=True))
+    return (outer[0] - width) // 2, (outer[1] - height) // 2, width, height

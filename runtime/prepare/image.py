@@ -1,0 +1,117 @@
+"""Resizes a picture into a model's input: uint8, in the model's colour order, in the caller's buffer."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from mm_edge.errors import InputError
+from mm_edge.spec import ImageInput, TensorSpec, VideoPrepare
+
+from .geometry import Geometry, fitted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mm_edge.spec import ImagePrepare
+
+MOST_GEOMETRIES = 64  # source sizes that are remembered; a source rarely changes its size
+
+
+class ImagePreparer:
+    """Writes [1, height, width, 3]."""
+
+    def __init__(self, spec: ImageInput) -> None:
+        self.fields = {"": TensorSpec(spec.name, spec.dtype, spec.shape)}
+        self._resizer = Resizer(spec.prepare)
+
+    def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> Geometry:
+        return self._resizer.write(payload, arrays[""][0])
+
+
+class Resizer:
+    """Fits a picture into a smaller one.
+
+    Shrinking must average, or fine detail turns into noise that the model never saw in training. OpenCV's own
+    INTER_AREA does that at about 5 ms for 1280x720 -> 224x224; halving by 2x2 means while the picture stays at least as
+    large as its goal, and bilinear for the rest, comes as close for about 0.6 ms (benchmarks/scenarios/prepare.py).
+    The colours are swapped last, on the small picture.
+    """
+
+    def __init__(self, prepare: ImagePrepare | VideoPrepare) -> None:
+        # One thread: waking others costs more than so small a picture gains, and they are the lanes' cores.
+        cv2.setNumThreads(1)
+        self._fit, self._pad, self._swap = prepare.fit, prepare.pad, prepare.color == "rgb"
+        self._size = (prepare.size[1], prepare.size[0])
+        self._scratch = threading.local()  # by thread, since several moments are prepared at once
+        self._geometries: dict[tuple[int, int], Geometry] = {}
+
+    def write(self, picture: Any, out: NDArray[np.uint8]) -> Geometry:
+        """Into `out`, uint8 [height, width, 3]."""
+        check_picture(picture)
+        geometry = self._geometry((picture.shape[1], picture.shape[0]))
+        left, top, width, height = geometry.source_box
+        if geometry.source_size != (width, height):
+            picture = picture[top : top + height, left : left + width]
+        left, top, width, height = geometry.prepared_box
+        into = out
+        if geometry.prepared_size != (width, height):
+            for bar in (out[:top], out[top + height :], out[:, :left], out[:, left + width :]):
+                bar[:] = self._pad
+            into = out[top : top + height, left : left + width]
+        self._resize(picture, into)
+        return geometry
+
+    def _geometry(self, size: tuple[int, int]) -> Geometry:
+        known = self._geometries.get(size)
+        if known is None:
+            if len(self._geometries) >= MOST_GEOMETRIES:
+                self._geometries.clear()
+            known = self._geometries[size] = fitted(self._fit, size, self._size)
+        return known
+
+    def _resize(self, picture: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
+        height, width = into.shape[:2]
+        while picture.shape[0] >= 2 * height and picture.shape[1] >= 2 * width and picture.shape[:2] != into.shape[:2]:
+            half = self._kept(picture.shape[0] // 2, picture.shape[1] // 2)
+            even = picture[: 2 * half.shape[0], : 2 * half.shape[1]]
+            picture = cv2.resize(even, half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        if not self._swap:
+            cv2.resize(picture, (width, height), dst=into)
+            return
+        if picture.shape != into.shape:
+            small = self._kept(height, width)
+            picture = cv2.resize(picture, (width, height), dst=small)  # type: ignore[assignment]
+        cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, dst=into)
+
+    def _kept(self, height: int, width: int) -> NDArray[np.uint8]:
+        """This thread's scratch picture of that size; a source needs two or three."""
+        try:
+            pictures: dict[tuple[int, int], NDArray[np.uint8]] = self._scratch.pictures
+        except AttributeError:
+            pictures = self._scratch.pictures = {}
+        kept = pictures.get((height, width))
+        if kept is None:
+            if len(pictures) >= MOST_GEOMETRIES:
+                pictures.clear()
+            kept = pictures[height, width] = np.empty((height, width, 3), np.uint8)
+        return kept
+
+
+def check_picture(picture: Any) -> None:
+    if not isinstance(picture, np.ndarray):
+        found = type(picture).__name__
+    elif picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
+        found = f"an array of {picture.dtype} {list(picture.shape)}"
+    else:
+        return
+    raise InputError(
+        found,
+        asked="taking a picture: uint8 [height, width, 3] in BGR",
+        todo="cv2.imread and cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) or COLOR_GRAY2BGR give one",
+    )

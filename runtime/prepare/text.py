@@ -1,0 +1,54 @@
+"""Turns text into token ids of a fixed length, and the mask beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import Tokenizer
+
+from mm_edge.errors import BundleError, InputError
+from mm_edge.spec import TensorSpec
+
+from .prompts import PROMPT_MARK, prompts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mm_edge.spec import TextInput
+
+
+class TextPreparer:
+    """Writes [rows, length]: one row, or one a prompt where the input takes several."""
+
+    def __init__(self, spec: TextInput, tokenizer: bytes) -> None:
+        self.fields = {"": TensorSpec(spec.name, spec.dtype, spec.shape)}
+        if spec.prepare.mask:
+            self.fields["mask"] = TensorSpec(f"{spec.name}.mask", spec.dtype, spec.shape)
+        self._name, self._prepare = spec.name, spec.prepare
+        try:
+            self._tokenizer = Tokenizer.from_str(tokenizer.decode())
+        except Exception as error:  # noqa: BLE001  # the library raises bare Exception
+            asked = f"reading the tokenizer {spec.prepare.tokenizer} of input '{spec.name}'"
+            raise BundleError(str(error), asked=asked, todo="Export the bundle again") from None
+        # Both are set here whatever the file says: a file that pads to its longest would give rows of unlike length.
+        self._tokenizer.enable_truncation(max_length=spec.prepare.length)
+        self._tokenizer.enable_padding(length=spec.prepare.length, pad_id=spec.prepare.pad_id)
+
+    def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+        if not isinstance(payload, str):
+            raise InputError(type(payload).__name__, asked=f"taking text for '{self._name}': a str")
+        prompts = prompts_of(payload) if self._prepare.prompts > 1 else [payload]
+        ids, mask = arrays[""], arrays.get("mask")
+        if len(prompts) != len(ids):
+            raise InputError(
+                f"{len(prompts)} in '{payload}'",
+                asked=f"taking {len(ids)} prompts for '{self._name}'",
+                todo=f"Separate prompts with '{PROMPT_MARK}'; how many there are is fixed while a session runs",
+            )
+        for row, prompt in enumerate(prompts):
+            encoding = self._tokenizer.encode(prompt.lower() if self._prepare.lowercase else prompt)
+            ids[row] = encoding.ids
+            if mask is not None:
+                mask[row] = encoding.attention_mask

@@ -1,0 +1,34 @@
+"""Copies a sensor's numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mm_edge.errors import InputError
+from mm_edge.spec import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mm_edge.spec import VectorInput
+
+
+class VectorPreparer:
+    """Writes [1, size]."""
+
+    def __init__(self, spec: VectorInput) -> None:
+        self.fields = {"": TensorSpec(spec.name, spec.dtype, spec.shape)}
+        self._name, self._size = spec.name, spec.prepare.size
+
+    def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+        numbers = np.asarray(payload)
+        if numbers.shape != (self._size,) or not np.can_cast(numbers.dtype, np.float32, "same_kind"):
+            raise InputError(
+                f"an array of {numbers.dtype} {list(numbers.shape)}",
+                asked=f"taking numbers for '{self._name}': float32 [{self._size}]",
+            )
+        arrays[""][0] = numbers

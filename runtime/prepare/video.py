@@ -1,0 +1,45 @@
+"""Keeps the last pictures as the model takes them, and writes them in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mm_edge.spec import TensorSpec
+
+from .image import Resizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mm_edge.spec import VideoInput
+
+    from .geometry import Geometry
+
+
+class VideoPreparer:
+    """Writes [1, frames, height, width, 3], oldest first. Until there are enough pictures the oldest stands in.
+
+    Called by one thread, in the order of the pictures: each is resized once and kept for as long as it is needed.
+    """
+
+    def __init__(self, spec: VideoInput) -> None:
+        self.fields = {"": TensorSpec(spec.name, spec.dtype, spec.shape)}
+        self._resizer = Resizer(spec.prepare)
+        self._frames, self._stride = spec.prepare.frames, spec.prepare.stride
+        self._shape = (*spec.prepare.size, 3)
+        self._kept: deque[NDArray[np.uint8]] = deque(maxlen=(self._frames - 1) * self._stride + 1)
+
+    def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> Geometry:
+        full = len(self._kept) == self._kept.maxlen
+        picture = self._kept.popleft() if full else np.empty(self._shape, np.uint8)
+        geometry = self._resizer.write(payload, picture)
+        self._kept.append(picture)
+        newest = len(self._kept) - 1
+        for place, frame in enumerate(arrays[""][0]):
+            frame[:] = self._kept[max(0, newest - (self._frames - 1 - place) * self._stride)]
+        return geometry

@@ -1,0 +1,1 @@
+"""Cameras, and everything else that gives pictures."""

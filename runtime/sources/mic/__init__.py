@@ -1,0 +1,1 @@
+"""Microphones, and everything else that gives sound."""

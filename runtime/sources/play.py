@@ -1,0 +1,165 @@
+"""The clock that played streams share: files and takes keep their own pace, in the order of their stamps."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from mm_edge.runtime.clock import NS_PER_S, MonotonicClock
+
+if TYPE_CHECKING:
+    from mm_edge.runtime.clock import Clock
+
+Speed: TypeAlias = Literal["real", "max"]
+PATIENCE_S = 1.0  # with a stream that is held up; a run that is out of order is better than one that hangs
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Seat:
+    """One stream's place at a PlayClock, which alone writes to it."""
+
+    leads: bool
+    state: Literal["expected", "busy", "waiting", "overtaken", "left"] = "expected"
+    due_ns: int = -1  # of what it waits for, or of what it was let out for last
+
+
+class PlayClock:
+    """Media time for all streams of a take: it is 0 when the last of them has been opened.
+
+    Captures come out in the order of their media time whatever the threads do, so that a replay is the same each time;
+    at equal times a stream that leads (pictures) comes last, after the sound and the text that it is seen with. A
+    stream that is held up holds up the others: nothing is lost and nothing runs ahead. At speed `max` the clock jumps
+    from capture to capture. `pause`, `resume` and `step` may be called by any thread; the rest is for sources.
+    """
+
+    def __init__(self, speed: Speed = "real", clock: Clock | None = None) -> None:
+        self.speed = speed
+        self.paused = False
+        self._clock: Clock = clock or MonotonicClock()
+        self._changed = threading.Condition()
+        self._seats: list[Seat] = []
+        self._origin_ns: int | None = None  # of media time 0
+        self._media_ns = self._since_ns = 0  # the position, and when that was
+        self._steps = 0
+
+    @property
+    def position_ns(self) -> int:
+        """The media time now."""
+        with self._changed:
+            return self._position_ns()
+
+    def pause(self) -> None:
+        with self._changed:
+            self._media_ns, self.paused, self._steps = self._position_ns(), True, 0
+            self._changed.notify_all()
+
+    def resume(self) -> None:
+        with self._changed:
+            self._since_ns, self.paused = self._clock.now_ns(), False
+            self._changed.notify_all()
+
+    def step(self) -> None:
+        """While paused: on to the next picture, or to the next capture where no pictures are played."""
+        with self._changed:
+            self._steps += self.paused
+            self._changed.notify_all()
+
+    def seat(self, *, leads: bool = False) -> Seat:
+        """Taken when a source is made: the clock starts once every seat has been opened or left."""
+        with self._changed:
+            self._seats.append(Seat(leads))
+            return self._seats[-1]
+
+    def open(self, seat: Seat) -> None:
+        with self._changed:
+            seat.state, seat.due_ns = "busy", -1
+            self._settle()
+
+    def leave(self, seat: Seat) -> None:
+        """The stream has ended, or was interrupted; nobody waits for it any more."""
+        with self._changed:
+            seat.state = "left"
+            self._settle()
+
+    def stamp_ns(self, media_ns: int) -> int:
+        """The stamp of what stands at `media_ns`. Good after the first wait."""
+        return (self._origin_ns or 0) + media_ns
+
+    def wait(self, seat: Seat, due_ns: int) -> int | None:
+        """Returns when the media time is `due_ns` and nobody has anything earlier: by how much real time is past it.
+
+        None: the seat was left meanwhile.
+        """
+        with self._changed:
+            if seat.state != "left":
+                seat.state, seat.due_ns = "waiting", due_ns
+            self._changed.notify_all()
+            while self._waits(seat):
+                left_ns = due_ns - self._position_ns()
+                if self._origin_ns is None or (self.paused and left_ns > 0 and not self._takes_step(seat)):
+                    self._sleep(None)
+                elif left_ns > 0 and self.speed == "real" and not self.paused:
+                    self._sleep(left_ns / NS_PER_S)
+                elif not (ahead := self._ahead_of(seat)):
+                    return self._release(seat)
+                elif not self._sleep(PATIENCE_S):
+                    self._overtake(ahead)
+            return None
+
+    def _position_ns(self) -> int:
+        if self._origin_ns is None or self.paused or self.speed == "max":
+            return self._media_ns
+        return self._media_ns + self._clock.now_ns() - self._since_ns
+
+    def _waits(self, seat: Seat) -> bool:
+        return seat.state == "waiting"
+
+    def _takes_step(self, seat: Seat) -> bool:
+        if self._steps == 0 or (not seat.leads and any(other.leads and other.state != "left" for other in self._seats)):
+            return False
+        self._steps -= 1
+        self._media_ns = seat.due_ns
+        self._changed.notify_all()
+        return True
+
+    def _ahead_of(self, seat: Seat) -> list[Seat]:
+        """Those that have, or may yet have, something earlier."""
+        mine = (seat.due_ns, seat.leads)
+        return [
+            other
+            for other in self._seats
+            if (other.state == "waiting" and (other.due_ns, other.leads) < mine)
+            or (other.state == "busy" and other.due_ns < seat.due_ns)
+        ]
+
+    def _overtake(self, ahead: list[Seat]) -> None:
+        """They count again once they come back."""
+        for seat in ahead:
+            if seat.state == "busy":
+                log.warning("a played stream is held up for more than %g s; the others go on without it", PATIENCE_S)
+                seat.state = "overtaken"
+
+    def _release(self, seat: Seat) -> int:
+        seat.state = "busy"
+        if self.speed == "max":
+            self._media_ns = max(self._media_ns, seat.due_ns)
+        self._changed.notify_all()
+        return self._clock.now_ns() - self.stamp_ns(seat.due_ns)
+
+    def _settle(self) -> None:
+        """Starts the clock once nobody is missing, and rewinds it once everybody has left."""
+        states = {seat.state for seat in self._seats}
+        if states == {"left"}:
+            for seat in self._seats:
+                seat.state = "expected"
+            self._origin_ns, self._media_ns = None, 0
+        elif self._origin_ns is None and "expected" not in states:
+            self._origin_ns = self._since_ns = self._clock.now_ns()
+        self._changed.notify_all()
+
+    def _sleep(self, seconds: float | None) -> bool:
+        """True when something may have changed. Tests move a manual clock here instead."""
+        return self._changed.wait(seconds)

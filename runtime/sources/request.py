@@ -1,0 +1,43 @@
+"""What a source is made from, and the forms of SPEC that a family of sources understands."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mm_edge.config import SourcesConfig
+    from mm_edge.runtime.source import Source
+    from mm_edge.spec import InputSpec
+
+    from .play import PlayClock
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A SPEC, the input it is to feed, and what was configured. `rest`: the number, URL or path that the form found."""
+
+    spec: str
+    rest: str
+    input: InputSpec
+    config: SourcesConfig
+    play: PlayClock
+
+
+Make: TypeAlias = "Callable[[Request], Source]"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of SPEC: `pattern` matches the whole of it, and its group, where it has one, is the rest."""
+
+    example: str
+    pattern: str
+    make: Make
+
+    def rest_of(self, spec: str) -> str | None:
+        match = re.fullmatch(self.pattern, spec, re.IGNORECASE)
+        return None if match is None else match.group(match.lastindex or 0)

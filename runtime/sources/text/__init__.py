@@ -1,0 +1,1 @@
+"""Text: fixed, typed, or played."""
