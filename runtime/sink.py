@@ -6,10 +6,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mm_edge.manifest import Manifest
     from mm_edge.sample import Event, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What only the loop knows while it runs: captures by input, and losses by input and cause."""
+
+    captured: Mapping[str, int]
+    dropped: Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +27,8 @@ class RunInfo:
     manifest: Manifest
     sources: Mapping[str, str]  # by input: what was opened, in words
     engine: Mapping[str, Any]
+    names: Mapping[str, str] = field(default_factory=dict)  # by input: how events call its source
+    counts: Callable[[], Counts] | None = None  # as they stand; from any thread
 
 
 @dataclass(frozen=True, slots=True)
