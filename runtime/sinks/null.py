@@ -1,0 +1,22 @@
+"""A sink that lets everything go, for runs that are only measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mm_edge.runtime.sink import RunInfo, Summary
+    from mm_edge.sample import Event, Prediction
+
+
+class NullSink:
+    name = "null"
+
+    def open(self, run: RunInfo) -> None:
+        """Nothing to open."""
+
+    def take(self, item: Prediction | Event | Summary) -> None:
+        """Gone."""
+
+    def close(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,234 @@
+"""What a person wants to know about a run at a glance. The terminal and the live page show the same tally."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+
+from mm_edge.runtime.clock import NS_PER_S
+from mm_edge.sample import Event, Prediction
+from mm_edge.spec import modality_of
+
+from .lines import as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mm_edge.runtime.clock import Clock
+    from mm_edge.runtime.sink import RunInfo, Summary
+
+RECENT = 300  # predictions that percentiles are taken over: ten seconds at 30 a second
+RATE_WINDOW_NS = 3 * NS_PER_S
+EVENTS_KEPT = 20
+IMPAIRED = frozenset({"stale", "lost", "reconnecting"})
+
+
+class Spread(Struct, frozen=True):
+    """Of the last RECENT values, in milliseconds."""
+
+    last: float
+    p50: float
+    p99: float
+
+
+class InputView(Struct, frozen=True):
+    """One input. `rate_hz` counts its captures, used or not; `source` says in words what feeds it."""
+
+    modality: str
+    name: str  # how events and `sources` call what feeds it
+    source: str
+    state: str  # fresh, held, missing; waiting before the first prediction
+    seq: int | None
+    age_ms: Spread | None
+    rate_hz: float | None
+    captured: int | None
+    dropped: dict[str, int]
+
+
+class SourceView(Struct, frozen=True):
+    """One source: its last change of state, and how long ago that was."""
+
+    state: str
+    detail: str
+    since_s: float
+
+
+class EventView(Struct, frozen=True):
+    """One thing that happened, `ago_s` before the snapshot."""
+
+    ago_s: float
+    source: str
+    state: str
+    detail: str
+
+
+class RunView(Struct, frozen=True):
+    """The whole run at one moment. /api/state of the live page is this, as JSON."""
+
+    model: str
+    version: int
+    t_ns: int
+    running_s: float
+    idle_s: float | None  # since the last prediction
+    health: str  # ok, degraded; starting before the first prediction, ended after the last
+    predictions: int
+    rate_hz: float
+    deadline_missed: int
+    inputs: dict[str, InputView]
+    sources: dict[str, SourceView]
+    stages: dict[str, Spread]  # latency by stage; `total` is from capture to hand-over
+    outputs: dict[str, Any]
+    engine: dict[str, Any]
+    events: list[EventView]
+    summary: dict[str, Any] | None
+
+
+class _Mark(NamedTuple):
+    """How far things were at a time: two of them make a rate."""
+
+    t_ns: int
+    predictions: int
+    seqs: Mapping[str, int | None]
+
+
+class Tally:
+    """take() is cheap and may be called from one thread; view() is not and may be called from any other."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._run: RunInfo | None = None
+        self._started_ns = clock.now_ns()
+        self._latest: Prediction | None = None
+        self._latest_ns = 0
+        self._predictions = self._missed = 0
+        self._stages: dict[str, deque[float]] = {}
+        self._ages: dict[str, deque[float]] = {}
+        self._marks: deque[_Mark] = deque()
+        self._sources: dict[str, Event] = {}
+        self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self._summary: Summary | None = None
+
+    def open(self, run: RunInfo) -> None:
+        with self._lock:
+            self._run, self._started_ns = run, self._clock.now_ns()
+
+    def take(self, item: Prediction | Event | Summary) -> None:
+        with self._lock:
+            if isinstance(item, Prediction):
+                self._take_prediction(item)
+            elif isinstance(item, Event):
+                self._sources[item.source] = item
+                self._events.append(item)
+            else:
+                self._summary = item
+
+    def _take_prediction(self, prediction: Prediction) -> None:
+        now_ns = self._clock.now_ns()
+        self._latest, self._latest_ns = prediction, now_ns
+        self._predictions += 1
+        self._missed += prediction.deadline_missed
+        for stage, ms in prediction.latency_ms.items():
+            self._remember(self._stages, stage, ms)
+        for name, age in prediction.inputs.items():
+            if age.age_ms is not None:
+                self._remember(self._ages, name, age.age_ms)
+        marks = self._marks
+        # A mark every tenth of the window is enough for a rate, however fast predictions come.
+        if not marks or now_ns - marks[-1].t_ns > RATE_WINDOW_NS // 10:
+            seqs = {name: age.seq for name, age in prediction.inputs.items()}
+            marks.append(_Mark(now_ns, self._predictions, seqs))
+            while marks[0].t_ns < now_ns - RATE_WINDOW_NS:
+                marks.popleft()
+
+    @staticmethod
+    def _remember(where: dict[str, deque[float]], name: str, ms: float) -> None:
+        values = where.get(name)
+        if values is None:
+            values = where[name] = deque(maxlen=RECENT)
+        values.append(ms)
+
+    def view(self) -> RunView:
+        now_ns = self._clock.now_ns()
+        run = self._run
+        with self._lock:
+            stages = {stage: tuple(values) for stage, values in self._stages.items()}
+            ages = {name: tuple(values) for name, values in self._ages.items()}
+            events, told = tuple(self._events), dict(self._sources)
+            latest, latest_ns, summary = self._latest, self._latest_ns, self._summary
+            predictions, missed, mark = self._predictions, self._missed, self._marks[0] if self._marks else None
+        flowing = latest is not None and now_ns - latest_ns < RATE_WINDOW_NS
+        seconds = (latest_ns - mark.t_ns) / NS_PER_S if mark and flowing else 0.0
+        rates = _rates(latest, mark, seconds)
+        return RunView(
+            model=run.manifest.name if run else "",
+            version=run.manifest.version if run else 0,
+            t_ns=now_ns,
+            running_s=(now_ns - self._started_ns) / NS_PER_S,
+            idle_s=(now_ns - latest_ns) / NS_PER_S if latest else None,
+            health="ended" if summary else _health(latest, told.values()),
+            predictions=predictions,
+            rate_hz=(predictions - mark.predictions) / seconds if mark and seconds else 0.0,
+            deadline_missed=missed,
+            inputs=_inputs(run, latest, ages, rates) if run else {},
+            sources={
+                name: SourceView(event.state, event.detail, _ago_s(event, now_ns)) for name, event in told.items()
+            },
+            stages={stage: told_spread for stage, values in stages.items() if (told_spread := spread(values))},
+            outputs=dict(latest.outputs) if latest else {},
+            engine=dict(run.engine) if run else {},
+            events=[EventView(_ago_s(event, now_ns), event.source, event.state, event.detail) for event in events],
+            summary=as_json(summary) if summary else None,
+        )
+
+
+def _health(latest: Prediction | None, told: Iterable[Event]) -> str:
+    """A driver that is lost gives no prediction that could say so."""
+    if any(event.state in IMPAIRED for event in told):
+        return "degraded"
+    return latest.health if latest else "starting"
+
+
+def _rates(latest: Prediction | None, mark: _Mark | None, seconds: float) -> dict[str, float]:
+    """Captures a second, by the sequence numbers then and now."""
+    if latest is None or mark is None or not seconds:
+        return {}
+    pairs = {name: (mark.seqs.get(name), age.seq) for name, age in latest.inputs.items()}
+    return {name: (now - then) / seconds for name, (then, now) in pairs.items() if then is not None and now is not None}
+
+
+def _inputs(
+    run: RunInfo, latest: Prediction | None, ages: Mapping[str, Sequence[float]], rates: Mapping[str, float]
+) -> dict[str, InputView]:
+    counts = run.counts() if run.counts else None
+    views = {}
+    for spec in run.manifest.inputs:
+        name = spec.name
+        age = latest.inputs.get(name) if latest else None
+        views[name] = InputView(
+            modality=modality_of(spec),
+            name=run.names.get(name, ""),
+            source=run.sources.get(name, ""),
+            state=age.state if age else "waiting",
+            seq=age.seq if age else None,
+            age_ms=spread(ages.get(name, ())) if age and age.seq is not None else None,
+            rate_hz=rates.get(name),
+            captured=counts.captured.get(name) if counts else None,
+            dropped=dict(counts.dropped.get(name, {})) if counts else {},
+        )
+    return views
+
+
+def _ago_s(event: Event, now_ns: int) -> float:
+    return round((now_ns - event.t_ns) / NS_PER_S, 3)
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    if not values:
+        return None
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    return Spread(values[-1], ordered[round(last * 0.50)], ordered[round(last * 0.99)])

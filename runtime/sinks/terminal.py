@@ -1,0 +1,74 @@
+"""A table that keeps itself up to date on a terminal; a line a second where standard error is none."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from mm_edge.runtime.clock import MonotonicClock
+
+from .tally import Tally
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+    from mm_edge.runtime.sink import RunInfo, Summary
+    from mm_edge.sample import Event, Prediction
+
+TABLE_PERIOD_S = 0.25
+LINE_PERIOD_S = 1.0
+
+
+class TerminalSink:
+    """Draws in a thread of its own, so that a slow terminal holds nothing up.
+
+    It draws on standard error: standard output belongs to `--jsonl -`.
+    """
+
+    name = "terminal"
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console as StandardError
+
+        self._console = console or StandardError(stderr=True)
+        self._tally = Tally(MonotonicClock())
+        self._over = threading.Event()
+        self._live: Live | None = None
+        self._thread = threading.Thread(target=self._keep_up, name="mm-edge-terminal", daemon=True)
+
+    def open(self, run: RunInfo) -> None:
+        self._tally.open(run)
+        if self._console.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+        self._thread.start()
+
+    def take(self, item: Prediction | Event | Summary) -> None:
+        self._tally.take(item)
+
+    def close(self) -> None:
+        """Leaves the last state of the run on the terminal."""
+        if not self._thread.is_alive():
+            return
+        self._over.set()
+        self._thread.join()
+        self._draw()
+        if self._live:
+            self._live.stop()
+
+    def _keep_up(self) -> None:
+        while not self._over.wait(TABLE_PERIOD_S if self._live else LINE_PERIOD_S):
+            self._draw()
+
+    def _draw(self) -> None:
+        from .board import board, line
+
+        view = self._tally.view()
+        if self._live:
+            self._live.update(board(view), refresh=True)
+        else:
+            self._console.file.write(f"{line(view)}\n")
+            self._console.file.flush()
