@@ -1,0 +1,94 @@
+"""The graph that fp16 and int8 are made from: constants folded, batch norms in their convolutions, every node named, every type known."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+from onnx import ModelProto
+
+from .graph import uses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LOG = logging.getLogger("mm_edge.export")
+STANDARD_DOMAINS = {"", "ai.onnx"}
+
+
+def base_graph(model: ModelProto) -> ModelProto:
+    """Standard operators only, so that it serves every engine. Q/DQ pairs around a batch norm would keep it from its convolution."""
+    import onnxruntime as ort
+
+    with tempfile.TemporaryDirectory(prefix="mm-edge-base-") as folder:
+        path = Path(folder) / "base.onnx"
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(path)
+        options.log_severity_level = 3
+        ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        optimized = onnx.load(str(path))
+    if any(node.domain not in STANDARD_DOMAINS for node in optimized.graph.node):
+        LOG.debug("the optimizer used operators of its own; the graph is taken as it was")
+        optimized = ModelProto()
+        optimized.CopyFrom(model)
+    del optimized.opset_import[:]
+    optimized.opset_import.extend(item for item in model.opset_import if item.domain in STANDARD_DOMAINS)
+    name_nodes(optimized)
+    return typed(optimized)
+
+
+def name_nodes(model: ModelProto) -> None:
+    """A name of its own for every node: block lists and messages go by name."""
+    taken: set[str] = set()
+    for number, node in enumerate(model.graph.node):
+        if not node.name or node.name in taken:
+            node.name = f"{node.op_type}_{number}"
+        taken.add(node.name)
+
+
+def typed(model: ModelProto) -> ModelProto:
+    """With the type of every value, as far as ONNX can infer it."""
+    return onnx.shape_inference.infer_shapes(model, data_prop=True)
+
+
+def sort_nodes(model: ModelProto) -> None:
+    """Puts the nodes in topological order, in place: ONNX demands it and TensorRT's parser relies on it."""
+    ready = {item.name for item in (*model.graph.input, *model.graph.initializer)} | {""}
+    waiting = list(model.graph.node)
+    made = {name for node in waiting for name in node.output}
+    ordered = []
+    users: dict[str, list[int]] = {}
+    missing: dict[int, int] = {}
+    for number, node in enumerate(waiting):
+        needed = {name for name in uses(node) if name in made and name not in ready}
+        missing[number] = len(needed)
+        for name in needed:
+            users.setdefault(name, []).append(number)
+    stack = [number for number in reversed(range(len(waiting))) if missing[number] == 0]
+    while stack:
+        number = stack.pop()
+        ordered.append(waiting[number])
+        for name in waiting[number].output:
+            for user in users.get(name, ()):
+                missing[user] -= 1
+                if missing[user] == 0:
+                    stack.append(user)
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+
+
+def ancestors_of(model: ModelProto, names: Iterable[str]) -> set[str]:
+    """The names of all nodes that lead to the nodes named, those themselves included."""
+    wanted = set(names)
+    needed: set[str] = set()
+    found: set[str] = set()
+    for node in reversed(model.graph.node):
+        if node.name in wanted or any(name in needed for name in node.output):
+            found.add(node.name)
+            needed.update(uses(node))
+    return found

@@ -1,0 +1,157 @@
+"""int8 by ONNX Runtime's quantizer: one calibration, two artefacts. TensorRT wants signed symmetric, the CPU unsigned activations."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onnx import ModelProto, TensorProto
+
+from mm_edge.errors import InputError
+
+from .base_graph import name_nodes, sort_nodes, typed
+from .fp16 import fp32_by_nature, to_fp16
+from .graph import GraphIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from .feeds import Feed
+    from .recipe import Method
+
+HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+# What runs on integers in ONNX Runtime between two heavy nodes, so that the numbers need not go back to float.
+BETWEEN = ("Relu", "Clip", "MaxPool", "GlobalAveragePool", "AveragePool", "Add", "Concat", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze")
+SAMPLES_AT_ONCE = 4  # the calibrator holds every intermediate value of so many samples
+LEAST_RANGE = 1e-6
+
+
+class Feeds:
+    """Hands feeds to the library's calibrator one at a time."""
+
+    def __init__(self, feeds: Sequence[Feed]) -> None:
+        self._feeds = iter(feeds)
+
+    def get_next(self) -> Feed | None:
+        return next(self._feeds, None)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The library advises on the root logger; its advice (to optimize the graph first) has been followed."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+
+
+def calibrate(base: ModelProto, feeds: Sequence[Feed], method: Method) -> Any:
+    """The range of every value that may be quantized (the library's TensorsData)."""
+    from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
+
+    methods = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile, "entropy": CalibrationMethod.Entropy}
+    with tempfile.TemporaryDirectory(prefix="mm-edge-calibrate-") as folder, quiet():
+        path = Path(folder) / "base.onnx"
+        path.write_bytes(base.SerializeToString())
+        calibrator = create_calibrator(
+            path, [*HEAVY, *BETWEEN], augmented_model_path=str(Path(folder) / "augmented.onnx"), calibrate_method=methods[method],
+            extra_options={"symmetric": False},
+        )
+        for start in range(0, len(feeds), SAMPLES_AT_ONCE):
+            calibrator.collect_data(Feeds(feeds[start : start + SAMPLES_AT_ONCE]))
+        ranges = calibrator.compute_data()
+    if not ranges.data:
+        raise InputError("no value has a range", asked="calibrating")
+    return ranges
+
+
+def quantizable(base: ModelProto) -> list[str]:
+    """The nodes that int8 is for, in order: heavy ones with a weight. A product of two activations (attention) stays in float."""
+    index = GraphIndex(base.graph)
+    floats = {name for name, tensor in index.initializers.items() if tensor.data_type == TensorProto.FLOAT}
+    return [
+        node.name for node in base.graph.node if node.op_type in HEAVY and any(name in floats and len(index.initializers[name].dims) > 1 for name in node.input)
+    ]
+
+
+def after_softmax(base: ModelProto) -> set[str]:
+    """Nodes that read a Softmax, directly or through nodes that only move values: one scale for probabilities loses the small ones."""
+    moving = {"Cast", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Dropout", "Identity", "Split", "Slice", "Concat"}
+    values: set[str] = set()
+    found: set[str] = set()
+    for node in base.graph.node:
+        if node.op_type in {"Softmax", "LogSoftmax"}:
+            values.update(node.output)
+            found.add(node.name)
+        elif any(name in values for name in node.input):
+            found.add(node.name)
+            if node.op_type in moving:
+                values.update(node.output)
+    return found
+
+
+def to_int8_cpu(base: ModelProto, ranges: Any, keep: Collection[str] = (), *, between: bool) -> ModelProto:
+    """Unsigned asymmetric activations, signed weights a channel: what ONNX Runtime fuses to VNNI kernels."""
+    kinds = [*HEAVY, *(BETWEEN if between else ())]
+    return _quantize(base, ranges, keep, kinds, activations_signed=False, options={})
+
+
+def to_int8_trt(base: ModelProto, ranges: Any, keep: Collection[str] = ()) -> ModelProto:
+    """Signed symmetric Q/DQ in front of heavy nodes; what is between them is fp16, as it would be without int8."""
+    quantized = _quantize(
+        base,
+        ranges,
+        set(keep) | fp32_by_nature(base),
+        list(HEAVY),
+        activations_signed=True,
+        options={
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "QDQDisableWeightAdjustForInt32Bias": True,
+            "OpTypesToExcludeOutputQuantization": list(HEAVY),
+        },
+    )
+    name_nodes(quantized)
+    return to_fp16(typed(quantized), keep)
+
+
+def _quantize(base: ModelProto, ranges: Any, keep: Collection[str], kinds: list[str], *, activations_signed: bool, options: dict[str, Any]) -> ModelProto:
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+    copy = ModelProto()
+    copy.CopyFrom(base)
+    heavy = set(quantizable(base))
+    excluded = set(keep) | after_softmax(base) | {node.name for node in base.graph.node if node.op_type in HEAVY and node.name not in heavy}
+    excluded |= _without_range(base, ranges, kinds)
+    with quiet():
+        quantizer = QDQQuantizer(
+            copy,
+            True,  # per channel
+            False,  # the full range: reduced only where a CPU has no VNNI, see docs/exporting.md
+            QuantType.QInt8,
+            QuantType.QInt8 if activations_signed else QuantType.QUInt8,
+            ranges,
+            [],
+            sorted(excluded),
+            kinds,
+            {"MinimumRealRange": LEAST_RANGE, **options},
+        )
+        quantizer.quantize_model()
+    quantized: ModelProto = quantizer.model.model
+    sort_nodes(quantized)
+    return quantized
+
+
+def _without_range(base: ModelProto, ranges: Any, kinds: Collection[str]) -> set[str]:
+    """Nodes whose values are no floats (indices, shapes) have no range and are left alone."""
+    index = GraphIndex(base.graph)
+    known = set(ranges.data) | set(index.initializers)
+    return {node.name for node in base.graph.node if node.op_type in kinds and any(name and name not in known for name in (*node.input[:2], *node.output))}
