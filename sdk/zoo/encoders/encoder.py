@@ -1,0 +1,22 @@
+"""What every encoder promises: named features, and how wide they are."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from torch import Tensor, nn
+
+Features: TypeAlias = dict[str, Tensor]
+
+
+class Encoder(nn.Module):
+    """`forward` takes the input as the graph sees it and gives `embedding` [batch, width]; if `map_width` is set, also
+    `map` [batch, map_width, height, width of the map]; if `token_width` is set, also `tokens` [batch, n, token_width].
+    """
+
+    width: int
+    map_width: int | None = None
+    token_width: int | None = None
+
+    def forward(self, x: Tensor) -> Features:
+        raise NotImplementedError

@@ -1,0 +1,83 @@
+"""Image encoders. A picture comes as uint8 [batch, height, width, 3]; casting and normalising are part of the graph."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mm_edge.zoo.blocks import Conv, Layer, Residual
+
+from .encoder import Encoder, Features
+
+
+def as_planes(picture: Tensor) -> Tensor:
+    """uint8 [batch, height, width, 3] as float [batch, 3, height, width] in -1..1. The cast comes first: TensorRT wants it so."""
+    return picture.to(torch.float32).permute(0, 3, 1, 2) * (1 / 127.5) - 1.0
+
+
+def pooled(x: Tensor) -> Tensor:
+    """Mean and maximum over the plane: what is there overall, and what is there anywhere."""
+    return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
+
+
+class ImageCnn(Encoder):
+    """A small residual network: a map at one eighth of the side, and an embedding of the whole."""
+
+    def __init__(self, stages: tuple[int, int, int] = (16, 24, 64), *, map_width: int = 48, width: int = 64, blocks: int = 1) -> None:
+        super().__init__()
+        first, second, third = stages
+        self.map_width, self.width = map_width, width
+        self.body = nn.Sequential(
+            Conv(3, first, stride=2),
+            Conv(first, second, stride=2),
+            *(Residual(second) for _ in range(blocks)),
+            Conv(second, third, stride=2),
+            *(Residual(third) for _ in range(blocks)),
+        )
+        self.to_map = Conv(third, map_width, kernel=1)
+        self.to_whole = Conv(third, third, stride=2)
+        self.to_embedding = nn.Linear(2 * third, width)
+
+    def forward(self, x: Tensor) -> Features:
+        y = self.body(as_planes(x))
+        return {"embedding": torch.relu(self.to_embedding(pooled(self.to_whole(y)))), "map": self.to_map(y)}
+
+
+class ImageResNet(Encoder):
+    """ResNet with basic blocks: (2, 2, 2, 2) at `first` 64 is ResNet-18. The map is at one 32nd of the side."""
+
+    def __init__(self, blocks: tuple[int, ...] = (2, 2, 2, 2), *, first: int = 64, width: int = 128) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [Conv(3, first, kernel=7, stride=2), nn.MaxPool2d(3, 2, 1)]
+        inside = first
+        for stage, count in enumerate(blocks):
+            outside = first * 2**stage
+            for block in range(count):
+                layers.append(Residual(inside, outside, stride=2 if stage and not block else 1))
+                inside = outside
+        self.body = nn.Sequential(*layers)
+        self.map_width, self.width = inside, width
+        self.to_embedding = nn.Linear(inside, width)
+
+    def forward(self, x: Tensor) -> Features:
+        y = self.body(as_planes(x))
+        return {"embedding": self.to_embedding(y.mean((2, 3))), "map": y}
+
+
+class ImageViT(Encoder):
+    """Vision transformer: patches as tokens, learned positions, the mean of all tokens as the embedding."""
+
+    def __init__(self, side: int = 160, *, patch: int = 16, width: int = 96, layers: int = 4, heads: int = 4) -> None:
+        super().__init__()
+        self.grid = side // patch
+        self.width = self.token_width = self.map_width = width
+        self.patches = nn.Conv2d(3, width, patch, patch)
+        self.places = nn.Parameter(torch.randn(1, self.grid**2, width) * 0.02)
+        self.layers = nn.Sequential(*(Layer(width, heads) for _ in range(layers)))
+        self.last = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Features:
+        tokens = self.patches(as_planes(x)).flatten(2).transpose(1, 2) + self.places
+        tokens = self.last(self.layers(tokens))
+        plane = tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+        return {"embedding": tokens.mean(1), "tokens": tokens, "map": plane}

@@ -1,0 +1,98 @@
+"""MobileNetV3 (Howard et al. 2019): inverted residuals with squeeze and excitation and hard swish."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .encoder import Encoder, Features
+from .image import as_planes
+
+# kernel, expanded, out, squeeze-excite, hard swish, stride: table 1 of the paper
+LARGE = (
+    (3, 16, 16, False, False, 1),
+    (3, 64, 24, False, False, 2),
+    (3, 72, 24, False, False, 1),
+    (5, 72, 40, True, False, 2),
+    (5, 120, 40, True, False, 1),
+    (5, 120, 40, True, False, 1),
+    (3, 240, 80, False, True, 2),
+    (3, 200, 80, False, True, 1),
+    (3, 184, 80, False, True, 1),
+    (3, 184, 80, False, True, 1),
+    (3, 480, 112, True, True, 1),
+    (3, 672, 112, True, True, 1),
+    (5, 672, 160, True, True, 2),
+    (5, 960, 160, True, True, 1),
+    (5, 960, 160, True, True, 1),
+)
+
+
+def by_eight(channels: float) -> int:
+    """The nearest multiple of eight that loses at most a tenth."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
+
+
+def _conv(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = None) -> nn.Sequential:
+    layers = [
+        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outside, eps=0.001, momentum=0.01),
+    ]
+    return nn.Sequential(*layers, *([act()] if act is not None else []))
+
+
+class _Squeeze(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = by_eight(channels / 4)
+        self.gate = nn.Sequential(nn.Conv2d(channels, inner, 1), nn.ReLU(), nn.Conv2d(inner, channels, 1), nn.Hardsigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x * self.gate(x.mean((2, 3), keepdim=True))
+        return y
+
+
+class _Inverted(nn.Module):
+    def __init__(self, inside: int, kernel: int, expanded: int, outside: int, squeeze: bool, swish: bool, stride: int) -> None:
+        super().__init__()
+        act = nn.Hardswish if swish else nn.ReLU
+        layers: list[nn.Module] = [_conv(inside, expanded, 1, act=act)] if expanded != inside else []
+        layers.append(_conv(expanded, expanded, kernel, stride, expanded, act))
+        if squeeze:
+            layers.append(_Squeeze(expanded))
+        layers.append(_conv(expanded, outside, 1))
+        self.body = nn.Sequential(*layers)
+        self.around = stride == 1 and inside == outside
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.body(x)
+        return x + y if self.around else y
+
+
+class MobileNetV3(Encoder):
+    """The body of MobileNetV3; `classes` adds the paper's classifier, whose logits then are the embedding."""
+
+    def __init__(self, blocks: tuple[tuple[int, int, int, bool, bool, int], ...] = LARGE, *, scale: float = 1.0, width: int = 128, classes: int | None = None) -> None:
+        super().__init__()
+        inside = by_eight(16 * scale)
+        layers: list[nn.Module] = [_conv(3, inside, 3, 2, act=nn.Hardswish)]
+        for kernel, expanded, outside, squeeze, swish, stride in blocks:
+            layers.append(_Inverted(inside, kernel, by_eight(expanded * scale), by_eight(outside * scale), squeeze, swish, stride))
+            inside = by_eight(outside * scale)
+        last = 6 * inside
+        layers.append(_conv(inside, last, 1, act=nn.Hardswish))
+        self.body = nn.Sequential(*layers)
+        self.map_width, self.width = last, classes if classes is not None else width
+        hidden = by_eight(1280 * max(scale, 1.0))
+        self.to_embedding: nn.Module = nn.Linear(last, width)
+        if classes is not None:
+            self.to_embedding = nn.Sequential(nn.Linear(last, hidden), nn.Hardswish(), nn.Dropout(0.2), nn.Linear(hidden, classes))
+
+    def forward(self, x: Tensor) -> Features:
+        y = self.body(as_planes(x))
+        return {"embedding": self.to_embedding(y.mean((2, 3))), "map": y}
+
+
+def mobilenet_v3_large(classes: int = 1000) -> MobileNetV3:
+    """The network of the paper, 5.48 million parameters at 1000 classes, for pictures of 224 x 224."""
+    return MobileNetV3(LARGE, classes=classes)

@@ -1,0 +1,75 @@
+"""scout: a tabletop robot that sees, hears and is told. It obeys a word or a sign, and points at what a text names."""
+
+from __future__ import annotations
+
+from mm_edge.spec import (
+    AudioInput,
+    AudioPrepare,
+    ClassesOutput,
+    HeatmapOutput,
+    ImageInput,
+    ImagePrepare,
+    InputSync,
+    ModelSpec,
+    PointOutput,
+    Sync,
+    TextInput,
+    TextPrepare,
+)
+from mm_edge.zoo.compose import FusionModel
+from mm_edge.zoo.encoders import AudioCnn, ImageCnn, TextTransformer
+from mm_edge.zoo.fusions import Concatenation
+from mm_edge.zoo.heads import ClassesHead, PointHead
+from mm_edge.zoo.tabletop.lessons import COMMANDS, TEXT_LENGTH
+from mm_edge.zoo.tabletop.phrases import tokenizer_json, vocabulary
+from mm_edge.zoo.tabletop.render import SIDE
+from mm_edge.zoo.tabletop.speech import SAMPLE_RATE
+
+CARD = {
+    "takes": "a camera's picture, one second of sound, a phrase of up to 16 words",
+    "gives": "command: stop, go, left, right, follow, search or none, from a spoken word and/or a sign card; "
+    "target: where the body stands that the phrase names, and whether it is there",
+    "data": "the procedural world tabletop: rendered scenes, espeak-ng voices, phrases in English",
+    "limits": "no scene in training holds a sign and a word that contradict each other: which one wins is undefined",
+    "licence": "Apache-2.0, data and weights alike",
+}
+
+
+def spec() -> ModelSpec:
+    return ModelSpec(
+        name="scout",
+        inputs=(
+            ImageInput("image", ImagePrepare(size=(SIDE, SIDE), fit="crop")),
+            AudioInput("audio", AudioPrepare(sample_rate=SAMPLE_RATE, window=SAMPLE_RATE, hop=SAMPLE_RATE // 10)),
+            TextInput("text", TextPrepare(tokenizer="tokenizer.json", length=TEXT_LENGTH)),
+        ),
+        outputs=(
+            ClassesOutput("command", {"logits": "command"}, COMMANDS),
+            PointOutput("target", {"point": "target", "score": "target_score"}, input="image"),
+            HeatmapOutput("target_map", {"heatmap": "target_heatmap", "score": "target_score"}, input="image"),
+        ),
+        sync=Sync(
+            driver="image",
+            inputs={
+                "audio": InputSync(max_age_ms=400, missing="mask"),
+                "text": InputSync(missing="mask"),
+            },
+        ),
+        presence="presence",
+        description="A tabletop robot that sees, hears and is told.",
+        card=CARD,
+    )
+
+
+def scout() -> FusionModel:
+    encoders = {
+        "image": ImageCnn((16, 24, 64), map_width=48, width=64),
+        "audio": AudioCnn((16, 32, 48), width=64),
+        "text": TextTransformer(len(vocabulary()), TEXT_LENGTH, width=48),
+    }
+    fusion = Concatenation(encoders, of=("image", "audio"), width=96)
+    heads = {
+        "command": ClassesHead(fusion.width, len(COMMANDS)),
+        "target": PointHead("image", "text", encoders),
+    }
+    return FusionModel(spec(), encoders, fusion, heads, files={"tokenizer.json": tokenizer_json()})

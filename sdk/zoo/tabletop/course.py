@@ -1,0 +1,121 @@
+"""How the world tabletop is taught: joint losses, and a tutor that asks the image encoder what stands in every cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from mm_edge.zoo.training.loop import class_weights
+
+from .cache import World, open_world
+from .lessons import ALL_THERE, AUDIO, COMMANDS, IMAGE, USUAL, Lessons, Mix, lessons
+from .measure import command_accuracy, confusion, target_figures
+from .mesh import SHAPES
+from .scene import COLORS
+from .signs import SIGNS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from mm_edge.zoo.compose import FusionModel
+    from mm_edge.zoo.training.course import Predict, Told
+
+DATA_SEED = 1
+
+
+class Tutor(nn.Module):
+    """Heads for training alone: the sign from the picture alone, the word from the sound alone, and every cell's content."""
+
+    def __init__(self, image_width: int, audio_width: int, map_width: int) -> None:
+        super().__init__()
+        self.sign, self.word = nn.Linear(image_width, len(COMMANDS)), nn.Linear(audio_width, len(COMMANDS))
+        self.shape = nn.Conv2d(map_width, len(SHAPES) + 1, 1)
+        self.color = nn.Conv2d(map_width, len(COLORS), 1)
+        self.cell_sign = nn.Conv2d(map_width, len(SIGNS) + 1, 1)
+
+
+class Tabletop:
+    """The course. `mix` says what is missing how often; a model for one input alone is taught with the other always missing."""
+
+    main = "score"
+
+    def __init__(self, mix: Mix = USUAL, *, pictures: int = 24_000, sounds: int = 24_000) -> None:
+        self.mix, self.pictures, self.sounds = mix, pictures, sounds
+        self.weights = class_weights(torch.tensor([11.7] * 6 + [30.0]))
+        self.world: World
+        self.tune: World
+
+    def prepare(self, cache: Path, *, quick: bool, told: Told | None = None) -> None:
+        if quick:
+            self.pictures, self.sounds = 1500, 3000
+        self.world = open_world(cache, "train", self.pictures, self.sounds, seed=DATA_SEED, told=told)
+        self.tune = open_world(cache, "tune", 300 if quick else 1500, 1000 if quick else 3000, seed=DATA_SEED, told=told)
+
+    def tutor(self, model: FusionModel) -> Tutor:
+        image, audio = model.encoders["image"], model.encoders["audio"]
+        return Tutor(int(image.width), int(audio.width), int(image.map_width))  # type: ignore[arg-type]  # modules of a ModuleDict
+
+    def batch(self, step: int, size: int, seed: int) -> dict[str, Tensor]:
+        a_round = len(self.world.pictures) // size
+        order = np.random.default_rng((seed, 3, step // a_round)).permutation(len(self.world.pictures))
+        numbers = np.sort(order[(step % a_round) * size :][:size])  # sorted, so that the disk is read forward
+        return _tensors(lessons(self.world, numbers, (seed, 5, step), mix=self.mix, augment=True))
+
+    def loss(self, model: FusionModel, tutor: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        features = model.encode(*(batch[name] for name in model.order))
+        outputs = model.decide(model.fuse(features, batch["presence"]))
+        command = cross_entropy(outputs["command"], batch["command"], self.weights, label_smoothing=0.03)
+        cells = torch.cat([outputs["target_heatmap"].flatten(1), torch.zeros_like(outputs["target_score"])], 1)
+        target = cross_entropy(cells, batch["cells"])
+        total = command + 0.7 * target
+        total = total + 0.5 * cross_entropy(tutor.get_submodule("sign")(features["image"]["embedding"]), batch["sign"], self.weights)
+        total = total + 0.5 * cross_entropy(tutor.get_submodule("word")(features["audio"]["embedding"]), batch["word"], self.weights)
+        plane = features["image"]["map"]
+        for name in ("shape", "color", "cell_sign"):
+            total = total + cross_entropy(tutor.get_submodule(name)(plane), batch[f"grid_{name}"])
+        right = (outputs["command"].detach().argmax(1) == batch["command"]).float().mean()
+        return total, {"command": float(right), "command_loss": float(command.detach()), "target_loss": float(target.detach())}
+
+    def examine(self, predict: Predict) -> dict[str, float]:
+        """The tuning set with all inputs, without sound, without picture; `score` is what is to be high."""
+        figures: dict[str, float] = {}
+        taught = self._exam()
+        outputs = predict(taught.feeds)
+        figures["command"] = command_accuracy(outputs, taught.command)
+        figures |= target_figures(outputs, taught)
+        for name, column, truth in (("command_without_sound", AUDIO, taught.sign), ("command_without_picture", IMAGE, taught.word)):
+            presence = taught.feeds["presence"].copy()
+            presence[:, column] = 0
+            figures[name] = command_accuracy(predict({**taught.feeds, "presence": presence}), truth)
+        figures["score"] = (figures["command"] + figures["target_inside"] + figures["target_absent"]) / 3
+        return figures
+
+    def _exam(self) -> Lessons:
+        return lessons(self.tune, np.arange(len(self.tune.pictures)), (DATA_SEED, 11), mix=ALL_THERE)
+
+    def confusion(self, predict: Predict) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+        taught = self._exam()
+        return confusion(predict(taught.feeds), taught.command), COMMANDS
+
+    def record(self) -> dict[str, Any]:
+        return {"world": "tabletop", "seed": DATA_SEED, "pictures": self.pictures, "sounds": self.sounds, "digest": self.world.digest()}
+
+
+def _tensors(taught: Lessons) -> dict[str, Tensor]:
+    arrays = {
+        **taught.feeds,
+        "command": taught.command,
+        "sign": taught.sign,
+        "word": taught.word,
+        "cells": taught.cells,
+        "grid_shape": taught.grid_shape,
+        "grid_color": taught.grid_color,
+        "grid_cell_sign": taught.grid_sign,
+    }
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -1,0 +1,53 @@
+"""How well answers fit the lessons: shares of right commands, of points inside the body, of absent bodies told as absent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from .lessons import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from .lessons import Lessons
+
+    Outputs = Mapping[str, npt.NDArray[np.generic]]
+
+LEAST_SCORE = 0.5
+
+
+def command_accuracy(outputs: Outputs, truth: npt.NDArray[np.int64]) -> float:
+    return float((np.asarray(outputs["command"]).argmax(1) == truth).mean())
+
+
+def confusion(outputs: Outputs, truth: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    counts = np.zeros((len(COMMANDS), len(COMMANDS)), np.int64)
+    np.add.at(counts, (truth, np.asarray(outputs["command"]).argmax(1)), 1)
+    return counts
+
+
+def target_figures(outputs: Outputs, taught: Lessons) -> dict[str, float]:
+    """`inside`: of the bodies that are there, the share that is told as there with the point inside the outline of what is
+    to be seen of it (a ring's hole counts as inside). `absent`: of those that are not there, the share told as absent.
+    """
+    side = taught.feeds["image"].shape[1]
+    points = np.asarray(outputs["target"], np.float64) * side
+    scores = 1 / (1 + np.exp(-np.asarray(outputs["target_score"], np.float64)[:, 0]))
+    inside, placed, absent = [], [], []
+    for row, hull in enumerate(taught.hulls):
+        if len(hull) == 0:
+            absent.append(scores[row] < LEAST_SCORE)
+            continue
+        hit = cv2.pointPolygonTest(hull, (float(points[row, 0]), float(points[row, 1])), measureDist=False) >= 0
+        placed.append(hit)
+        inside.append(hit and scores[row] >= LEAST_SCORE)
+    return {
+        "target_inside": float(np.mean(inside)) if inside else float("nan"),
+        "target_placed": float(np.mean(placed)) if placed else float("nan"),
+        "target_absent": float(np.mean(absent)) if absent else float("nan"),
+    }

@@ -1,0 +1,46 @@
+"""All of a training's state in one safetensors file, written so that an interruption never leaves half of one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+
+def save(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    for name, module in modules.items():
+        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+    for number, entry in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{key}": value for key, value in entry.items()}
+    partial = path.with_suffix(".partial")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, str(partial), metadata={"state": json.dumps(state)})
+    partial.rename(path)
+
+
+def load(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    with safe_open(str(path), "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # it is no dictionary
+        state: dict[str, Any] = json.loads(file.metadata()["state"])
+    for name, module in modules.items():
+        own = f"{name}/"
+        module.load_state_dict({key[len(own) :]: value for key, value in tensors.items() if key.startswith(own)})
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer/"):
+            _, number, field = key.split("/")
+            entries.setdefault(int(number), {})[field] = value
+    whole = optimizer.state_dict()
+    whole["state"] = entries
+    optimizer.load_state_dict(whole)
+    return state

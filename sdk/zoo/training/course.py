@@ -1,0 +1,46 @@
+"""What a model is taught by: batches, a loss, and an examination. One course a world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor, nn
+
+    from mm_edge.zoo.compose import FusionModel
+
+Feeds: TypeAlias = Mapping[str, "npt.NDArray[np.generic]"]
+Predict: TypeAlias = Callable[[Feeds], Mapping[str, "npt.NDArray[np.generic]"]]  # feeds as the graph sees them, to outputs by name
+Told: TypeAlias = Callable[[str, int, int], None]  # what is being done, how many of it are done, out of how many
+
+
+class Course(Protocol):
+    """A batch is a mapping of tensors: the model's inputs by name, and labels."""
+
+    main: str  # the figure of `examine` by which the best weights are chosen; higher is better
+
+    def prepare(self, cache: Path, *, quick: bool, told: Told | None) -> None:
+        """Makes or finds the data."""
+
+    def tutor(self, model: FusionModel) -> nn.Module:
+        """Heads that only training has; their weights are kept in the checkpoints and never shipped."""
+
+    def batch(self, step: int, size: int, seed: int) -> dict[str, Tensor]:
+        """The batch of this step, always the same one."""
+
+    def loss(self, model: FusionModel, tutor: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """The loss, and figures to show."""
+
+    def examine(self, predict: Predict) -> dict[str, float]:
+        """Figures on the tuning set."""
+
+    def confusion(self, predict: Predict) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+        """Counts [truth, answer] and their labels."""
+
+    def record(self) -> dict[str, Any]:
+        """What the report says of the data: seeds, sizes, digest."""

@@ -1,0 +1,156 @@
+"""The training loop: AdamW on one cosine, averaged weights, early stopping, and a checkpoint to go on from."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from . import checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import nn
+
+    from mm_edge.zoo.compose import FusionModel
+
+    from .course import Course, Feeds, Predict
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast. One epoch is `evaluate_every` steps."""
+
+    steps: int
+    batch: int = 96
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    warm_up: int = 150
+    averaging: float = 0.998
+    evaluate_every: int = 200
+    patience: int = 12  # examinations without a better result, after which it stops
+    save_every: int = 50
+    seed: int = 0
+    threads: int = 2
+
+
+@dataclass
+class Run:
+    """What has happened so far; it goes into the checkpoint and the curves."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -math.inf
+    best_step: int = 0
+    losses: list[dict[str, float]] = field(default_factory=list)
+    exams: list[dict[str, float]] = field(default_factory=list)
+    stopped: str = ""
+
+
+def predictor(model: FusionModel, batch: int = 64) -> Predict:
+    """The model as a function from feeds to outputs, in eval mode and in small batches."""
+    names = [*model.order, model.spec.presence or "presence"]
+
+    def predict(feeds: Feeds) -> dict[str, Any]:
+        model.eval()
+        found: dict[str, list[Any]] = {}
+        count = len(feeds[names[0]])
+        with torch.inference_mode():
+            for start in range(0, count, batch):
+                rows = slice(start, start + batch)
+                outputs = model(*(torch.from_numpy(np.ascontiguousarray(feeds[name][rows])) for name in names))
+                for name, value in outputs.items():
+                    found.setdefault(name, []).append(value.numpy())
+        return {name: np.concatenate(values) for name, values in found.items()}
+
+    return predict
+
+
+def learn(model: FusionModel, course: Course, plan: Plan, out: Path, told: Callable[[Run, dict[str, float]], None] | None = None) -> tuple[FusionModel, Run]:
+    """Trains until the plan's end or until nothing gets better; goes on from the checkpoint in `out` if there is one.
+
+    Gives the averaged weights of the best examination, and the story of the run.
+    """
+    torch.set_num_threads(plan.threads)
+    torch.manual_seed(plan.seed)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks the keyword alone
+    tutor = course.tutor(model)
+    average = copy.deepcopy(model)
+    best = copy.deepcopy(model)
+    decayed = [p for m in (model, tutor) for p in m.parameters() if p.ndim > 1]
+    others = [p for m in (model, tutor) for p in m.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}], lr=plan.learning_rate)
+    kept = {"model": model, "average": average, "best": best, "tutor": tutor}
+    run = Run()
+    path = out / CHECKPOINT
+    if path.exists():
+        run = Run(**checkpoint.load(path, kept, optimizer))
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(course.batch, run.step, plan.batch, plan.seed)
+        while run.step < plan.steps and not run.stopped:
+            began = time.monotonic()
+            batch = coming.result()
+            coming = ahead.submit(course.batch, run.step + 1, plan.batch, plan.seed)
+            shown = _step(model, tutor, average, optimizer, course, plan, run.step, batch)
+            run.step += 1
+            if run.step % 10 == 0:
+                run.losses.append({"step": float(run.step), **shown})
+            last = run.step == plan.steps
+            if run.step % plan.evaluate_every == 0 or last:
+                _examine(average, best, course, plan, run)
+            run.seconds += time.monotonic() - began
+            if run.step % plan.save_every == 0 or last or run.stopped:
+                checkpoint.save(path, kept, optimizer, dict(vars(run)))
+            if told is not None:
+                told(run, shown)
+    return best, run
+
+
+def _step(
+    model: FusionModel, tutor: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, course: Course, plan: Plan, step: int, batch: dict[str, torch.Tensor]
+) -> dict[str, float]:
+    progress = max(0.0, (step - plan.warm_up) / max(plan.steps - plan.warm_up, 1))
+    rate = plan.learning_rate * min(1.0, (step + 1) / plan.warm_up) * (0.5 + 0.5 * math.cos(math.pi * progress))
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    model.train()
+    tutor.train()
+    loss, shown = course.loss(model, tutor, batch)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
+    torch.nn.utils.clip_grad_norm_([*model.parameters(), *tutor.parameters()], 5.0)
+    optimizer.step()
+    keep = min(plan.averaging, (step + 1) / (step + 10))
+    with torch.no_grad():
+        for mean, now in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - keep)
+            else:
+                mean.copy_(now)
+    return {"loss": float(loss.detach()), **shown}
+
+
+def _examine(average: FusionModel, best: nn.Module, course: Course, plan: Plan, run: Run) -> None:
+    figures = course.examine(predictor(average))
+    run.exams.append({"step": float(run.step), **figures})
+    if figures[course.main] > run.best:
+        run.best, run.best_step = figures[course.main], run.step
+        best.load_state_dict(average.state_dict())
+    elif run.step - run.best_step >= plan.patience * plan.evaluate_every:
+        run.stopped = f"no better {course.main} in {plan.patience} examinations"
+
+
+def class_weights(counts: torch.Tensor, strength: float = 0.5) -> torch.Tensor:
+    """Weights for a loss over classes that are not equally frequent: strength 1 evens them out, 0 leaves them."""
+    weights = (counts.clamp(min=1).float().mean() / counts.clamp(min=1).float()) ** strength
+    return weights / weights.mean()
