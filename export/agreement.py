@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mm_edge.runtime.decode.activation import activate
 from mm_edge.spec import (
     BoxesOutput,
     ClassesOutput,
@@ -48,29 +49,29 @@ def agrees(output: object, got: Feed, wanted: Feed) -> bool:
     raise TypeError(f"no way to compare {type(output).__name__}")
 
 
-@agrees.register
+@agrees.register(ClassesOutput)
 def _(output: ClassesOutput, got: Feed, wanted: Feed) -> bool:
     return _same_best(got["logits"], wanted["logits"], softmax=output.activation == "softmax")
 
 
-@agrees.register
+@agrees.register(TextOutput)
 def _(output: TextOutput, got: Feed, wanted: Feed) -> bool:
     del output
     return _same_best(got["logits"], wanted["logits"], softmax=True)
 
 
-@agrees.register
+@agrees.register(SimilarityOutput)
 def _(output: SimilarityOutput, got: Feed, wanted: Feed) -> bool:
     return _same_best(got["scores"], wanted["scores"], softmax=output.activation == "softmax")
 
 
-@agrees.register
+@agrees.register(LabelsOutput)
 def _(output: LabelsOutput, got: Feed, wanted: Feed) -> bool:
     a, b = (_unit(feed["logits"], sigmoid=output.activation == "sigmoid") for feed in (got, wanted))
     return bool(np.all(((a > 0.5) == (b > 0.5)) | (np.abs(a - b) < SAME_PROBABILITY)))
 
 
-@agrees.register
+@agrees.register(EmbeddingOutput)
 def _(output: EmbeddingOutput, got: Feed, wanted: Feed) -> bool:
     from .parity import cosine
 
@@ -78,14 +79,14 @@ def _(output: EmbeddingOutput, got: Feed, wanted: Feed) -> bool:
     return cosine(got["values"], wanted["values"]) >= SAME_DIRECTION
 
 
-@agrees.register
+@agrees.register(ScoresOutput)
 def _(output: ScoresOutput, got: Feed, wanted: Feed) -> bool:
     del output
     a, b = got["values"].astype(np.float64), wanted["values"].astype(np.float64)
     return bool(np.abs(a - b).max(initial=0.0) <= 0.05 * max(1.0, float(np.abs(b).max(initial=0.0))))
 
 
-@agrees.register
+@agrees.register(HeatmapOutput)
 def _(output: HeatmapOutput, got: Feed, wanted: Feed) -> bool:
     peaks = [_peak(feed["heatmap"]) for feed in (got, wanted)]
     if not _same_score(got, wanted, sigmoid=output.activation == "sigmoid", threshold=output.score_threshold):
@@ -93,7 +94,7 @@ def _(output: HeatmapOutput, got: Feed, wanted: Feed) -> bool:
     return _below_threshold(wanted, output.activation == "sigmoid", output.score_threshold) or bool(np.abs(peaks[0] - peaks[1]).max() <= SAME_PLACE)
 
 
-@agrees.register
+@agrees.register(PointOutput)
 def _(output: PointOutput, got: Feed, wanted: Feed) -> bool:
     if not _same_score(got, wanted, sigmoid=output.activation == "sigmoid", threshold=output.score_threshold):
         return False
@@ -101,7 +102,7 @@ def _(output: PointOutput, got: Feed, wanted: Feed) -> bool:
     return near or _below_threshold(wanted, output.activation == "sigmoid", output.score_threshold)
 
 
-@agrees.register
+@agrees.register(BoxesOutput)
 def _(output: BoxesOutput, got: Feed, wanted: Feed) -> bool:
     """Every confident box of the reference has one of the same label that overlaps it, and there are as many."""
     sides = []
@@ -124,15 +125,13 @@ def _same_best(got: Array, wanted: Array, *, softmax: bool) -> bool:
     if a.shape != b.shape:
         return False
     if softmax:
-        b = np.exp(b - b.max(axis=1, keepdims=True))
-        b /= b.sum(axis=1, keepdims=True)
+        b = activate(b, "softmax")
     chosen, best = b[np.arange(len(b)), a.argmax(axis=1)], b.max(axis=1)
     return bool(np.all(best - chosen <= (SAME_PROBABILITY if softmax else 0.0)))
 
 
 def _unit(values: Array, *, sigmoid: bool) -> Array:
-    floats = values.astype(np.float64)
-    return 1 / (1 + np.exp(-floats)) if sigmoid else floats
+    return activate(values, "sigmoid" if sigmoid else "none")
 
 
 def _peak(heatmap: Array) -> Array:

@@ -1,26 +1,39 @@
-"""Makes the files of every part in every precision that is wanted, and measures what each costs and loses."""
+"""Makes the files of every part in every precision that is wanted, proves them in the chain, and chooses what `auto` runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import msgspec
+
+from mm_edge.errors import UsageError, WorkFailedError
+from mm_edge.manifest import Calibration
+
+from .agreement import agreement
+from .candidates import Candidate, PartWork
 from .chain import part_feed, run_chain, sources_of
 from .graph import save
-from .parity import compare_all
+from .parity import compare_all, worst
 from .proof import chain_outputs
 from .runner import Runner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mm_edge.manifest import Calibration, Family, ParityRow, Precision
+    from mm_edge.manifest import Family, ParityRow, Precision
 
     from .datasets import Data
+    from .feeds import Feed
     from .model import SourceModel
     from .partition import Split
     from .progress import Progress
     from .recipe import Recipe
+
+REDUCED: tuple[Precision, ...] = ("fp16", "int8-cpu", "int8-trt")
+LEAST_GAIN = 1.1  # int8 must be this much faster than fp32 to be preferred on the CPU
+GPU_NOTE = "on a GPU `auto` takes fp16: measured here was the loss, not the time; `mm-edge bench` on the device measures both"
+NO_INT8_NOTE = "no int8: it is calibrated on samples, and none were given (--calibrate)"
 
 
 @dataclass
@@ -29,27 +42,130 @@ class Made:
 
     paths: dict[str, dict[Precision, Path]]
     costs: dict[str, dict[str, float]]
-    parity: list[ParityRow]
+    sizes: dict[str, int] = field(default_factory=dict)  # of the fp32 files, in bytes
+    parity: list[ParityRow] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
     preferred: dict[Family, dict[str, Precision]] = field(default_factory=dict)
     calibration: Calibration | None = None
     notes: list[str] = field(default_factory=list)
 
 
 def make_artefacts(model: SourceModel, split: Split, data: Data, recipe: Recipe, work: Path, progress: Progress) -> Made:
-    made = Made({}, {}, [])
+    made = Made({}, {})
     states = {state.name: state.output for state in model.spec.states}
-    runners = {}
+    runners: dict[str, Runner] = {}
     with progress.step("fp32"):
         for part in split.parts:
             path = work / f"{part.name}.fp32.onnx"
             save(part.graph, path)
             made.paths[part.name] = {"fp32": path}
+            made.sizes[part.name] = path.stat().st_size
             runners[part.name] = Runner(path, threads=recipe.threads)
-        wanted = [model.reference(feed) for feed in data.unseen]
-        got = [chain_outputs(split, runners, feed, states) for feed in data.unseen]
-        made.parity += compare_all("chain", "fp32", got, wanted, recipe.tolerance_of("fp32"), data.kind)
-        values = run_chain(split.parts, runners, sources_of(data.unseen[0], states))
+        proof = [run_chain(split.parts, runners, sources_of(feed, states)) for feed in data.unseen]
         for part in split.parts:
-            made.costs[part.name] = {"fp32": runners[part.name].milliseconds(part_feed(part.reads, values))}
-    made.preferred = {"cpu": {part.name: "fp32" for part in split.parts}}
+            made.costs[part.name] = {"fp32": runners[part.name].milliseconds(part_feed(part.reads, proof[0]))}
+    calibration = [run_chain(split.parts, runners, sources_of(feed, states)) for feed in data.calibration]
+    wanted_precisions = _wanted(recipe, data, made)
+    for part in split.parts:
+        part_work = PartWork(
+            part, recipe, work, [part_feed(part.reads, values) for values in calibration], [part_feed(part.reads, values) for values in proof], data.kind == "random"
+        )
+        for precision in wanted_precisions:
+            with progress.step(f"{precision} {part.name}"):
+                _add(made, part_work, precision, recipe)
+    _check_asked(made, recipe)
+    with progress.step("prove every precision in the chain"):
+        reference = [model.reference(feed) for feed in data.unseen]
+        for precision in ("fp32", *wanted_precisions):
+            made.parity += _chain_rows(model, split, made, data, recipe, cast("Precision", precision), reference, states)
+        made.parity += _part_rows(split, made, data, recipe, proof)
+    _choose(made, split)
+    if data.calibration and any(precision.startswith("int8") for precision in wanted_precisions):
+        made.calibration = Calibration(data.digest, len(data.calibration), data.source, recipe.method)
     return made
+
+
+def _wanted(recipe: Recipe, data: Data, made: Made) -> list[Precision]:
+    asked = recipe.precisions or REDUCED
+    if any(precision.startswith("int8") for precision in asked) and not data.calibration:
+        if recipe.precisions:
+            raise UsageError("there are no samples to calibrate on", asked="making int8", todo="Give a folder of samples or a take: --calibrate PATH")
+        made.notes.append(NO_INT8_NOTE)
+        return [precision for precision in asked if not precision.startswith("int8")]
+    return [precision for precision in asked if precision != "fp32"]
+
+
+def _add(made: Made, work: PartWork, precision: Precision, recipe: Recipe) -> None:
+    """The part in this precision, if it can be had within tolerance; why not is told."""
+    name = work.part.name
+    candidate = work.make(precision, recipe.tolerance_of(precision))
+    if candidate is None:
+        made.notes.append(f"'{name}' has no {precision}: nothing in it can be reduced within {recipe.tolerance_of(precision):g}")
+        return
+    made.candidates.append(candidate)
+    slower = candidate.ms is not None and candidate.ms * LEAST_GAIN > made.costs[name]["fp32"]
+    if slower and not recipe.precisions:
+        candidate.note = "no faster here, left out"
+        return
+    made.paths[name][precision] = candidate.path
+    if candidate.ms is not None:
+        made.costs[name][precision] = candidate.ms
+
+
+def _check_asked(made: Made, recipe: Recipe) -> None:
+    """What was asked for by name and did not happen in any part is an error, not a note."""
+    for precision in recipe.precisions:
+        if not any(precision in paths for paths in made.paths.values()):
+            raise WorkFailedError(
+                f"no part can be had in {precision} within {recipe.tolerance_of(precision):g}",
+                asked="reducing the precision",
+                todo="No bundle was written. Raise --tolerance, or leave that precision out",
+            )
+
+
+def _chain_rows(
+    model: SourceModel, split: Split, made: Made, data: Data, recipe: Recipe, precision: Precision, reference: list[Feed], states: dict[str, str]
+) -> list[ParityRow]:
+    """The whole in one precision (fp32 where a part has none) against where the model came from; decoded outputs are compared too."""
+    runners = {part.name: Runner(made.paths[part.name].get(precision, made.paths[part.name]["fp32"]), threads=recipe.threads) for part in split.parts}
+    got = [chain_outputs(split, runners, feed, states) for feed in data.unseen]
+    rows = compare_all("chain", precision, got, reference, recipe.tolerance_of(precision), data.kind)
+    for output in model.spec.outputs:
+        share = agreement(output, got, reference)
+        for place, row in enumerate(rows):
+            if row.tensor in output.reads.values():
+                passed = row.passed and (share >= recipe.agreement or data.kind == "random")
+                rows[place] = msgspec.structs.replace(row, agreement=share, passed=passed)
+    return rows
+
+
+def _part_rows(split: Split, made: Made, data: Data, recipe: Recipe, proof: list[Feed]) -> list[ParityRow]:
+    """Every part on its own, fed with what the fp32 parts before it gave."""
+    rows = []
+    for part in split.parts:
+        wanted = [{tensor.name: values[f"part:{part.name}.{tensor.name}"] for tensor in part.gives} for values in proof]
+        for precision, path in made.paths[part.name].items():
+            if precision == "fp32":
+                continue
+            runner = Runner(path, threads=recipe.threads)
+            got = [runner(part_feed(part.reads, values)) for values in proof]
+            rows += compare_all(f"part:{part.name}", precision, got, wanted, recipe.tolerance_of(precision), data.kind)
+    return rows
+
+
+def _choose(made: Made, split: Split) -> None:
+    """By part: the fastest on the CPU; on a GPU fp16 where there is one, unmeasured."""
+    cpu: dict[str, Precision] = {}
+    gpu: dict[str, Precision] = {}
+    for part in split.parts:
+        ms, paths = made.costs[part.name], made.paths[part.name]
+        faster = "int8-cpu" in paths and ms["int8-cpu"] * LEAST_GAIN <= ms["fp32"]
+        cpu[part.name] = "int8-cpu" if faster else "fp32"
+        gpu[part.name] = "fp16" if "fp16" in paths else "fp32"
+    made.preferred = {"cpu": cpu, "gpu": gpu}
+    if "fp16" in gpu.values():
+        made.notes.append(GPU_NOTE)
+
+
+def worst_row(made: Made) -> ParityRow:
+    return worst(made.parity)

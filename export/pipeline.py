@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .artefacts import make_artefacts
+from .artefacts import Made, make_artefacts
 from .chain import sources_of
 from .datasets import gather_data
 from .pack import golden_tensors, make_manifest, write_and_reload
@@ -18,6 +18,7 @@ from .proof import prove_split
 from .recipe import TOLERANCES, Recipe
 from .runner import Runner
 from .sources import load_source
+from .tables import Table, part_table, parity_table, precision_table
 
 if TYPE_CHECKING:
     from mm_edge.manifest import Manifest
@@ -32,34 +33,61 @@ class Exported:
     path: Path
     manifest: Manifest
     split: Split
+    made: Made
     notes: tuple[str, ...]
 
+    @property
+    def size(self) -> int:
+        return sum(item.size for item in self.manifest.digests.values())
 
-def export(source: str | SourceModel, target: Path, recipe: Recipe | None = None, progress: Progress | None = None) -> Exported:
+    def tables(self) -> list[Table]:
+        return [part_table(self.split), precision_table(self.made), parity_table(self.manifest)]
+
+
+def export(
+    source: str | SourceModel, target: Path, recipe: Recipe | None = None, progress: Progress | None = None, report: Path | None = None
+) -> Exported:
     """Exports `source` to `target`. Raises before anything is written when a check fails."""
-    recipe, progress = recipe or Recipe(), progress or Silent()
+    recipe, progress, target = recipe or Recipe(), progress or Silent(), Path(target)
     with tempfile.TemporaryDirectory(prefix="mm-edge-export-") as folder:
-        work = Path(folder)
         with progress.step("read the source"):
             model = load_source(source, recipe) if isinstance(source, str) else source
         with progress.step("split by input"):
             split = split_model(model, recipe)
         data = gather_data(model, recipe)
-        with progress.step("prove the parts"):
+        with progress.step("prove the split"):
             prove_split(model, split)
-        made = make_artefacts(model, split, data, recipe, work, progress)
+        made = make_artefacts(model, split, data, recipe, Path(folder), progress)
         gate(made.parity, {precision: recipe.tolerance_of(precision) for precision in TOLERANCES})
         with progress.step("write and reload the bundle"):
             runners = {part.name: Runner(made.paths[part.name]["fp32"]) for part in split.parts}
-            samples = [sources_of(feed, _states(model)) for feed in data.golden]
+            states = {state.name: state.output for state in model.spec.states}
+            samples = [sources_of(feed, states) for feed in data.golden]
             golden = golden_tensors(split, runners, samples)
             manifest, files = make_manifest(
                 model, split, made.paths, recipe=recipe, costs=made.costs, parity=made.parity, golden=golden, golden_count=len(samples),
                 preferred=made.preferred, calibration=made.calibration,
             )
-            write_and_reload(Path(target), manifest, files, Path(recipe.sign) if recipe.sign else None)
-    return Exported(Path(target), manifest, split, (*model.notes, *split.notes, *data.notes, *made.notes))
+            write_and_reload(target, manifest, files, Path(recipe.sign) if recipe.sign else None)
+    exported = Exported(target, manifest, split, made, tuple(dict.fromkeys((*model.notes, *split.notes, *data.notes, *made.notes))))
+    if report is not None:
+        from .report import write_report
+
+        write_report(report, exported)
+    return exported
 
 
-def _states(model: SourceModel) -> dict[str, str]:
-    return {state.name: state.output for state in model.spec.states}
+def plan(source: str, target: Path, recipe: Recipe) -> list[str]:
+    """What an export would do, without doing it."""
+    precisions = ", ".join(recipe.precisions) if recipe.precisions else "fp32, fp16, int8-cpu and int8-trt, chosen by measurement"
+    samples = f"{recipe.calibrate}" if recipe.calibrate else "the source's own, if it has any"
+    lines = [
+        f"source      {source}",
+        f"bundle      {target}" + (" (replaces the one there)" if target.exists() else ""),
+        f"split       {recipe.split}",
+        f"precisions  {precisions}",
+        f"samples     {samples}: {recipe.samples} to calibrate on by {recipe.method}, {recipe.unseen} unseen ones to prove on",
+        "tolerances  " + ", ".join(f"{precision} {recipe.tolerance_of(precision):g}" for precision in TOLERANCES),
+        f"signed      {'by ' + recipe.sign if recipe.sign else 'no'}",
+    ]
+    return lines + [f"engines     {target_name}" for target_name in recipe.targets]

@@ -73,7 +73,7 @@ def from_module(module: nn.Module, spec: ModelSpec, origin: str) -> SourceModel:
     """Traces `module` and proves the graph against it. The module's `files` are the tokenizers, by their name in the bundle."""
     module.eval()
     _check_signature(module, spec, origin)
-    wrapped = ByPosition(module, keywords_of(spec), graph_outputs(spec))
+    wrapped = ByPosition(module, keywords_of(spec), graph_outputs(spec)).eval()
     names = [tensor.name for tensor in graph_inputs(spec)]
 
     def reference(feed: Feed) -> Feed:

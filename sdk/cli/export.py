@@ -107,8 +107,8 @@ def _show(exported: Exported) -> None:
     from .terminal import add, console, table
 
     out = console()
-    for title, head, rows in exported.tables():
-        shown = table(title, *head)
+    for head, rows in exported.tables():
+        shown = table(*head)
         for row in rows:
             add(shown, *row)
         out.print(shown)

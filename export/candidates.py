@@ -1,0 +1,167 @@
+"""One part in one reduced precision: makes it, searches for what must stay fp32, measures what it costs and loses."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mm_edge.errors import MmEdgeError
+
+from .base_graph import base_graph
+from .fp16 import fp32_by_nature, to_fp16
+from .graph import save
+from .int8 import calibrate, quantizable, to_int8_cpu, to_int8_trt
+from .parity import relative_error, usual_norm
+from .remainder import Search, smallest_remainder
+from .runner import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from onnx import ModelProto
+
+    from mm_edge.manifest import Precision
+
+    from .feeds import Feed
+    from .partition import PartGraph
+    from .recipe import Recipe
+
+LOG = logging.getLogger("mm_edge.export")
+SEARCH_SAMPLES = 4  # the search looks at a few samples that were calibrated on; the proof, at unseen ones
+SEARCH_MARGIN = 0.7  # of the tolerance, because unseen samples lose a little more
+FAILED = float("inf")
+
+
+@dataclass
+class Candidate:
+    """A part in a precision, with what was measured. `loss` is the relative error of its worst output and sample."""
+
+    part: str
+    precision: Precision
+    path: Path
+    loss: float
+    kept: frozenset[str] = frozenset()
+    ms: float | None = None
+    size: int = 0
+    trials: int = 0
+    note: str = ""
+
+
+@dataclass
+class PartWork:
+    """A part with what its candidates share: the base graph, the samples, the ranges of its values."""
+
+    part: PartGraph
+    recipe: Recipe
+    folder: Path
+    calibration: list[Feed]
+    proof: list[Feed]
+    random: bool
+    kept: dict[Precision, frozenset[str]] = field(default_factory=dict)
+
+    @cached_property
+    def base(self) -> ModelProto:
+        return base_graph(self.part.graph)
+
+    @cached_property
+    def ranges(self) -> Any:
+        return calibrate(self.base, self.calibration, self.recipe.method)
+
+    @cached_property
+    def reference(self) -> Runner:
+        return Runner(self.part.graph, threads=self.recipe.threads)
+
+    @cached_property
+    def search_feeds(self) -> list[Feed]:
+        return (self.calibration or self.proof)[:SEARCH_SAMPLES]
+
+    def loss(self, graph: ModelProto, feeds: list[Feed]) -> float:
+        """A graph that does not even load has lost everything; why is in the log."""
+        try:
+            runner = Runner(graph, threads=self.recipe.threads)
+            got = [runner(feed) for feed in feeds]
+        except MmEdgeError as error:
+            LOG.debug("%s: %s", self.part.name, error)
+            return FAILED
+        wanted = [self.reference(feed) for feed in feeds]
+        scales = {name: usual_norm([value[name] for value in wanted]) for name in wanted[0]}
+        return max(relative_error(a[name], b[name], scales[name]) for a, b in zip(got, wanted, strict=True) for name in b)
+
+    def make(self, precision: Precision, tolerance: float) -> Candidate | None:
+        """The best candidate within `tolerance` of this part, or None when there is none."""
+        nodes = _reducible(self.base, precision)
+        if not nodes:
+            return None
+        makers = self._makers(precision)
+        results = [found for maker in makers if (found := self._search(precision, maker, nodes, tolerance))]
+        if not results:
+            return None
+        return min(results, key=lambda item: item.ms if item.ms is not None else item.loss)
+
+    def _makers(self, precision: Precision) -> list[Callable[[frozenset[str]], ModelProto]]:
+        fixed = frozenset(self.recipe.keep_fp32)
+        if precision == "fp16":
+            return [lambda kept: to_fp16(self.base, kept | fixed)]
+        if precision == "int8-trt":
+            return [lambda kept: to_int8_trt(self.base, self.ranges, kept | fixed)]
+        return [
+            lambda kept: to_int8_cpu(self.base, self.ranges, kept | fixed, between=True),
+            lambda kept: to_int8_cpu(self.base, self.ranges, kept | fixed, between=False),
+        ]
+
+    def _search(
+        self, precision: Precision, maker: Callable[[frozenset[str]], ModelProto], nodes: list[str], tolerance: float
+    ) -> Candidate | None:
+        search = Search(lambda kept: self.loss(maker(kept), self.search_feeds), tolerance * SEARCH_MARGIN)
+        kept = self._known_remainder(precision, search)
+        if kept is None:
+            kept = smallest_remainder(nodes, search)
+        if kept is None or (kept and kept >= set(nodes)):
+            return None
+        self.kept.setdefault(precision, kept)
+        graph = maker(kept)
+        number = len(list(self.folder.glob(f"{self.part.name}.{precision}.*")))
+        path = self.folder / f"{self.part.name}.{precision}.{number}.onnx"
+        save(graph, path)
+        candidate = Candidate(self.part.name, precision, path, self.loss(graph, self.proof), kept, size=path.stat().st_size, trials=search.trials)
+        if precision == "int8-cpu":
+            candidate.ms = Runner(path, threads=self.recipe.threads).milliseconds(self.proof[0])
+        return candidate if candidate.loss <= tolerance else self._tighter(precision, maker, nodes, tolerance, search)
+
+    def _tighter(
+        self, precision: Precision, maker: Callable[[frozenset[str]], ModelProto], nodes: list[str], tolerance: float, search: Search
+    ) -> Candidate | None:
+        """What passed on the samples of the search lost more on unseen ones: half of what was allowed, once."""
+        stricter = Search(search.loss_of, search.tolerance / 2, known=search.known)
+        kept = smallest_remainder(nodes, stricter)
+        if kept is None or kept >= set(nodes):
+            return None
+        graph = maker(kept)
+        loss = self.loss(graph, self.proof)
+        if loss > tolerance:
+            return None
+        path = self.folder / f"{self.part.name}.{precision}.tight{len(list(self.folder.iterdir()))}.onnx"
+        save(graph, path)
+        self.kept[precision] = kept
+        candidate = Candidate(self.part.name, precision, path, loss, kept, size=path.stat().st_size, trials=search.trials + stricter.trials)
+        if precision == "int8-cpu":
+            candidate.ms = Runner(path, threads=self.recipe.threads).milliseconds(self.proof[0])
+        return candidate
+
+    def _known_remainder(self, precision: Precision, search: Search) -> frozenset[str] | None:
+        """What one int8 artefact keeps in fp32 is the first guess for the other."""
+        known = self.kept.get(precision) or self.kept.get("int8-cpu" if precision == "int8-trt" else "int8-trt")
+        if known is None or search.passes(frozenset()):
+            return frozenset() if known is not None else None
+        return known if search.passes(known) else None
+
+
+def _reducible(base: ModelProto, precision: Precision) -> list[str]:
+    """The nodes whose precision is in question, in order."""
+    if precision != "fp16":
+        return quantizable(base)
+    fixed = fp32_by_nature(base)
+    return [node.name for node in base.graph.node if node.name not in fixed]
