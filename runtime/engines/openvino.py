@@ -1,0 +1,146 @@
+"""OpenVINO as a second engine for the CPU (extra `openvino`): in float32, or in bfloat16 where that is asked for.
+
+OpenVINO takes bfloat16 by itself on processors that have it, which moves the outputs by about 1 % of the maximum. Here
+that is a choice (`--set engine.options.precision="bf16"`), and it is refused where the processor would not do it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino
+from openvino import properties
+from openvino.properties import hint
+
+from mm_edge.errors import ConfigError, EngineError
+
+from .tensors import numpy_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mm_edge.manifest import Family, Part, Precision
+
+DEVICE = "CPU"
+PRECISIONS = {"f32": openvino.Type.f32, "bf16": openvino.Type.bf16}
+STREAMS = 2  # runs of one part at the same time: as many as moments are usually in flight
+
+
+class SharedTensor:
+    """A tensor in host memory that numpy and OpenVINO see as one and the same."""
+
+    __slots__ = ("array", "tensor")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.array: NDArray[Any] = np.zeros(shape, dtype)
+        self.tensor = openvino.Tensor(self.array, shared_memory=True)
+
+    def host(self) -> NDArray[Any]:
+        return self.array
+
+
+class OpenVinoSlot:
+    """An inference request with output buffers of its own."""
+
+    def __init__(self, request: Any, part: Part, outputs: Mapping[str, SharedTensor]) -> None:
+        self.outputs = outputs
+        self._request, self._names = request, [tensor.name for tensor in part.takes]
+        for name, value in outputs.items():
+            request.set_tensor(name, value.tensor)
+
+    def run(self, inputs: Sequence[Any]) -> None:
+        for name, value in zip(self._names, inputs, strict=True):
+            self._request.set_tensor(name, value.tensor)
+        self._request.infer()
+
+
+class OpenVinoExecutable:
+    """One part, compiled."""
+
+    def __init__(self, part: Part, precision: Precision, compiled: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.part, self.precision = part, precision
+        self._compiled, self._shapes = compiled, shapes
+
+    def slot(self) -> OpenVinoSlot:
+        outputs = {t.name: SharedTensor(self._shapes[t.name], numpy_dtype(t.dtype)) for t in self.part.gives}
+        return OpenVinoSlot(self._compiled.create_infer_request(), self.part, outputs)
+
+    def close(self) -> None:
+        del self._compiled
+
+
+class OpenVinoEngine:
+    """`options`: `precision` is f32 or bf16; `streams` is how many runs of one part may go on at the same time."""
+
+    name = "openvino"
+    family: Family = "cpu"
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._core = openvino.Core()
+        self._precision = str(options.get("precision", "f32"))
+        self._streams = int(options.get("streams", STREAMS))
+        self._threads: dict[str, int] = {}
+        if unknown := set(options) - {"precision", "streams"}:
+            raise ConfigError(
+                f"it does not know {', '.join(sorted(unknown))}",
+                asked="reading engine.options for OpenVINO",
+                todo="It takes: precision, streams",
+            )
+        if self._precision not in PRECISIONS:
+            raise ConfigError(
+                f"it runs in {' or '.join(PRECISIONS)}, not in {self._precision!r}",
+                asked="reading engine.options.precision for OpenVINO",
+            )
+        there = self._core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+        if self._precision == "bf16" and "BF16" not in there:
+            raise EngineError(
+                f"this processor has {', '.join(there)}",
+                asked="running OpenVINO in bf16",
+                todo='Leave it at --set engine.options.precision="f32"',
+            )
+
+    def attach(self) -> None:
+        """A lane's thread needs nothing here."""
+
+    def detach(self) -> None:
+        """Nor at its end."""
+
+    def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> SharedTensor:
+        return SharedTensor(shape, dtype)
+
+    def load(
+        self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, tuple[int, ...]], threads: int
+    ) -> OpenVinoExecutable:
+        try:
+            model = self._core.read_model(graph)
+            model.reshape({tensor.name: list(shapes[tensor.name]) for tensor in part.takes})
+            compiled = self._core.compile_model(model, DEVICE, self._settings(threads))
+        except RuntimeError as error:
+            raise EngineError(
+                str(error).strip().splitlines()[-1].rstrip("."),  # the lines before name its own source files
+                asked=f"loading the part '{part.name}' in {precision} with OpenVINO",
+                todo="mm-edge verify BUNDLE; --engine onnxruntime runs every bundle",
+            ) from error
+        self._threads[part.name] = threads
+        return OpenVinoExecutable(part, precision, compiled, shapes)
+
+    def _settings(self, threads: int) -> dict[Any, Any]:
+        return {
+            hint.inference_precision(): PRECISIONS[self._precision],
+            properties.num_streams(): self._streams,
+            properties.inference_num_threads(): threads * self._streams,
+            # Parts share the cores: a thread that is bound to one waits while another core idles.
+            hint.enable_cpu_pinning(): False,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "engine": self.name,
+            "version": openvino.__version__,
+            "device": self._core.get_property(DEVICE, "FULL_DEVICE_NAME"),
+            "compute": self._precision,
+            "threads": dict(self._threads),
+        }
