@@ -18,6 +18,7 @@ test: install  ## set up what tests need and pass them
 
 test-slow: install  ## the tests that take more than ten seconds
 	@$(BIN)/pytest -m "slow and not device and not gpu"
+	@$(BIN)/pytest tests/sdk/test_manifest_fuzz.py --hypothesis-profile thorough --timeout 1800
 
 test-devices: install  ## the tests on a virtual machine with a real camera and microphone driver
 	@$(BIN)/pytest -m device tests/devices

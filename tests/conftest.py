@@ -4,10 +4,16 @@ import logging
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from small_bundle import FILES, make_manifest
 
 from mm_edge.bundle_writer import write_bundle
 from mm_edge.manifest import Manifest
+
+# The same cases every time, so that a failure is the change's; `--hypothesis-profile thorough` looks for new ones.
+settings.register_profile("quick", max_examples=150, derandomize=True)
+settings.register_profile("thorough", max_examples=5000, print_blob=True)
+settings.load_profile("quick")
 
 
 @pytest.fixture
