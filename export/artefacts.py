@@ -13,10 +13,11 @@ from mm_edge.manifest import Calibration
 from .agreement import agreement
 from .candidates import Candidate, PartWork
 from .chain import part_feed, run_chain, sources_of
-from .graph import save
+from .graph import load, save
+from .lint import lint
 from .parity import compare_all, worst
 from .proof import chain_outputs
-from .runner import Runner
+from .runner import Runner, race
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from .datasets import Data
     from .feeds import Feed
+    from .lint import Finding
     from .model import SourceModel
     from .partition import Split
     from .progress import Progress
@@ -63,7 +65,7 @@ def make_artefacts(model: SourceModel, split: Split, data: Data, recipe: Recipe,
             runners[part.name] = Runner(path, threads=recipe.threads)
         proof = [run_chain(split.parts, runners, sources_of(feed, states)) for feed in data.unseen]
         for part in split.parts:
-            made.costs[part.name] = {"fp32": runners[part.name].milliseconds(part_feed(part.reads, proof[0]))}
+            made.costs[part.name] = race({"fp32": runners[part.name]}, part_feed(part.reads, proof[0]))
     calibration = [run_chain(split.parts, runners, sources_of(feed, states)) for feed in data.calibration]
     wanted_precisions = _wanted(recipe, data, made)
     for part in split.parts:
@@ -103,13 +105,28 @@ def _add(made: Made, work: PartWork, precision: Precision, recipe: Recipe) -> No
         made.notes.append(f"'{name}' has no {precision}: nothing in it can be reduced within {recipe.tolerance_of(precision):g}")
         return
     made.candidates.append(candidate)
-    slower = candidate.ms is not None and candidate.ms * LEAST_GAIN > made.costs[name]["fp32"]
-    if slower and not recipe.precisions:
-        candidate.note = "no faster here, left out"
+    if precision != "int8-cpu" and (findings := lint(load(candidate.path))):
+        _report_findings(made, candidate, findings, recipe)
         return
-    made.paths[name][precision] = candidate.path
-    if candidate.ms is not None:
+    if candidate.ms is not None and candidate.fp32_ms is not None:
+        made.costs[name] = {"fp32": candidate.fp32_ms}
+        if candidate.ms * LEAST_GAIN > candidate.fp32_ms and not recipe.precisions:
+            candidate.note = "no faster here, left out"
+            return
         made.costs[name][precision] = candidate.ms
+    made.paths[name][precision] = candidate.path
+
+
+def _report_findings(made: Made, candidate: Candidate, findings: list[Finding], recipe: Recipe) -> None:
+    """A graph that TensorRT would refuse is left out when nobody asked for it by name, and stops the export when somebody did."""
+    if candidate.precision in recipe.precisions or recipe.targets:
+        raise WorkFailedError(
+            f"{findings[0]}" + (f" ({len(findings) - 1} more findings)" if findings[1:] else ""),
+            asked=f"checking '{candidate.part}' in {candidate.precision} against TensorRT's rules",
+            todo="No bundle was written",
+        )
+    candidate.note = "TensorRT would refuse it, left out"
+    made.notes.append(f"'{candidate.part}' in {candidate.precision} is left out: TensorRT would refuse it: {findings[0]}")
 
 
 def _check_asked(made: Made, recipe: Recipe) -> None:

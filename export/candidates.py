@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mm_edge.errors import MmEdgeError
 
@@ -15,7 +15,7 @@ from .graph import save
 from .int8 import calibrate, quantizable, to_int8_cpu, to_int8_trt
 from .parity import relative_error, usual_norm
 from .remainder import Search, smallest_remainder
-from .runner import Runner
+from .runner import Runner, race
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .feeds import Feed
     from .partition import PartGraph
     from .recipe import Recipe
+
+    Maker: TypeAlias = Callable[[frozenset[str]], ModelProto]
 
 LOG = logging.getLogger("mm_edge.export")
 SEARCH_SAMPLES = 4  # the search looks at a few samples that were calibrated on; the proof, at unseen ones
@@ -45,6 +47,7 @@ class Candidate:
     loss: float
     kept: frozenset[str] = frozenset()
     ms: float | None = None
+    fp32_ms: float | None = None  # of the same part in the same minute
     size: int = 0
     trials: int = 0
     note: str = ""
@@ -97,11 +100,18 @@ class PartWork:
             return None
         makers = self._makers(precision)
         results = [found for maker in makers if (found := self._search(precision, maker, nodes, tolerance))]
-        if not results:
-            return None
-        return min(results, key=lambda item: item.ms if item.ms is not None else item.loss)
+        if not results or precision != "int8-cpu":
+            return results[0] if results else None
+        return self._fastest(results)
 
-    def _makers(self, precision: Precision) -> list[Callable[[frozenset[str]], ModelProto]]:
+    def _fastest(self, results: list[Candidate]) -> Candidate:
+        runners = {str(place): Runner(item.path, threads=self.recipe.threads) for place, item in enumerate(results)}
+        times = race({"fp32": self.reference, **runners}, self.proof[0])
+        for place, item in enumerate(results):
+            item.ms, item.fp32_ms = times[str(place)], times["fp32"]
+        return min(results, key=lambda item: item.ms or 0.0)
+
+    def _makers(self, precision: Precision) -> list[Maker]:
         fixed = frozenset(self.recipe.keep_fp32)
         if precision == "fp16":
             return [lambda kept: to_fp16(self.base, kept | fixed)]
@@ -112,44 +122,33 @@ class PartWork:
             lambda kept: to_int8_cpu(self.base, self.ranges, kept | fixed, between=False),
         ]
 
-    def _search(
-        self, precision: Precision, maker: Callable[[frozenset[str]], ModelProto], nodes: list[str], tolerance: float
-    ) -> Candidate | None:
+    def _search(self, precision: Precision, maker: Maker, nodes: list[str], tolerance: float) -> Candidate | None:
         search = Search(lambda kept: self.loss(maker(kept), self.search_feeds), tolerance * SEARCH_MARGIN)
         kept = self._known_remainder(precision, search)
         if kept is None:
             kept = smallest_remainder(nodes, search)
-        if kept is None or (kept and kept >= set(nodes)):
-            return None
-        self.kept.setdefault(precision, kept)
-        graph = maker(kept)
-        number = len(list(self.folder.glob(f"{self.part.name}.{precision}.*")))
-        path = self.folder / f"{self.part.name}.{precision}.{number}.onnx"
-        save(graph, path)
-        candidate = Candidate(self.part.name, precision, path, self.loss(graph, self.proof), kept, size=path.stat().st_size, trials=search.trials)
-        if precision == "int8-cpu":
-            candidate.ms = Runner(path, threads=self.recipe.threads).milliseconds(self.proof[0])
-        return candidate if candidate.loss <= tolerance else self._tighter(precision, maker, nodes, tolerance, search)
+        candidate = self._proven(precision, maker, nodes, kept, tolerance, search.trials)
+        if candidate is None and kept is not None:
+            # What passed on the samples of the search lost more on unseen ones: half of what was allowed, once.
+            stricter = Search(search.loss_of, search.tolerance / 2, known=search.known)
+            candidate = self._proven(precision, maker, nodes, smallest_remainder(nodes, stricter), tolerance, search.trials + stricter.trials)
+        if candidate is not None:
+            self.kept.setdefault(precision, candidate.kept)
+        return candidate
 
-    def _tighter(
-        self, precision: Precision, maker: Callable[[frozenset[str]], ModelProto], nodes: list[str], tolerance: float, search: Search
+    def _proven(
+        self, precision: Precision, maker: Maker, nodes: list[str], kept: frozenset[str] | None, tolerance: float, trials: int
     ) -> Candidate | None:
-        """What passed on the samples of the search lost more on unseen ones: half of what was allowed, once."""
-        stricter = Search(search.loss_of, search.tolerance / 2, known=search.known)
-        kept = smallest_remainder(nodes, stricter)
+        """The candidate as a file, if it passes on the unseen samples and anything in it is reduced at all."""
         if kept is None or kept >= set(nodes):
             return None
         graph = maker(kept)
         loss = self.loss(graph, self.proof)
         if loss > tolerance:
             return None
-        path = self.folder / f"{self.part.name}.{precision}.tight{len(list(self.folder.iterdir()))}.onnx"
+        path = self.folder / f"{self.part.name}.{precision}.{len(list(self.folder.iterdir()))}.onnx"
         save(graph, path)
-        self.kept[precision] = kept
-        candidate = Candidate(self.part.name, precision, path, loss, kept, size=path.stat().st_size, trials=search.trials + stricter.trials)
-        if precision == "int8-cpu":
-            candidate.ms = Runner(path, threads=self.recipe.threads).milliseconds(self.proof[0])
-        return candidate
+        return Candidate(self.part.name, precision, path, loss, kept, size=path.stat().st_size, trials=trials)
 
     def _known_remainder(self, precision: Precision, search: Search) -> frozenset[str] | None:
         """What one int8 artefact keeps in fp32 is the first guess for the other."""

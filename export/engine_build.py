@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mm_edge.errors import MissingExtraError, UsageError, WorkFailedError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mm_edge.manifest import Precision
     from mm_edge.spec import Bounds, TensorSpec
 
-KIND = "tensorrt-rtx"
+KIND: Literal["tensorrt-rtx"] = "tensorrt-rtx"
 # What computes; everything else only moves or scales values.
 HEAVY_LAYERS = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "EINSUM")
 

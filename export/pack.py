@@ -14,7 +14,7 @@ import mm_edge
 from mm_edge.bundle import Bundle, digest
 from mm_edge.bundle_writer import write_bundle
 from mm_edge.errors import WorkFailedError
-from mm_edge.manifest import Artefact, Calibration, Cost, Golden, Manifest, ParityRow, Part
+from mm_edge.manifest import Artefact, Calibration, Cost, EngineFile, Golden, Manifest, ParityRow, Part
 
 from .chain import run_chain
 from .parity import relative_error
@@ -56,10 +56,10 @@ def make_manifest(
     golden_count: int,
     preferred: dict[Family, dict[str, Precision]],
     calibration: Calibration | None,
-    extra: Mapping[str, bytes | Path] | None = None,
+    engines: Mapping[str, Sequence[tuple[EngineFile, bytes]]] | None = None,
 ) -> tuple[Manifest, dict[str, bytes | Path]]:
     """The manifest and every file that it names."""
-    files: dict[str, bytes | Path] = {**model.files, **(extra or {}), GOLDEN_FILE: golden}
+    files: dict[str, bytes | Path] = {**model.files, GOLDEN_FILE: golden}
     parts = []
     for part in split.parts:
         named: dict[Precision, Artefact] = {}
@@ -67,7 +67,9 @@ def make_manifest(
             file = f"parts/{part.name}.{precision}.onnx"
             files[file] = path
             named[precision] = Artefact(file, _sha256(path))
-        parts.append(_part(part, named, costs.get(part.name, {})))
+        built = (engines or {}).get(part.name, ())
+        files |= {record.file: content for record, content in built}
+        parts.append(_part(part, named, tuple(record for record, _ in built), costs.get(part.name, {})))
     manifest = Manifest(
         format=1,
         name=model.spec.name,
@@ -98,7 +100,7 @@ def make_manifest(
     return manifest, files
 
 
-def _part(part: PartGraph, artefacts: dict[Precision, Artefact], ms: Mapping[str, float]) -> Part:
+def _part(part: PartGraph, artefacts: dict[Precision, Artefact], engines: tuple[EngineFile, ...], ms: Mapping[str, float]) -> Part:
     return Part(
         name=part.name,
         kind=part.kind,
@@ -106,6 +108,7 @@ def _part(part: PartGraph, artefacts: dict[Precision, Artefact], ms: Mapping[str
         takes=part.takes,
         gives=part.gives,
         artefacts=artefacts,
+        engines=engines,
         cost=Cost(ms=dict(ms), flops=part.flops, parameters=part.parameters),
         note=part.note,
     )

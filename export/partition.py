@@ -114,6 +114,8 @@ def _ancestors(index: GraphIndex, names: list[str], stop: set[str]) -> set[int]:
 
 def _named_shapes(graph: ModelProto, model: SourceModel, names: list[str]) -> dict[str, tuple[int | str, ...]]:
     """Shapes with names for what varies, read off two runs in which every named dimension has another size."""
+    if not names:
+        return {}
     named = sorted({dim for tensor in graph_inputs(model.spec) for dim in tensor.shape if isinstance(dim, str)})
     if model.fixed_batch:
         return {name: value.shape for name, value in measure_values(graph, random_feed(model.spec, 0, None, model.vocabulary), names).items()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .artefacts import Made, make_artefacts
 from .chain import sources_of
 from .datasets import gather_data
+from .engines import build_all
 from .pack import golden_tensors, make_manifest, write_and_reload
 from .parity import gate
 from .partition import Split, split_model
@@ -59,6 +60,7 @@ def export(
             prove_split(model, split)
         made = make_artefacts(model, split, data, recipe, Path(folder), progress)
         gate(made.parity, {precision: recipe.tolerance_of(precision) for precision in TOLERANCES})
+        engines = build_all(split, made, model.spec.dims, recipe, progress)
         with progress.step("write and reload the bundle"):
             runners = {part.name: Runner(made.paths[part.name]["fp32"]) for part in split.parts}
             states = {state.name: state.output for state in model.spec.states}
@@ -67,6 +69,7 @@ def export(
             manifest, files = make_manifest(
                 model, split, made.paths, recipe=recipe, costs=made.costs, parity=made.parity, golden=golden, golden_count=len(samples),
                 preferred=made.preferred, calibration=made.calibration,
+                engines=engines,
             )
             write_and_reload(target, manifest, files, Path(recipe.sign) if recipe.sign else None)
     exported = Exported(target, manifest, split, made, tuple(dict.fromkeys((*model.notes, *split.notes, *data.notes, *made.notes))))

@@ -10,13 +10,14 @@ import numpy as np
 from mm_edge.errors import WorkFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from onnx import ModelProto
 
-    from .feeds import Array, Feed
+    from .feeds import Feed
 
-WARM_UP_RUNS = 2
+WARM_UP_RUNS, LEAST_RUNS = 2, 5
 
 
 class Runner:
@@ -56,22 +57,23 @@ class Runner:
             raise WorkFailedError(_first_line(error), asked="running a graph on ONNX Runtime") from error
         return dict(zip(self.outputs, values, strict=True))
 
-    def milliseconds(self, feed: Feed, budget_s: float = 0.5, most: int = 100) -> float:
-        """The median of repeated runs on the same feed."""
+
+def race(runners: Mapping[str, Runner], feed: Feed, budget_s: float = 0.5, most: int = 60) -> dict[str, float]:
+    """Median milliseconds of each on the same feed. They take turns, so that whatever else the machine does slows all of them alike."""
+    for runner in runners.values():
         for _ in range(WARM_UP_RUNS):
-            self(feed)
-        times: list[float] = []
-        end = time.perf_counter() + budget_s
-        while len(times) < 3 or (time.perf_counter() < end and len(times) < most):
+            runner(feed)
+    times: dict[str, list[float]] = {name: [] for name in runners}
+    end = time.perf_counter() + budget_s * len(runners)
+    for turn in range(most):
+        if turn >= LEAST_RUNS and time.perf_counter() > end:
+            break
+        for name, runner in runners.items():
             start = time.perf_counter()
-            self(feed)
-            times.append((time.perf_counter() - start) * 1e3)
-        return float(np.median(times))
+            runner(feed)
+            times[name].append((time.perf_counter() - start) * 1e3)
+    return {name: float(np.median(values)) for name, values in times.items()}
 
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def values_of(runner: Runner, feeds: list[Feed]) -> list[dict[str, Array]]:
-    return [runner(feed) for feed in feeds]

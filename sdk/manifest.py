@@ -68,6 +68,17 @@ class Cost(Strict):
     parameters: int = 0
 
 
+class EngineFile(Strict):
+    """An engine that was built ahead of time: of one artefact, for one family of GPUs, by one version of the library."""
+
+    engine: Literal["tensorrt-rtx"]
+    target: Annotated[str, Meta(pattern=r"^sm[0-9]{2,3}\Z")]
+    version: str
+    precision: Precision
+    file: FileName
+    sha256: Digest
+
+
 class Part(Strict):
     """One graph of the model. `reads` maps the graph's input names, `gives` lists its outputs."""
 
@@ -77,6 +88,7 @@ class Part(Strict):
     takes: tuple[TensorSpec, ...]
     gives: tuple[TensorSpec, ...]
     artefacts: dict[Precision, Artefact]
+    engines: tuple[EngineFile, ...] = ()
     cost: Cost = Cost()
     note: str = ""
 
@@ -243,7 +255,8 @@ def _check_reference(part: Part, source: str, inputs: dict[str, InputSpec], give
 
 
 def _check_files(manifest: Manifest) -> None:
-    wanted = {artefact.file: artefact.sha256 for part in manifest.parts for artefact in part.artefacts.values()}
+    made = [made for part in manifest.parts for made in (*part.artefacts.values(), *part.engines)]
+    wanted = {item.file: item.sha256 for item in made}
     files = [*wanted, *(spec.prepare.tokenizer for spec in manifest.inputs if isinstance(spec, TextInput))]
     files += [output.tokenizer for output in manifest.outputs if isinstance(output, TextOutput)]
     files += [manifest.golden.file] if manifest.golden else []

@@ -1,0 +1,44 @@
+"""Builds the engines that the recipe's targets ask for: every part, in the precision that a GPU would take, and in int8 where it has it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from mm_edge.manifest import EngineFile
+
+from .engine_build import KIND, Target, build_engine, import_rtx
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mm_edge.manifest import Precision
+    from mm_edge.spec import Bounds
+
+    from .artefacts import Made
+    from .partition import Split
+    from .progress import Progress
+    from .recipe import Recipe
+
+
+def build_all(split: Split, made: Made, dims: Mapping[str, Bounds], recipe: Recipe, progress: Progress) -> dict[str, list[tuple[EngineFile, bytes]]]:
+    """The engines by part, each with its record for the manifest."""
+    targets = [target for text in recipe.targets for target in Target.read(text)]
+    if not targets:
+        return {}
+    version = str(import_rtx().__version__)
+    built: dict[str, list[tuple[EngineFile, bytes]]] = {}
+    for part in split.parts:
+        for target in targets:
+            for precision in _precisions(made, part.name):
+                with progress.step(f"{KIND} {part.name} {precision} {target.capability}"):
+                    content = build_engine(made.paths[part.name][precision], precision, target, part.takes, dims, f"'{part.name}'")
+                file = f"engines/{part.name}.{precision}.{target.capability}.{KIND}-{version}.engine"
+                record = EngineFile(KIND, target.capability, version, precision, file, hashlib.sha256(content).hexdigest())
+                built.setdefault(part.name, []).append((record, content))
+    return built
+
+
+def _precisions(made: Made, part: str) -> list[Precision]:
+    preferred = made.preferred["gpu"][part]
+    return [preferred, *(["int8-trt"] if "int8-trt" in made.paths[part] else [])]
