@@ -1,1 +1,66 @@
-"""The zoo: fusion models in plain torch, composed of encoders, fusions and heads."""
+"""The zoo: fusion models in plain torch, composed of encoders, fusions and heads; `scout` is the one that ships.
+
+import mm_edge.zoo as zoo
+model = zoo.load("scout")                       # torch.nn.Module with .spec and .files
+for feed in zoo.calibration("scout", 32): ...   # numpy feeds of batch 1, as the graph sees them
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .catalog import cache_home, entry, names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from .compose import FusionModel
+
+    Feed = dict[str, npt.NDArray[np.generic]]
+
+__all__ = ["cache_home", "calibration", "card", "entry", "evaluate", "labelled", "load", "names"]
+
+
+def card(name: str) -> dict[str, str]:
+    """What the model takes and gives, its data, figures and limits."""
+    return dict(entry(name).module.CARD)
+
+
+def load(name: str, *, weights: Path | None = None) -> FusionModel:
+    """The model in eval mode, with the weights that ship, or those of a file that `mm-edge train` wrote."""
+    from .weights import read_weights
+
+    found = entry(name)
+    model = found.build()
+    read_weights(model, found.weights if weights is None else weights, name)
+    return model.eval()
+
+
+def calibration(name: str, count: int) -> Iterator[Feed]:
+    """Feeds of batch 1 from the training split of the model's world; made on first use and kept in the cache."""
+    for feed, _ in labelled(name, "train", count):
+        yield feed
+
+
+def labelled(name: str, split: str, count: int) -> Iterator[tuple[Feed, dict[str, object]]]:
+    """Feeds of batch 1 with the right answers by output name. `split`: train, tune or test (held out)."""
+    found: Iterator[tuple[Feed, dict[str, object]]] = entry(name).module.labelled(split, count, cache_home())
+    return found
+
+
+def evaluate(
+    name: str,
+    predict: Callable[[Mapping[str, npt.NDArray[np.generic]]], Mapping[str, npt.NDArray[np.generic]]],
+    *,
+    samples: int = 3000,
+) -> dict[str, float]:
+    """The held-out figures of whatever computes the model: torch, an ONNX file, a bundle in any precision.
+
+    `predict` takes feeds of any batch (image, audio, text, presence) and gives the model's output tensors by name.
+    """
+    figures: dict[str, float] = entry(name).module.examine(predict, cache_home(), samples)
+    return figures

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 class Conv(nn.Sequential):
     """Convolution, batch normalisation and ReLU; the exporter folds the first two into one."""
 
-    def __init__(self, inside: int, outside: int, *, kernel: int = 3, stride: int = 1, groups: int = 1, act: bool = True) -> None:
+    def __init__(
+        self, inside: int, outside: int, *, kernel: int = 3, stride: int = 1, groups: int = 1, act: bool = True
+    ) -> None:
         layers: list[nn.Module] = [
             nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False),
             nn.BatchNorm2d(outside),

@@ -22,7 +22,14 @@ class FusionModel(nn.Module):
     Several heads make a multi-task model. `files` are what the bundle needs beside the weights, by the name that the spec uses.
     """
 
-    def __init__(self, spec: ModelSpec, encoders: dict[str, Encoder], fusion: Fusion, heads: dict[str, Head], files: dict[str, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        encoders: dict[str, Encoder],
+        fusion: Fusion,
+        heads: dict[str, Head],
+        files: dict[str, bytes] | None = None,
+    ) -> None:
         super().__init__()
         self.spec, self.files = spec, {} if files is None else files
         self.order = [entry.name for entry in spec.inputs]

@@ -17,7 +17,9 @@ class Gate(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         widths = {"embedding": encoder.width, "map": encoder.map_width, "tokens": encoder.token_width}
-        self.missing = nn.ParameterDict({name: nn.Parameter(torch.zeros(width)) for name, width in widths.items() if width})
+        self.missing = nn.ParameterDict(
+            {name: nn.Parameter(torch.zeros(width)) for name, width in widths.items() if width}
+        )
 
     def forward(self, features: Features, present: Tensor) -> Features:
         """`present` [batch, 1] is 1 or 0."""
@@ -81,7 +83,9 @@ class LearnedWeights(Fusion):
 class CrossAttention(Fusion):
     """The first input asks, the tokens of the others answer; without tokens the embedding is the one token."""
 
-    def __init__(self, encoders: Mapping[str, Encoder], of: tuple[str, ...], width: int = 96, *, heads: int = 4) -> None:
+    def __init__(
+        self, encoders: Mapping[str, Encoder], of: tuple[str, ...], width: int = 96, *, heads: int = 4
+    ) -> None:
         super().__init__(encoders, of, width)
         self.align = nn.ModuleList(nn.Linear(encoders[name].token_width or encoders[name].width, width) for name in of)
         self.ask = nn.Linear(self.widths[0], width)
@@ -103,7 +107,9 @@ class CrossAttention(Fusion):
 class SharedEncoder(Fusion):
     """One transformer over all inputs: each gives its embedding as a token, and a learned token gathers the joint one."""
 
-    def __init__(self, encoders: Mapping[str, Encoder], of: tuple[str, ...], width: int = 96, *, layers: int = 2, heads: int = 4) -> None:
+    def __init__(
+        self, encoders: Mapping[str, Encoder], of: tuple[str, ...], width: int = 96, *, layers: int = 2, heads: int = 4
+    ) -> None:
         super().__init__(encoders, of, width)
         self.align = nn.ModuleList(nn.Linear(inside, width) for inside in self.widths)
         self.kind = nn.Parameter(torch.randn(1, len(of), width) * 0.02)

@@ -32,18 +32,31 @@ class LogMel(nn.Module):
     off: how loud a microphone is set says nothing about the word.
     """
 
-    def __init__(self, sample_rate: int = 16_000, *, window: int = 256, hop: int = 160, bands: int = 40, low_hz: float = 80, high_hz: float = 7600) -> None:
+    def __init__(
+        self,
+        sample_rate: int = 16_000,
+        *,
+        window: int = 256,
+        hop: int = 160,
+        bands: int = 40,
+        low_hz: float = 80,
+        high_hz: float = 7600,
+    ) -> None:
         super().__init__()
         self.bands, self.hop, self.window = bands, hop, window
         edges = mel_edges(bands, low_hz, high_hz)
-        frequency = np.arange(1, 8 * window // 2) * sample_rate / (8 * window)  # eight times finer than the window tells apart
+        frequency = (
+            np.arange(1, 8 * window // 2) * sample_rate / (8 * window)
+        )  # eight times finer than the window tells apart
         time = (np.arange(window) - (window - 1) / 2) / sample_rate
         waves = 2 * np.pi * frequency[:, None] * time[None]
         taper = np.hanning(window + 2)[1:-1]
         filters = []
         for wave in (np.cos(waves), np.sin(waves)):
             for low, middle, high in zip(edges[:-2], edges[1:-1], edges[2:], strict=True):
-                triangle = np.clip(np.minimum((frequency - low) / (middle - low), (high - frequency) / (high - middle)), 0, None)
+                triangle = np.clip(
+                    np.minimum((frequency - low) / (middle - low), (high - frequency) / (high - middle)), 0, None
+                )
                 filters.append(taper * (triangle @ wave) / triangle.sum() * 2 / taper.sum())
         kernel = torch.tensor(np.array(filters), dtype=torch.float32)[:, None] * 4
         self.register_buffer("filters", kernel, persistent=False)
@@ -62,7 +75,9 @@ class LogMel(nn.Module):
 class AudioCnn(Encoder):
     """Residual convolutions over the picture of bands and frames."""
 
-    def __init__(self, stages: tuple[int, int, int] = (16, 32, 48), *, width: int = 64, front: LogMel | None = None) -> None:
+    def __init__(
+        self, stages: tuple[int, int, int] = (16, 32, 48), *, width: int = 64, front: LogMel | None = None
+    ) -> None:
         super().__init__()
         first, second, third = stages
         self.width = width
@@ -97,7 +112,9 @@ class AudioRnn(Encoder):
 class AudioTransformer(Encoder):
     """Frames, four at a time, as tokens of a transformer."""
 
-    def __init__(self, samples: int = 16_000, *, width: int = 96, layers: int = 3, heads: int = 4, front: LogMel | None = None) -> None:
+    def __init__(
+        self, samples: int = 16_000, *, width: int = 96, layers: int = 3, heads: int = 4, front: LogMel | None = None
+    ) -> None:
         super().__init__()
         self.width = self.token_width = width
         self.front = LogMel() if front is None else front

@@ -23,7 +23,9 @@ def pooled(x: Tensor) -> Tensor:
 class ImageCnn(Encoder):
     """A small residual network: a map at one eighth of the side, and an embedding of the whole."""
 
-    def __init__(self, stages: tuple[int, int, int] = (16, 24, 64), *, map_width: int = 48, width: int = 64, blocks: int = 1) -> None:
+    def __init__(
+        self, stages: tuple[int, int, int] = (16, 24, 64), *, map_width: int = 48, width: int = 64, blocks: int = 1
+    ) -> None:
         super().__init__()
         first, second, third = stages
         self.map_width, self.width = map_width, width

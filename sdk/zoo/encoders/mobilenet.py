@@ -33,7 +33,9 @@ def by_eight(channels: float) -> int:
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
-def _conv(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = None) -> nn.Sequential:
+def _conv(
+    inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = None
+) -> nn.Sequential:
     layers = [
         nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outside, eps=0.001, momentum=0.01),
@@ -45,7 +47,9 @@ class _Squeeze(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         inner = by_eight(channels / 4)
-        self.gate = nn.Sequential(nn.Conv2d(channels, inner, 1), nn.ReLU(), nn.Conv2d(inner, channels, 1), nn.Hardsigmoid())
+        self.gate = nn.Sequential(
+            nn.Conv2d(channels, inner, 1), nn.ReLU(), nn.Conv2d(inner, channels, 1), nn.Hardsigmoid()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x * self.gate(x.mean((2, 3), keepdim=True))
@@ -53,7 +57,9 @@ class _Squeeze(nn.Module):
 
 
 class _Inverted(nn.Module):
-    def __init__(self, inside: int, kernel: int, expanded: int, outside: int, squeeze: bool, swish: bool, stride: int) -> None:
+    def __init__(
+        self, inside: int, kernel: int, expanded: int, outside: int, squeeze: bool, swish: bool, stride: int
+    ) -> None:
         super().__init__()
         act = nn.Hardswish if swish else nn.ReLU
         layers: list[nn.Module] = [_conv(inside, expanded, 1, act=act)] if expanded != inside else []
@@ -72,12 +78,21 @@ class _Inverted(nn.Module):
 class MobileNetV3(Encoder):
     """The body of MobileNetV3; `classes` adds the paper's classifier, whose logits then are the embedding."""
 
-    def __init__(self, blocks: tuple[tuple[int, int, int, bool, bool, int], ...] = LARGE, *, scale: float = 1.0, width: int = 128, classes: int | None = None) -> None:
+    def __init__(
+        self,
+        blocks: tuple[tuple[int, int, int, bool, bool, int], ...] = LARGE,
+        *,
+        scale: float = 1.0,
+        width: int = 128,
+        classes: int | None = None,
+    ) -> None:
         super().__init__()
         inside = by_eight(16 * scale)
         layers: list[nn.Module] = [_conv(3, inside, 3, 2, act=nn.Hardswish)]
         for kernel, expanded, outside, squeeze, swish, stride in blocks:
-            layers.append(_Inverted(inside, kernel, by_eight(expanded * scale), by_eight(outside * scale), squeeze, swish, stride))
+            layers.append(
+                _Inverted(inside, kernel, by_eight(expanded * scale), by_eight(outside * scale), squeeze, swish, stride)
+            )
             inside = by_eight(outside * scale)
         last = 6 * inside
         layers.append(_conv(inside, last, 1, act=nn.Hardswish))
@@ -86,7 +101,9 @@ class MobileNetV3(Encoder):
         hidden = by_eight(1280 * max(scale, 1.0))
         self.to_embedding: nn.Module = nn.Linear(last, width)
         if classes is not None:
-            self.to_embedding = nn.Sequential(nn.Linear(last, hidden), nn.Hardswish(), nn.Dropout(0.2), nn.Linear(hidden, classes))
+            self.to_embedding = nn.Sequential(
+                nn.Linear(last, hidden), nn.Hardswish(), nn.Dropout(0.2), nn.Linear(hidden, classes)
+            )
 
     def forward(self, x: Tensor) -> Features:
         y = self.body(as_planes(x))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,
@@ -20,10 +24,22 @@ from mm_edge.zoo.compose import FusionModel
 from mm_edge.zoo.encoders import AudioCnn, ImageCnn, TextTransformer
 from mm_edge.zoo.fusions import Concatenation
 from mm_edge.zoo.heads import ClassesHead, PointHead
-from mm_edge.zoo.tabletop.lessons import COMMANDS, TEXT_LENGTH
+from mm_edge.zoo.tabletop.cache import open_world
+from mm_edge.zoo.tabletop.lessons import ALL_THERE, COMMANDS, TEXT_LENGTH, lessons
 from mm_edge.zoo.tabletop.phrases import tokenizer_json, vocabulary
 from mm_edge.zoo.tabletop.render import SIDE
 from mm_edge.zoo.tabletop.speech import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from mm_edge.zoo.tabletop.scene import Split
+    from mm_edge.zoo.training.course import Predict
+
+SMALL, SMALL_SOUNDS = 250, 600  # how much of the world is made for calibrating; a multiple of SMALL pictures
 
 CARD = {
     "takes": "a camera's picture, one second of sound, a phrase of up to 16 words",
@@ -73,3 +89,23 @@ def scout() -> FusionModel:
         "target": PointHead("image", "text", encoders),
     }
     return FusionModel(spec(), encoders, fusion, heads, files={"tokenizer.json": tokenizer_json()})
+
+
+def labelled(
+    split: str, count: int, cache: Path
+) -> Iterator[tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]]:
+    """Feeds of batch 1 and their answers: the command's name, and the outline of the named body (empty: it is not there)."""
+    where: dict[str, Split] = {"train": "train", "tune": "tune", "test": "held-out"}
+    if split not in where:
+        raise KeyError(f"there is no split '{split}'; there are {', '.join(where)}")
+    world = open_world(cache, where[split], SMALL * -(-count // SMALL), SMALL_SOUNDS, voices_at_most=8)
+    taught = lessons(world, np.arange(count), (1, 17), mix=ALL_THERE)
+    for row in range(count):
+        feed = {name: value[row : row + 1] for name, value in taught.feeds.items()}
+        yield feed, {"command": COMMANDS[taught.command[row]], "target": taught.hulls[row].tolist()}
+
+
+def examine(predict: Predict, cache: Path, samples: int) -> dict[str, float]:
+    from mm_edge.zoo.tabletop.exam import examine as held_out
+
+    return held_out(predict, cache, pictures=samples)

@@ -101,12 +101,13 @@ def open_world(
     *,
     seed: int = 1,
     condition: Condition = AS_IT_COMES,
+    voices_at_most: int | None = None,
     workers: int | None = None,
     told: Told | None = None,
 ) -> World:
     """The world from its cache; what is not there yet is made."""
     many = workers if workers is not None else max(1, len(os.sched_getaffinity(0)))
-    home = folder / f"{split}-{condition.name}-{seed}-{pictures}-{sounds}"
+    home = folder / f"{split}-{condition.name}-{seed}-{pictures}-{sounds}-{voices_at_most or 'all'}"
     home.mkdir(parents=True, exist_ok=True)
     shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
         "pictures": (np.uint8, (pictures, SIDE, SIDE, 3)),
@@ -121,13 +122,20 @@ def open_world(
             np.lib.format.open_memmap(home / f"{name}.npy", "w+", dtype, shape).flush()
     marks = home / "made"
     marks.mkdir(exist_ok=True)
-    bank(folder, split, seed, workers=many, told=None if told is None else lambda done, all_: told("words", done, all_))
+    bank(
+        folder,
+        split,
+        seed,
+        voices_at_most=voices_at_most,
+        workers=many,
+        told=None if told is None else lambda done, all_: told("words", done, all_),
+    )
     jobs = [("pictures", start, min(start + CHUNK, pictures)) for start in range(0, pictures, CHUNK)]
     jobs += [("sounds", start, min(start + 4 * CHUNK, sounds)) for start in range(0, sounds, 4 * CHUNK)]
     left = [job for job in jobs if not (marks / f"{job[0]}-{job[1]}").exists()]
     if left:
         with ProcessPoolExecutor(many) as pool:
-            waiting = [pool.submit(_make, folder, home, split, seed, condition, *job) for job in left]
+            waiting = [pool.submit(_make, folder, home, split, seed, condition, voices_at_most, *job) for job in left]
             for number, job in enumerate(waiting):
                 job.result()
                 if told is not None:
@@ -136,19 +144,31 @@ def open_world(
     return World(split=split, **arrays)
 
 
-def _make(folder: Path, home: Path, split: Split, seed: int, condition: Condition, kind: str, start: int, end: int) -> None:
+def _make(
+    folder: Path,
+    home: Path,
+    split: Split,
+    seed: int,
+    condition: Condition,
+    voices_at_most: int | None,
+    kind: str,
+    start: int,
+    end: int,
+) -> None:
     import cv2
 
     cv2.setNumThreads(1)
     if kind == "pictures":
-        arrays = {name: np.load(home / f"{name}.npy", mmap_mode="r+") for name in ("pictures", "ids", "things", "signs")}
+        arrays = {
+            name: np.load(home / f"{name}.npy", mmap_mode="r+") for name in ("pictures", "ids", "things", "signs")
+        }
         for index in range(start, end):
             scene, view = view_of(seed, index, split, condition)
             arrays["pictures"][index], arrays["ids"][index] = view.picture, view.ids
             arrays["things"][index], arrays["signs"][index] = labels_of(scene, view)
     else:
         arrays = {name: np.load(home / f"{name}.npy", mmap_mode="r+") for name in ("sounds", "words")}
-        spoken = bank(folder, split, seed)
+        spoken = bank(folder, split, seed, voices_at_most=voices_at_most)
         for index in range(start, end):
             rng = np.random.default_rng((seed, 53, {"train": 0, "tune": 1, "held-out": 2}[split], index))
             word = int(rng.integers(len(SIGNS) + 3))  # a third of all sounds command nothing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,20 @@ if TYPE_CHECKING:
     from mm_edge.zoo.training.course import Predict, Told
 
 DATA_SEED = 1
+SMOOTHING = 0.03
+
+
+class Size(NamedTuple):
+    """How much of the world is made."""
+
+    pictures: int
+    sounds: int
+    tune_pictures: int
+    tune_sounds: int
+    voices_at_most: int | None
+
+
+QUICK = Size(1500, 3000, 300, 800, 10)
 
 
 class Tutor(nn.Module):
@@ -45,17 +59,23 @@ class Tabletop:
 
     main = "score"
 
-    def __init__(self, mix: Mix = USUAL, *, pictures: int = 24_000, sounds: int = 24_000) -> None:
+    def __init__(self, mix: Mix = USUAL, *, pictures: int = 24_000, sounds: int = 12_000) -> None:
         self.mix, self.pictures, self.sounds = mix, pictures, sounds
         self.weights = class_weights(torch.tensor([11.7] * 6 + [30.0]))
         self.world: World
         self.tune: World
 
     def prepare(self, cache: Path, *, quick: bool, told: Told | None = None) -> None:
-        if quick:
-            self.pictures, self.sounds = 1500, 3000
-        self.world = open_world(cache, "train", self.pictures, self.sounds, seed=DATA_SEED, told=told)
-        self.tune = open_world(cache, "tune", 300 if quick else 1500, 1000 if quick else 3000, seed=DATA_SEED, told=told)
+        size = QUICK if quick else Size(self.pictures, self.sounds, 1500, 3000, None)
+        self.pictures, self.sounds = size.pictures, size.sounds
+        for split, pictures, sounds in (
+            ("train", size.pictures, size.sounds),
+            ("tune", size.tune_pictures, size.tune_sounds),
+        ):
+            world = open_world(
+                cache, split, pictures, sounds, seed=DATA_SEED, voices_at_most=size.voices_at_most, told=told
+            )
+            setattr(self, "world" if split == "train" else "tune", world)
 
     def tutor(self, model: FusionModel) -> Tutor:
         image, audio = model.encoders["image"], model.encoders["audio"]
@@ -70,17 +90,25 @@ class Tabletop:
     def loss(self, model: FusionModel, tutor: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         features = model.encode(*(batch[name] for name in model.order))
         outputs = model.decide(model.fuse(features, batch["presence"]))
-        command = cross_entropy(outputs["command"], batch["command"], self.weights, label_smoothing=0.03)
+        command = cross_entropy(outputs["command"], batch["command"], self.weights, label_smoothing=SMOOTHING)
         cells = torch.cat([outputs["target_heatmap"].flatten(1), torch.zeros_like(outputs["target_score"])], 1)
         target = cross_entropy(cells, batch["cells"])
         total = command + 0.7 * target
-        total = total + 0.5 * cross_entropy(tutor.get_submodule("sign")(features["image"]["embedding"]), batch["sign"], self.weights)
-        total = total + 0.5 * cross_entropy(tutor.get_submodule("word")(features["audio"]["embedding"]), batch["word"], self.weights)
+        total = total + 0.5 * cross_entropy(
+            tutor.get_submodule("sign")(features["image"]["embedding"]), batch["sign"], self.weights
+        )
+        total = total + 0.5 * cross_entropy(
+            tutor.get_submodule("word")(features["audio"]["embedding"]), batch["word"], self.weights
+        )
         plane = features["image"]["map"]
         for name in ("shape", "color", "cell_sign"):
             total = total + cross_entropy(tutor.get_submodule(name)(plane), batch[f"grid_{name}"])
         right = (outputs["command"].detach().argmax(1) == batch["command"]).float().mean()
-        return total, {"command": float(right), "command_loss": float(command.detach()), "target_loss": float(target.detach())}
+        return total, {
+            "command": float(right),
+            "command_loss": float(command.detach()),
+            "target_loss": float(target.detach()),
+        }
 
     def examine(self, predict: Predict) -> dict[str, float]:
         """The tuning set with all inputs, without sound, without picture; `score` is what is to be high."""
@@ -89,7 +117,10 @@ class Tabletop:
         outputs = predict(taught.feeds)
         figures["command"] = command_accuracy(outputs, taught.command)
         figures |= target_figures(outputs, taught)
-        for name, column, truth in (("command_without_sound", AUDIO, taught.sign), ("command_without_picture", IMAGE, taught.word)):
+        for name, column, truth in (
+            ("command_without_sound", AUDIO, taught.sign),
+            ("command_without_picture", IMAGE, taught.word),
+        ):
             presence = taught.feeds["presence"].copy()
             presence[:, column] = 0
             figures[name] = command_accuracy(predict({**taught.feeds, "presence": presence}), truth)
@@ -104,7 +135,13 @@ class Tabletop:
         return confusion(predict(taught.feeds), taught.command), COMMANDS
 
     def record(self) -> dict[str, Any]:
-        return {"world": "tabletop", "seed": DATA_SEED, "pictures": self.pictures, "sounds": self.sounds, "digest": self.world.digest()}
+        return {
+            "world": "tabletop",
+            "seed": DATA_SEED,
+            "pictures": self.pictures,
+            "sounds": self.sounds,
+            "digest": self.world.digest(),
+        }
 
 
 def _tensors(taught: Lessons) -> dict[str, Tensor]:

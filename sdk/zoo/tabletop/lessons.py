@@ -67,7 +67,9 @@ class Lessons:
     grid_sign: Ints
 
 
-def lessons(world: World, numbers: npt.NDArray[np.int64], seed: tuple[int, ...], *, mix: Mix = USUAL, augment: bool = False) -> Lessons:
+def lessons(
+    world: World, numbers: npt.NDArray[np.int64], seed: tuple[int, ...], *, mix: Mix = USUAL, augment: bool = False
+) -> Lessons:
     """The lessons for these pictures; sounds and phrases are drawn by the seed."""
     rng = np.random.default_rng(seed)
     n = len(numbers)
@@ -103,7 +105,9 @@ def lessons(world: World, numbers: npt.NDArray[np.int64], seed: tuple[int, ...],
     return Lessons(feeds, np.where(heard != NONE, heard, seen), sign, word, cells, hulls, *grids)
 
 
-def _sounds(world: World, rng: np.random.Generator, sign: Ints, mix: Mix, *, augment: bool) -> tuple[Ints, npt.NDArray[np.float32]]:
+def _sounds(
+    world: World, rng: np.random.Generator, sign: Ints, mix: Mix, *, augment: bool
+) -> tuple[Ints, npt.NDArray[np.float32]]:
     by_word = [np.flatnonzero(world.words == word) for word in range(NONE + 1)]
     speaks = rng.random(len(sign)) < np.where(sign != NONE, mix.word_with_sign, mix.word_without_sign)
     word = np.where(speaks, np.where(sign != NONE, sign, rng.integers(NONE, size=len(sign))), NONE)
@@ -121,7 +125,9 @@ def _sounds(world: World, rng: np.random.Generator, sign: Ints, mix: Mix, *, aug
     return word.astype(np.int64), sounds
 
 
-def _moved(rng: np.random.Generator, picture: npt.NDArray[np.uint8], ids: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def _moved(
+    rng: np.random.Generator, picture: npt.NDArray[np.uint8], ids: npt.NDArray[np.uint8]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Turned, scaled and shifted a little; left as it is where that would push the sign out."""
     side = picture.shape[0]
     turn = cv2.getRotationMatrix2D((side / 2, side / 2), rng.uniform(-12, 12), rng.uniform(0.8, 1.25))
@@ -146,7 +152,9 @@ def _recolored(rng: np.random.Generator, pictures: npt.NDArray[np.uint8]) -> npt
     return out
 
 
-def _named(rng: np.random.Generator, ids: npt.NDArray[np.uint8], things: npt.NDArray[np.int8], mix: Mix) -> tuple[int, int, int | None]:
+def _named(
+    rng: np.random.Generator, ids: npt.NDArray[np.uint8], things: npt.NDArray[np.int8], mix: Mix
+) -> tuple[int, int, int | None]:
     """What the phrase asks for, as colour and shape (the last number of each: not told), and the slot where it is, if it is there."""
     pixels = np.bincount(ids.ravel(), minlength=len(things) + 1)[1 : len(things) + 1]
     bodies = []  # slot, shape, colour, clear
@@ -154,7 +162,9 @@ def _named(rng: np.random.Generator, ids: npt.NDArray[np.uint8], things: npt.NDA
         if shape == EMPTY or pixels[slot] == 0:
             continue
         clear = shape > EMPTY and pixels[slot] >= LEAST_PIXELS
-        bodies.append((slot, shape if shape > EMPTY else UNCLEAR - shape, color if color > EMPTY else UNCLEAR - color, clear))
+        bodies.append(
+            (slot, shape if shape > EMPTY else UNCLEAR - shape, color if color > EMPTY else UNCLEAR - color, clear)
+        )
     untold = (len(COLORS), len(SHAPES))
 
     def matching(color: int, shape: int) -> list[int]:

@@ -1,14 +1,16 @@
-"""The six bodies of the table as meshes: vertices of unit size that stand on the plane z = 0, and faces seen from outside."""
+"""The six bodies of the table as meshes of unit size that stand on the plane z = 0."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
-Floats = npt.NDArray[np.float64]
+import numpy as np
+
+if TYPE_CHECKING:
+    from .arrays import Floats
 
 SHAPES = ("ball", "cube", "cylinder", "cone", "ring", "pyramid")
 
@@ -92,7 +94,7 @@ def body(shape: str) -> Mesh:
     if shape == "ball":
         return _ball()
     if shape == "cube":
-        return _prism(square, square + [0, 0, 1.63])
+        return _prism(square, square + np.array([0, 0, 1.63]))
     if shape == "cylinder":
         return _prism(_circle(0.8, 0, 22), _circle(0.8, 1.9, 22))
     if shape == "cone":

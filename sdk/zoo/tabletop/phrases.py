@@ -83,7 +83,15 @@ HELD_OUT_FRAMES = (
 )
 # With no colour named, these alone read well.
 BARE_FRAMES: dict[bool, tuple[str, ...]] = {
-    False: ("the {s}", "a {s}", "find the {s}", "where is the {s} ?", "show me the {s}", "look for a {s}", "pick up the {s} please"),
+    False: (
+        "the {s}",
+        "a {s}",
+        "find the {s}",
+        "where is the {s} ?",
+        "show me the {s}",
+        "look for a {s}",
+        "pick up the {s} please",
+    ),
     True: ("could you locate the {s} for me ?", "get the {s} now", "i am looking for the {s}"),
 }
 

@@ -116,7 +116,9 @@ def _noise(rng: np.random.Generator, kind: str, sounds: Sounds) -> Wave:
     seconds = np.arange(WINDOW, dtype=np.float32) / SAMPLE_RATE
     if kind == "hum":
         base = rng.uniform(45, 130)
-        harmonics = [np.sin(2 * np.pi * base * n * seconds + rng.uniform(0, 6.28)) * rng.uniform(0.1, 1) / n for n in range(1, 9)]
+        harmonics = [
+            np.sin(2 * np.pi * base * n * seconds + rng.uniform(0, 6.28)) * rng.uniform(0.1, 1) / n for n in range(1, 9)
+        ]
         return np.sum(harmonics, 0) + 0.1 * rng.standard_normal(WINDOW, dtype=np.float32)  # type: ignore[no-any-return]
     if kind == "tones":
         total = 0.05 * rng.standard_normal(WINDOW, dtype=np.float32)

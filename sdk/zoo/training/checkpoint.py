@@ -22,7 +22,9 @@ def save(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optim
     for number, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{key}": value for key, value in entry.items()}
     partial = path.with_suffix(".partial")
-    save_file({key: value.contiguous() for key, value in tensors.items()}, str(partial), metadata={"state": json.dumps(state)})
+    save_file(
+        {key: value.contiguous() for key, value in tensors.items()}, str(partial), metadata={"state": json.dumps(state)}
+    )
     partial.rename(path)
 
 

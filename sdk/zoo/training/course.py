@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from mm_edge.zoo.compose import FusionModel
 
 Feeds: TypeAlias = Mapping[str, "npt.NDArray[np.generic]"]
-Predict: TypeAlias = Callable[[Feeds], Mapping[str, "npt.NDArray[np.generic]"]]  # feeds as the graph sees them, to outputs by name
+Predict: TypeAlias = Callable[
+    [Feeds], Mapping[str, "npt.NDArray[np.generic]"]
+]  # feeds as the graph sees them, to outputs by name
 Told: TypeAlias = Callable[[str, int, int], None]  # what is being done, how many of it are done, out of how many
 
 

@@ -76,7 +76,13 @@ def predictor(model: FusionModel, batch: int = 64) -> Predict:
     return predict
 
 
-def learn(model: FusionModel, course: Course, plan: Plan, out: Path, told: Callable[[Run, dict[str, float]], None] | None = None) -> tuple[FusionModel, Run]:
+def learn(
+    model: FusionModel,
+    course: Course,
+    plan: Plan,
+    out: Path,
+    told: Callable[[Run, dict[str, float]], None] | None = None,
+) -> tuple[FusionModel, Run]:
     """Trains until the plan's end or until nothing gets better; goes on from the checkpoint in `out` if there is one.
 
     Gives the averaged weights of the best examination, and the story of the run.
@@ -89,7 +95,10 @@ def learn(model: FusionModel, course: Course, plan: Plan, out: Path, told: Calla
     best = copy.deepcopy(model)
     decayed = [p for m in (model, tutor) for p in m.parameters() if p.ndim > 1]
     others = [p for m in (model, tutor) for p in m.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}], lr=plan.learning_rate)
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=plan.learning_rate,
+    )
     kept = {"model": model, "average": average, "best": best, "tutor": tutor}
     run = Run()
     path = out / CHECKPOINT
@@ -117,7 +126,14 @@ def learn(model: FusionModel, course: Course, plan: Plan, out: Path, told: Calla
 
 
 def _step(
-    model: FusionModel, tutor: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, course: Course, plan: Plan, step: int, batch: dict[str, torch.Tensor]
+    model: FusionModel,
+    tutor: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    course: Course,
+    plan: Plan,
+    step: int,
+    batch: dict[str, torch.Tensor],
 ) -> dict[str, float]:
     progress = max(0.0, (step - plan.warm_up) / max(plan.steps - plan.warm_up, 1))
     rate = plan.learning_rate * min(1.0, (step + 1) / plan.warm_up) * (0.5 + 0.5 * math.cos(math.pi * progress))

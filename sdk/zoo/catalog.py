@@ -1,0 +1,53 @@
+"""What the zoo has: every model's name, how it is built, taught and examined. Nothing here imports torch before it is asked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .compose import FusionModel
+
+WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+# name: the module of mm_edge.zoo.models that holds a function of the same name, `recipe` and `spec`
+MODELS = {"scout": "scout"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model. `weights` is there once it has been trained for shipping."""
+
+    name: str
+    module: Any
+
+    @property
+    def weights(self) -> Path:
+        return WEIGHTS_FOLDER / f"{self.name}.safetensors"
+
+    @property
+    def build(self) -> Callable[[], FusionModel]:
+        return getattr(self.module, self.name)  # type: ignore[no-any-return]
+
+    def recipe(self) -> Any:
+        return import_module(f"{__package__}.models.{MODELS[self.name]}_recipe").RECIPE
+
+
+def names() -> tuple[str, ...]:
+    return tuple(MODELS)
+
+
+def entry(name: str) -> Entry:
+    if name not in MODELS:
+        raise KeyError(f"the zoo has no '{name}'; it has {', '.join(MODELS)}")
+    return Entry(name, import_module(f"{__package__}.models.{MODELS[name]}"))
+
+
+def cache_home() -> Path:
+    """Where made data is kept: $XDG_CACHE_HOME/mm-edge/zoo, else ~/.cache/mm-edge/zoo."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "mm-edge" / "zoo"

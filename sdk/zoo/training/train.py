@@ -1,0 +1,98 @@
+"""Trains a model of the zoo by its recipe and writes all that is to be known of it into the run's folder."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mm_edge.zoo.catalog import cache_home, entry
+from mm_edge.zoo.weights import write_weights
+
+from .loop import learn, predictor
+from .pictures import draw_confusion, draw_curves
+from .rivals import train_rivals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .course import Told
+    from .loop import Run
+
+WEIGHTS, REPORT = "weights.safetensors", "report.json"
+
+
+def train(
+    name: str,
+    out: Path,
+    *,
+    quick: bool = False,
+    seed: int | None = None,
+    threads: int | None = None,
+    cache: Path | None = None,
+    told: Told | None = None,
+    watched: Callable[[str, Run, int, dict[str, float]], None] | None = None,
+) -> dict[str, Any]:
+    """Trains zoo:NAME into `out`, going on where an earlier run into the same folder stopped. Gives the report.
+
+    `told` hears of the making of data; `watched` hears of each step: what is trained, the run so far, the steps it will
+    have, and the newest figures.
+    """
+    import torch
+
+    found = entry(name)
+    recipe = found.recipe()
+    plan = recipe.quick_plan if quick else recipe.plan
+    if seed is not None:
+        plan = replace(plan, seed=seed)
+    if threads is not None:
+        plan = replace(plan, threads=threads)
+    out.mkdir(parents=True, exist_ok=True)
+    home = cache if cache is not None else cache_home()
+    course = recipe.course()
+    course.prepare(home, quick=quick, told=told)
+    torch.manual_seed(plan.seed)
+    hear = None if watched is None else lambda run, shown: watched(name, run, plan.steps, shown)
+    model, run = learn(found.build(), course, plan, out, hear)
+    write_weights(model, out / WEIGHTS)
+    draw_curves(run, out / "curves.png")
+    predict = predictor(model)
+    draw_confusion(*course.confusion(predict), out / "confusion.png")
+    own = recipe.quick_rivals if quick else recipe.rivals
+    courses = recipe.single_courses()
+    for single in courses.values():
+        single.prepare(home, quick=quick, told=told)
+    hear_rival = (
+        None if watched is None else lambda rival, so_far: watched(f"{name}, {rival} only", so_far, own.steps, {})
+    )
+    rivals = train_rivals(model, courses, replace(own, threads=plan.threads), out, hear_rival)
+    report = {
+        "model": name,
+        "quick": quick,
+        "plan": asdict(plan),
+        "steps": run.step,
+        "stopped": run.stopped,
+        "seconds": round(run.seconds, 1),
+        "best_step": run.best_step,
+        "data": course.record(),
+        "tuning": course.examine(predict),
+        "alone": {rival: courses[rival].examine(predictor(trained)) for rival, trained in rivals.items()},
+        "made": {"torch": str(torch.__version__), "python": platform.python_version(), "commit": _commit()},
+    }
+    (out / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def _commit() -> str:
+    """The commit of the tree that this file is in, with a mark where the zoo has been changed since; empty outside of one."""
+    here = Path(__file__).resolve().parent
+    asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    if asked.returncode != 0:
+        return ""
+    changed = subprocess.run(
+        ["git", "-C", str(here), "status", "--porcelain", ".."], capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
