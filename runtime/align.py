@@ -116,7 +116,7 @@ class Aligner:
             return Reading("held" if sample.seq == follower.last_seq else "fresh", sample)
         # The wait counts from the capture as it happened, so that it is over at the same time however late we look.
         wait_until_ns = driver.t_ns + driver.shift_ns + follower.wait_ns
-        if not follower.played and now_ns < wait_until_ns:
+        if follower.wait_ns and not follower.played and now_ns < wait_until_ns:
             return Wait(wait_until_ns)
         if rule.missing == "stop":
             return Stop(driver, name)

@@ -10,14 +10,16 @@ from mm_edge.sample import Event, InputAge, Moment, Prediction
 
 from .clock import ms_to_ns, ns_to_ms
 from .figures import Distribution
+from .sound import OverrunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from mm_edge.spec import InputSync
 
+    from .channel import Channel
     from .clock import Clock
-    from .sink_keeper import SinkKeeper
+    from .sink_keeper import Item, SinkKeeper
     from .task import Task
 
 log = logging.getLogger(__name__)
@@ -38,7 +40,8 @@ class Delivery:
         deadline_ms: float | None,
         on_broken: Callable[[Exception], None],
     ) -> None:
-        self.sinks = sinks
+        self._receivers: tuple[Channel[Item], ...] = tuple(sink.channel for sink in sinks)
+        self._taps: tuple[Channel[Item], ...] = ()
         self.impaired = False
         self.predictions = self.deadline_missed = 0
         self.dropped: Counter[str] = Counter()  # captures of the driver that came to nothing here
@@ -47,6 +50,19 @@ class Delivery:
         self._clock, self._played, self._absent, self._deadline_ms, self._on_broken = clock, played, absent, deadline_ms, on_broken
         self._max_age_ns = {name: ms_to_ns(rule.max_age_ms) for name, rule in rules.items() if rule.max_age_ms is not None}
         self._failures = 0
+
+    def add(self, tap: Channel[Item]) -> None:
+        # Replaced as a whole: a lane that delivers meanwhile goes on with the tuple it has.
+        self._taps += (tap,)
+        self._receivers += (tap,)
+
+    def remove(self, tap: Channel[Item]) -> None:
+        self._taps = tuple(other for other in self._taps if other is not tap)
+        self._receivers = tuple(other for other in self._receivers if other is not tap)
+
+    def close_taps(self) -> None:
+        for tap in self._taps:
+            tap.close()
 
     def completed(self, moment: Moment, tasks: list[Task]) -> None:
         self._failures = 0
@@ -79,14 +95,17 @@ class Delivery:
             health="degraded" if degraded else "ok",
             sources={name: reading.sample for name, reading in moment.readings.items() if reading.sample is not None},
         )
-        for sink in self.sinks:
-            sink.channel.put(prediction)
+        for channel in self._receivers:
+            channel.put(prediction)
         self.predictions += 1
         self.deadline_missed += missed
         for label, ms in latency_ms.items():
             self.latency[label].add(ms)
 
     def failed(self, moment: Moment, error: Exception) -> None:
+        if isinstance(error, OverrunError):
+            self.dropped["stale"] += 1  # sound that was overwritten while the moment waited: late, not broken
+            return
         self.dropped["failed"] += 1
         self._failures += 1
         if self._failures == 1:
@@ -97,7 +116,7 @@ class Delivery:
 
     def tell(self, source: str, state: str, detail: str) -> None:
         event = Event(self._clock.now_ns(), source, state, detail)
-        for sink in self.sinks:
-            sink.channel.put(event)
+        for channel in self._receivers:
+            channel.put(event)
         level = logging.INFO if state in {"starting", "live", "ended"} else logging.WARNING
         log.log(level, "%s: %s%s", source, state, f" ({detail})" if detail else "")

@@ -6,13 +6,13 @@ import logging
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mm_edge.errors import MmEdgeError, WorkFailedError
-from mm_edge.sample import Moment, Reading, Sample
 
 from .align import Aligner, Stop
-from .channel import SampleChannel
+from .channel import Channel, SampleChannel
 from .clock import Clock, MonotonicClock
 from .delivery import Delivery
 from .engines.choose import choose_precisions, describe, load_parts, open_engine, share_threads, usable_cores
@@ -21,18 +21,19 @@ from .loop import Loop
 from .plan import build_plan
 from .process import cpu_seconds, resident_mb
 from .realtime import Realtime
-from .sink import RunInfo, Summary
-from .sink_keeper import SinkKeeper
+from .sink import Counts, RunInfo, Summary
+from .sink_keeper import Item, SinkKeeper
 from .supervise import SourceKeeper
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from mm_edge.bundle import Bundle
     from mm_edge.config import RunConfig
     from mm_edge.sample import Health
 
+    from .engine import Engine
     from .sink import Sink
     from .source import Source
     from .trace import Trace
@@ -53,14 +54,14 @@ class Session:
     """
 
     def __init__(
-        self, bundle: Bundle, config: RunConfig, sources: Sequence[Source], sinks: Sequence[Sink], *, clock: Clock | None = None, trace: Trace | None = None
+        self, bundle: Bundle, config: RunConfig, sources: Sequence[Source], sinks: Sequence[Sink], *, engine: Engine | None = None, clock: Clock | None = None, trace: Trace | None = None
     ) -> None:
         self.bundle, self.config, self.trace = bundle, config, trace
         self._clock = clock or MonotonicClock()
         self._started_ns = self._clock.now_ns()
         self._cpu_at_start = cpu_seconds()
         manifest = bundle.manifest
-        self.engine = open_engine(config.engine)
+        self.engine = engine or open_engine(config.engine)
         self._precisions = choose_precisions(manifest, self.engine.family, config.engine.precision)
         cores = usable_cores()
         threads = share_threads(manifest, cores, config.loop.depth, config.engine.threads)
@@ -101,6 +102,7 @@ class Session:
         self._error: Exception | None = None
         self._begun = False
         self.summary: Summary | None = None
+        self.left_behind = False  # threads that hang in a driver; a process that wants to end must not wait for them
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -116,7 +118,13 @@ class Session:
                 raise WorkFailedError(f"it did not open within {OPEN_WITHIN_S:.0f} s", asked=f"opening {keeper.source.name}", todo="mm-edge devices shows what is there")
             if keeper.first_error is not None:
                 raise keeper.first_error
-        info = RunInfo(self.bundle.manifest, {keeper.source.input: self._opened(keeper) for keeper in self.source_keepers}, self.describe())
+        info = RunInfo(
+            self.bundle.manifest,
+            {keeper.source.input: keeper.opened.detail if keeper.opened else "" for keeper in self.source_keepers},
+            self.describe(),
+            names={keeper.source.input: keeper.source.name for keeper in self.source_keepers},
+            counts=self.counts,
+        )
         for sink_keeper in self.sink_keepers:
             sink_keeper.begin(info)
         for lane in self.lanes:
@@ -127,6 +135,14 @@ class Session:
     def wait(self, seconds: float | None = None) -> bool:
         """Waits for the end of the run. False: it goes on."""
         return self._ended.wait(seconds)
+
+    def wait_for(self, seconds: float | None, interrupted: threading.Event) -> None:
+        """Waits for the end of the run, for `seconds` at most, or until `interrupted` is set."""
+        until_s = None if seconds is None else time.monotonic() + seconds
+        while not interrupted.is_set():
+            left_s = WATCH_EVERY_S if until_s is None else min(WATCH_EVERY_S, until_s - time.monotonic())
+            if left_s <= 0 or self.wait(left_s):
+                return
 
     def stop(self) -> None:
         """Ends the run: no further moment begins, those in flight are finished if they hurry. May be called again."""
@@ -145,11 +161,13 @@ class Session:
         self.loop.stop()
         self._ended.set()
         left = [keeper.name for keeper in self.source_keepers if keeper.ident is not None and not _joined(keeper, until_s)]
+        self.delivery.close_taps()
         self.summary = self._sum_up()
         for sink_keeper in self.sink_keepers:
             if sink_keeper.ident is not None:
                 _put_last(sink_keeper, self.summary)
         left += [keeper.name for keeper in self.sink_keepers if keeper.ident is not None and not _joined(keeper, until_s)]
+        self.left_behind = bool(left) or any(lane.is_alive() for lane in self.lanes)
         if left:
             log.warning("left behind, because they did not come back in time: %s", ", ".join(left))
         if self._begun:
@@ -157,6 +175,19 @@ class Session:
         if not any(lane.is_alive() for lane in self.lanes):
             for executable in self._executables.values():
                 executable.close()
+
+    @contextmanager
+    def tap(self, capacity: int) -> Iterator[Channel[Item]]:
+        """What the sinks get, for a reader in a thread of its own: the newest where the run is live, everything where it is played."""
+        channel: Channel[Item] = Channel(capacity, "wait" if self.played else "drop_oldest")
+        self.delivery.add(channel)
+        if self._ended.is_set():
+            channel.close()
+        try:
+            yield channel
+        finally:
+            self.delivery.remove(channel)
+            channel.close()
 
     def raise_error(self) -> None:
         """Raises what ended the run, if it was not meant to end; a sink that was asked for and failed counts."""
@@ -196,6 +227,15 @@ class Session:
         """What really runs."""
         return {**describe(self.engine, self._precisions), "depth": self.config.loop.depth, "lanes": len(self.lanes), "driver": self.driver}
 
+    def counts(self) -> Counts:
+        """Captures and losses as they stand; once the run has ended, captured = predictions + dropped for the driver."""
+        dropped = {name: {"overrun": 0, "stale": 0, **channel.dropped} for name, channel in self.channels.items()}
+        of_driver = Counter(dropped[self.driver]) + self.delivery.dropped + self.loop.skipped
+        if self.summary is None and self._ended.is_set():
+            of_driver["unfinished"] = len(self.channels[self.driver].items) + self.loop.unfinished
+        dropped[self.driver] = {"overrun": 0, "stale": 0, **{cause: count for cause, count in of_driver.items() if count}}
+        return Counts({name: channel.given for name, channel in self.channels.items()}, dropped)
+
     @property
     def states(self) -> dict[str, Health]:
         return {keeper.source.name: keeper.state for keeper in self.source_keepers}
@@ -217,9 +257,6 @@ class Session:
             return SampleChannel(1 if source.live else DRIVER_AHEAD, "drop_oldest" if source.live else "wait", lock, bell)
         return SampleChannel(FOLLOWER_CAPACITY, "wait" if source.input in self.played else "drop_oldest", lock, bell)
 
-    def _opened(self, keeper: SourceKeeper) -> str:
-        return keeper.opened.detail if keeper.opened else ""
-
     def _source_became(self, name: str, state: Health, detail: str) -> None:
         self.delivery.impaired = any(keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers)
         self.tell(name, state, detail)
@@ -240,6 +277,7 @@ class Session:
                 reported = self._report_drops(reported)
             if not any(lane.is_alive() for lane in self.lanes):
                 self._ended.set()
+                self.delivery.close_taps()
 
     def _report_drops(self, before: Counter[str]) -> Counter[str]:
         """At most one line a second, however much is dropped."""
@@ -251,15 +289,12 @@ class Session:
 
     def _sum_up(self) -> Summary:
         figures = self.delivery
-        dropped = {name: {"overrun": 0, "stale": 0, **channel.dropped} for name, channel in self.channels.items()}
-        of_driver = Counter(dropped[self.driver]) + figures.dropped + self.loop.skipped
-        unfinished = len(self.channels[self.driver].items) + self.loop.unfinished
-        dropped[self.driver] = {"overrun": 0, "stale": 0, **of_driver, **({"unfinished": unfinished} if unfinished else {})}
+        counts = self.counts()
         return Summary(
             seconds=(self._clock.now_ns() - self._started_ns) / 1e9,
             predictions=figures.predictions,
-            captured={name: channel.given for name, channel in self.channels.items()},
-            dropped=dropped,
+            captured=counts.captured,
+            dropped=counts.dropped,
             latency_ms={label: values.figures(*PERCENTS) for label, values in sorted(figures.latency.items())},
             age_ms={name: values.figures(*PERCENTS) for name, values in figures.age.items()},
             deadline_missed=figures.deadline_missed,

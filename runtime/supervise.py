@@ -72,12 +72,13 @@ class SourceKeeper(threading.Thread):
 
     def stop(self) -> None:
         self._stopping.set()
+        self._last_ns = None
         self.source.interrupt()
 
     def check(self, now_ns: int) -> None:
         """Calls a source stale that has been silent for a few of its periods: a read that blocks tells nobody itself."""
         last_ns, period_ns = self._last_ns, self._period_ns
-        if last_ns is None or self.state != "live":
+        if last_ns is None or self.state != "live" or self._stopping.is_set():
             return
         silent_ns = now_ns - last_ns
         if silent_ns > STALL_PERIODS * period_ns + STALL_GRACE_NS:

@@ -1,0 +1,87 @@
+"""An engine that runs Python functions instead of graphs: for tests of what is built on mm-edge, without any model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .tensors import numpy_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mm_edge.manifest import Family, Part, Precision
+
+    Function = Callable[..., Mapping[str, Any]]
+
+
+class StubValue:
+    """A tensor in host memory."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.array: NDArray[Any] = np.zeros(shape, dtype)
+
+    def host(self) -> NDArray[Any]:
+        return self.array
+
+
+class StubSlot:
+    """Calls the part's function with its inputs by name and copies what it gives into the output buffers."""
+
+    def __init__(self, part: Part, function: Function | None, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.outputs = {tensor.name: StubValue(shapes[tensor.name], numpy_dtype(tensor.dtype)) for tensor in part.gives}
+        self._names, self._function = [tensor.name for tensor in part.takes], function
+
+    def run(self, inputs: Sequence[Any]) -> None:
+        if self._function is None:
+            return
+        given = self._function(**{name: value.host() for name, value in zip(self._names, inputs, strict=True)})
+        for name, array in given.items():
+            np.copyto(self.outputs[name].array, array)
+
+
+class StubExecutable:
+    """One part. Without a function its outputs stay zero."""
+
+    def __init__(self, part: Part, precision: Precision, function: Function | None, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.part, self.precision = part, precision
+        self._function, self._shapes = function, shapes
+
+    def slot(self) -> StubSlot:
+        return StubSlot(self.part, self._function, self._shapes)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class StubEngine:
+    """`functions`: by part, from input arrays by name to output arrays by name. What they raise, the part raises."""
+
+    name = "stub"
+
+    def __init__(self, functions: Mapping[str, Function] | None = None, family: Family = "cpu") -> None:
+        self.family = family
+        self._functions = dict(functions or {})
+
+    def attach(self) -> None:
+        """A lane's thread needs nothing here."""
+
+    def detach(self) -> None:
+        """Nor at its end."""
+
+    def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> StubValue:
+        return StubValue(shape, dtype)
+
+    def load(
+        self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, tuple[int, ...]], threads: int
+    ) -> StubExecutable:
+        del graph, threads
+        return StubExecutable(part, precision, self._functions.get(part.name), shapes)
+
+    def describe(self) -> dict[str, Any]:
+        return {"engine": self.name, "note": "no model runs: outputs are made by Python functions"}

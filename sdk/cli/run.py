@@ -1,0 +1,176 @@
+"""mm-edge run: streams camera, microphone and text through a bundle and tells what it predicts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mm_edge.config import RunConfig
+    from mm_edge.runtime.live import Live
+    from mm_edge.runtime.sink import Sink
+
+INTERRUPTED = 130
+
+
+def run(
+    bundle: Annotated[
+        Path | None, typer.Argument(metavar="[BUNDLE]", show_default=False, help="A .mmb file or a bundle's folder; without it, the one that ships.")
+    ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help="0, /dev/video0, file.mp4, rtsp://…, http://…/x.mjpg, csi://0, gst:PIPELINE, images/%05d.jpg, synthetic or none.",
+        ),
+    ] = None,
+    mic: Annotated[
+        list[str] | None, typer.Option(metavar="SPEC", help="default, a device's number or a part of its name, file.wav, synthetic or none.")
+    ] = None,
+    text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="The prompt; - reads lines from standard input.")] = None,
+    take: Annotated[Path | None, typer.Option(metavar="FOLDER", help="A folder with camera.mp4, sound.wav, text.jsonl, played together.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Play the take that ships with mm-edge: needs no device.")] = False,
+    engine: Annotated[str | None, typer.Option(metavar="NAME", help="auto, onnxruntime[:PROVIDER], openvino, tensorrt or tensorrt-rtx.")] = None,
+    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, fp32, fp16 or int8.")] = None,
+    seconds: Annotated[float | None, typer.Option(metavar="N", min=0.001, help="End after so long.")] = None,
+    speed: Annotated[str | None, typer.Option(metavar="real|max", help="How fast files are played.")] = None,
+    depth: Annotated[int | None, typer.Option(metavar="N", min=1, help="How many moments may be in flight at once (2).")] = None,
+    deadline_ms: Annotated[float | None, typer.Option(metavar="N", help="Count predictions that are older than this when they are told.")] = None,
+    jsonl: Annotated[str | None, typer.Option(metavar="FILE", help="Write one JSON object a line; - is standard output.")] = None,
+    view: Annotated[str | None, typer.Option(metavar="[HOST:]PORT", help="Show the run in a browser.")] = None,
+    record: Annotated[Path | None, typer.Option(metavar="FILE.mcap", help="Record what was captured and predicted.")] = None,
+    trace: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write a timeline of every stage, for ui.perfetto.dev.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="A configuration (docs/configuration.md).")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="One value of the configuration; may be given again.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table on the terminal.")] = False,
+) -> None:
+    """Run a bundle live on camera, microphone and text, or on files.
+
+    mm-edge run --camera 0 --mic default --text "the red ball"     the three of them, with the bundle that ships
+
+    mm-edge run robot.mmb --take takes/kitchen --jsonl -            a recording, as JSON lines
+
+    mm-edge run --demo --view 8700                                  the demo, in the browser
+    """
+    from mm_edge.errors import NotBuiltYetError
+
+    if record is not None:
+        raise NotBuiltYetError("recording is not built yet", asked=f"--record {record}", todo="Leave it out; --jsonl and --trace are there")
+    flags = {
+        "engine.name": engine,
+        "engine.precision": precision,
+        "loop.seconds": seconds,
+        "loop.depth": depth,
+        "loop.deadline_ms": deadline_ms,
+        "sources.speed": speed,
+    }
+    changes = [*(settings or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
+    options = {"camera": camera or [], "mic": mic or [], "text": text or []}
+    live, trace_file = _open(bundle, config, changes, options, take, demo=demo, jsonl=jsonl, view=view, trace=trace, quiet=quiet)
+    _run(live, trace_file)
+
+
+def _open(
+    bundle: Path | None,
+    config_file: Path | None,
+    changes: list[str],
+    options: dict[str, list[str]],
+    take: Path | None,
+    *,
+    demo: bool,
+    jsonl: str | None,
+    view: str | None,
+    trace: Path | None,
+    quiet: bool,
+) -> tuple[Live, Any]:
+    from mm_edge.bundle import Bundle
+    from mm_edge.config import RunConfig, load_config
+    from mm_edge.runtime.live import Live
+    from mm_edge.runtime.wiring import by_options, wire_sources, with_inputs
+    from mm_edge.shipped import default_bundle, demo_take
+
+    config: RunConfig = load_config(RunConfig, config_file, changes)
+    opened = Bundle.open(bundle or default_bundle(), config.trust)
+    try:
+        config = with_inputs(config, by_options(opened.manifest, options), str(demo_take() if demo else take or "") or None)
+        sources, play = wire_sources(opened.manifest, config)
+        recorder = _trace(trace)
+        live = Live(opened, config, sources, play, _sinks(jsonl, quiet=quiet), recorder)
+        if view is not None:
+            _add_view(live, view)
+    except BaseException:
+        opened.close()
+        raise
+    return live, recorder
+
+
+def _trace(path: Path | None) -> Any:
+    if path is None:
+        return None
+    from mm_edge.runtime.trace import Trace
+
+    return Trace(path)
+
+
+def _sinks(jsonl: str | None, *, quiet: bool) -> list[Sink]:
+    sinks: list[Sink] = []
+    if jsonl is not None:
+        from mm_edge.runtime.sinks.jsonl import JsonlSink
+
+        sinks.append(JsonlSink(jsonl))
+    if not quiet:
+        from mm_edge.runtime.sinks.terminal import TerminalSink
+
+        sinks.append(TerminalSink())
+    return sinks
+
+
+def _add_view(live: Live, address: str) -> None:
+    from mm_edge.errors import NotBuiltYetError
+
+    del live
+    raise NotBuiltYetError("the live page is not built yet", asked=f"--view {address}", todo="Leave it out; the terminal shows the same")
+
+
+def _run(live: Live, trace: Any) -> None:
+    """Runs until the end, the time that was given, or a signal; then says what went wrong, if anything did."""
+    interrupted = threading.Event()
+
+    def interrupt(number: int, _frame: Any) -> None:
+        if interrupted.is_set():
+            os._exit(INTERRUPTED)  # asked twice: at once
+        interrupted.set()
+        live.session.loop.finish_flying()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    session = live.session
+    code = 0
+    try:
+        with live:
+            session.wait_for(live.config.loop.seconds, interrupted)
+        if interrupted.is_set():
+            code = INTERRUPTED
+        else:
+            session.raise_error()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if trace is not None:
+            trace.close()
+        if session.left_behind and sys.exc_info()[0] is None:
+            _leave(code)
+    if code:
+        raise typer.Exit(code)
+
+
+def _leave(code: int) -> None:
+    """Ends the process although a thread still hangs in a driver, which Python would wait for."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,23 @@
+"""What ships inside the package: the default bundle, its public key, and the demo take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import NotBuiltYetError
+
+DATA = Path(__file__).parent / "data"
+
+
+def default_bundle() -> Path:
+    return _there(DATA / "scout.mmb", "the bundle that ships with mm-edge", "Give a bundle: mm-edge run BUNDLE …")
+
+
+def demo_take() -> Path:
+    return _there(DATA / "demo", "the take that ships with mm-edge", "Give your own: mm-edge run --take FOLDER")
+
+
+def _there(path: Path, what: str, todo: str) -> Path:
+    if not path.exists():
+        raise NotBuiltYetError("it is not in this installation", asked=f"opening {what}", todo=todo)
+    return path
