@@ -25,8 +25,8 @@ from mm_edge.zoo.encoders import AudioCnn, ImageCnn, TextTransformer
 from mm_edge.zoo.fusions import Concatenation
 from mm_edge.zoo.heads import ClassesHead, PointHead
 from mm_edge.zoo.tabletop.cache import open_world
-from mm_edge.zoo.tabletop.lessons import ALL_THERE, COMMANDS, TEXT_LENGTH, lessons
-from mm_edge.zoo.tabletop.phrases import tokenizer_json, vocabulary
+from mm_edge.zoo.tabletop.lessons import ALL_THERE, COMMANDS, lessons
+from mm_edge.zoo.tabletop.phrases import TEXT_LENGTH, tokenizer_json, vocabulary
 from mm_edge.zoo.tabletop.render import SIDE
 from mm_edge.zoo.tabletop.speech import SAMPLE_RATE
 

@@ -54,5 +54,3 @@ def lit(
     shine = gloss * np.clip((normals * half).sum(1), 0, None) ** 24
     from_table = 0.08 * np.clip(-normals[:, 2], 0, None)
     return np.clip(color * (ambient + (1.05 - ambient) * diffuse + from_table)[:, None] + shine[:, None], 0, 1)
-
-

@@ -12,8 +12,9 @@ from .mesh import SHAPES
 from .scene import COLORS
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from tokenizers import Tokenizer
 
+    from .arrays import Ints
     from .scene import Split
 
 TEXT_LENGTH = 16
@@ -100,9 +101,8 @@ def phrase(rng: np.random.Generator, color: str | None, shape: str | None, *, he
     """One wording for a body of which the colour, the shape or both are told."""
     if color is None and shape is None:
         raise ValueError("a phrase names a colour, a shape or both; both are None")
-    frames = HELD_OUT_FRAMES if held_out else TRAINING_FRAMES
-    if color is None:
-        frames = BARE_FRAMES[held_out]
+    full: tuple[str, ...] = HELD_OUT_FRAMES if held_out else TRAINING_FRAMES
+    frames = full if color is not None else BARE_FRAMES[held_out]
     frame = frames[rng.integers(len(frames))]
     names = SHAPE_NAMES[shape] if shape is not None else NOTHING_NAMES
     noun = names[0] if rng.random() < 0.5 else names[rng.integers(len(names))]
@@ -135,20 +135,20 @@ def tokenizer_json() -> bytes:
     return json.dumps(json.loads(tokenizer.to_str()), indent=1, sort_keys=True).encode() + b"\n"
 
 
-def tokens(text: str) -> npt.NDArray[np.int64]:
+def tokens(text: str) -> Ints:
     """The ids of a text: [TEXT_LENGTH]."""
     return np.array(_tokenizer().encode(text).ids, np.int64)
 
 
 @lru_cache
-def _tokenizer() -> object:
+def _tokenizer() -> Tokenizer:
     from tokenizers import Tokenizer
 
     return Tokenizer.from_str(tokenizer_json().decode())
 
 
 @lru_cache
-def wordings(split: Split, many: int = 96) -> npt.NDArray[np.int64]:
+def wordings(split: Split, many: int = 96) -> Ints:
     """Token ids of `many` wordings of everything that can be named: [7 colours, 7 shapes, many, TEXT_LENGTH].
 
     The last colour and the last shape stand for "not told"; where neither is told the ids are zero.

@@ -11,7 +11,7 @@ from .mesh import SHAPES
 from .signs import SIGNS
 
 if TYPE_CHECKING:
-    from .mesh import Floats
+    from .arrays import Floats
 
 Split = Literal["train", "tune", "held-out"]
 COLORS = ("red", "green", "blue", "yellow", "orange", "purple")
@@ -96,8 +96,8 @@ def paint(rng: np.random.Generator, color: str) -> tuple[float, float, float]:
     return rgb_of(rng.uniform(low, high), rng.uniform(0.68, 1.0), rng.uniform(0.62, 1.0))
 
 
-def sample(seed: int, index: int, split: Split, *, half_hidden: bool | None = None, sign: str | None = "any") -> Scene:
-    """The scene with this number. `half_hidden` forces or forbids the hand over the sign; `sign` forces the sign ("any": as it comes)."""
+def sample(seed: int, index: int, split: Split, *, half_hidden: bool | None = None) -> Scene:
+    """The scene with this number. `half_hidden` forces or forbids the hand over the sign."""
     rng = np.random.default_rng((seed, SPLIT_NUMBER[split], index))
     held_out = split == "held-out"
     light_angle, light_up = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.25)
@@ -108,8 +108,7 @@ def sample(seed: int, index: int, split: Split, *, half_hidden: bool | None = No
         roll=rng.normal(0, 4),
         reach=rng.uniform(1.15, 1.75),
     )
-    if sign == "any":
-        sign = SIGNS[rng.integers(len(SIGNS))] if rng.random() < 0.66 else None
+    sign = SIGNS[rng.integers(len(SIGNS))] if rng.random() < 0.66 else None
     wanted: list[str | None] = [sign] if sign is not None else []
     wanted += [None] * int(rng.choice([0, 1, 2], p=[0.55, 0.35, 0.1]))
     count = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.08, 0.2, 0.27, 0.23, 0.14, 0.08]))
@@ -132,7 +131,7 @@ def sample(seed: int, index: int, split: Split, *, half_hidden: bool | None = No
                 hidden=hidden,
             )
         )
-    bodies = []
+    bodies: list[Body] = []
     for place in places[len(wanted) :]:
         color, shape = str(rng.choice(COLORS)), str(rng.choice(SHAPES))
         if bodies and rng.random() < 0.3:  # near misses: the same colour or the same shape again
@@ -190,7 +189,7 @@ def _places(rng: np.random.Generator, layout: str, count: int, reach: float) -> 
 
 def _turned(points: Floats, angle: float) -> Floats:
     c, s = np.cos(angle), np.sin(angle)
-    return points @ np.array([[c, s], [-s, c]])
+    return np.asarray(points @ np.array([[c, s], [-s, c]]))
 
 
 def _apart(rng: np.random.Generator, count: int, span: float, gap: float) -> Floats:

@@ -13,9 +13,8 @@ from .speech import SAMPLE_RATE
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from .arrays import Floats
     from .speech import Sounds
-
-    Wave = npt.NDArray[np.float32]
 
 WINDOW = SAMPLE_RATE  # one second
 NOISES = ("white", "pink", "brown", "hum", "babble", "tones", "clicks")
@@ -31,7 +30,7 @@ class Acoustics:
 
 def clip(rng: np.random.Generator, sounds: Sounds, word: str | None, acoustics: Acoustics) -> npt.NDArray[np.int16]:
     """A second of sound: int16 [WINDOW]. `word` None: background, other words, talk, or a scrap of a command."""
-    speech = np.zeros(WINDOW, np.float32)
+    speech: Floats = np.zeros(WINDOW, np.float32)
     if word is not None:
         speech = _placed(rng, _one_of(rng, sounds[word]), least=0.87)
     else:
@@ -55,14 +54,14 @@ def clip(rng: np.random.Generator, sounds: Sounds, word: str | None, acoustics: 
         mixed *= 10 ** rng.uniform(-1.5, -0.05) / loudest
     else:
         mixed *= 10 ** rng.uniform(-4, -1.5) / loudest  # a quiet room
-    return (mixed * 32767).astype(np.int16)  # type: ignore[no-any-return]
+    return np.asarray((mixed * 32767).astype(np.int16))
 
 
-def _one_of(rng: np.random.Generator, sounds: list[npt.NDArray[np.int16]]) -> Wave:
+def _one_of(rng: np.random.Generator, sounds: list[npt.NDArray[np.int16]]) -> Floats:
     return sounds[rng.integers(len(sounds))].astype(np.float32) / 32768
 
 
-def _placed(rng: np.random.Generator, word: Wave, *, least: float) -> Wave:
+def _placed(rng: np.random.Generator, word: Floats, *, least: float) -> Floats:
     """The word somewhere in the window; at least that share of it is inside."""
     out = np.zeros(WINDOW, np.float32)
     word = word[:WINDOW]
@@ -73,7 +72,7 @@ def _placed(rng: np.random.Generator, word: Wave, *, least: float) -> Wave:
     return out
 
 
-def _scrap(rng: np.random.Generator, word: Wave) -> Wave:
+def _scrap(rng: np.random.Generator, word: Floats) -> Floats:
     """The last or the first quarter of a word at the edge of the window: too little to know it by."""
     out = np.zeros(WINDOW, np.float32)
     n = max(1, int(rng.uniform(0.05, 0.25) * len(word)))
@@ -84,14 +83,14 @@ def _scrap(rng: np.random.Generator, word: Wave) -> Wave:
     return out
 
 
-def _cut(rng: np.random.Generator, talk: Wave) -> Wave:
+def _cut(rng: np.random.Generator, talk: Floats) -> Floats:
     if len(talk) <= WINDOW:
         return np.pad(talk, (0, WINDOW - len(talk)))
     start = int(rng.integers(len(talk) - WINDOW))
     return talk[start : start + WINDOW]
 
 
-def _power_where_loud(sound: Wave) -> float:
+def _power_where_loud(sound: Floats) -> float:
     """Mean power of the quarter-of-peak parts, in 10 ms blocks; 0 for silence."""
     blocks = (sound.reshape(-1, SAMPLE_RATE // 100) ** 2).mean(1)
     if blocks.max() <= 1e-8:
@@ -99,39 +98,40 @@ def _power_where_loud(sound: Wave) -> float:
     return float(blocks[blocks > 0.05 * blocks.max()].mean())
 
 
-def _echoed(rng: np.random.Generator, sound: Wave) -> Wave:
+def _echoed(rng: np.random.Generator, sound: Floats) -> Floats:
     length = 1 << 13
     decay = np.exp(-np.arange(length) / (SAMPLE_RATE * rng.uniform(0.02, 0.09)))
     room = rng.standard_normal(length, dtype=np.float32) * decay * rng.uniform(0.03, 0.16)
     room[0] = 1.0
     size = 1 << 15
     spectrum = np.fft.rfft(sound, size) * np.fft.rfft(room, size)
-    return np.fft.irfft(spectrum, size)[:WINDOW].astype(np.float32)  # type: ignore[no-any-return]
+    return np.fft.irfft(spectrum, size)[:WINDOW].astype(np.float32)
 
 
-def _noise(rng: np.random.Generator, kind: str, sounds: Sounds) -> Wave:
+def _noise(rng: np.random.Generator, kind: str, sounds: Sounds) -> Floats:
     if kind == "babble":
         voices = int(rng.integers(3, 7))
-        return np.sum([rng.uniform(0.4, 1) * _cut(rng, _one_of(rng, sounds["talk"])) for _ in range(voices)], 0)  # type: ignore[no-any-return]
+        talk = [rng.uniform(0.4, 1) * _cut(rng, _one_of(rng, sounds["talk"])) for _ in range(voices)]
+        return np.asarray(np.sum(talk, 0))
     seconds = np.arange(WINDOW, dtype=np.float32) / SAMPLE_RATE
     if kind == "hum":
         base = rng.uniform(45, 130)
         harmonics = [
             np.sin(2 * np.pi * base * n * seconds + rng.uniform(0, 6.28)) * rng.uniform(0.1, 1) / n for n in range(1, 9)
         ]
-        return np.sum(harmonics, 0) + 0.1 * rng.standard_normal(WINDOW, dtype=np.float32)  # type: ignore[no-any-return]
+        return np.asarray(np.sum(harmonics, 0) + 0.1 * rng.standard_normal(WINDOW, dtype=np.float32))
     if kind == "tones":
         total = 0.05 * rng.standard_normal(WINDOW, dtype=np.float32)
         for _ in range(int(rng.integers(2, 7))):
             start, pitch = rng.uniform(0, 0.8), rng.uniform(150, 2500)
             total += np.sin(2 * np.pi * pitch * seconds) * np.exp(-np.abs(seconds - start) * rng.uniform(3, 15))
-        return total  # type: ignore[no-any-return]
+        return total
     white = rng.standard_normal(WINDOW, dtype=np.float32)
     if kind == "clicks":
-        return white * (rng.random(WINDOW) < 0.004) + 0.02 * white  # type: ignore[no-any-return]
+        return np.asarray(white * (rng.random(WINDOW) < 0.004) + 0.02 * white)
     if kind == "white":
         return white
     spectrum = np.fft.rfft(white)
     slope = 0.5 if kind == "pink" else 1.0
     spectrum /= np.maximum(np.arange(len(spectrum)), 8) ** slope
-    return np.fft.irfft(spectrum, WINDOW).astype(np.float32)  # type: ignore[no-any-return]
+    return np.fft.irfft(spectrum, WINDOW).astype(np.float32)

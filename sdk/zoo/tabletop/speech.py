@@ -28,12 +28,28 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 16_000
 ACCENTS = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-x-gbclan", "en-029", "en-us-nyc")
 HELD_OUT_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-gbcwmd")
-VOICES = ["Alex", "Alicia", "Andrea", "Andy", "Annie", "antonio", "aunty", "Belinda", "benjamin", "boris", "caleb", "david", "Denis", "Diogo", "ed", "edward", "Gene", "Gustave", "Henrique", "Hugo", "iven", "iven2", "iven3", "Jacky", "john", "kaukovalta", "Lee", "linda", "marcelo", "Marco", "Mario", "max", "michael", "Michel", "Mike", "Nguyen", "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro", "shelby", "steph", "steph3", "Tweaky", "f1", "f2", "f4", "m1", "m2", "m4", "m5", "m7", "klatt", "klatt3", "klatt5"]
-HELD_OUT_VOICES = (
-    ["adam", "anika", "f3", "f5", "m3", "m6", "m8", "klatt2", "klatt4", "Gene2", "iven4", "Miguel", "norbert", "steph2", "travis", "victor", "zac", "grandma"]
+VOICES = (
+    *("Alex", "Alicia", "Andrea", "Andy", "Annie", "antonio", "aunty", "Belinda", "benjamin", "boris", "caleb"),
+    *("david", "Denis", "Diogo", "ed", "edward", "Gene", "Gustave", "Henrique", "Hugo", "iven", "iven2", "iven3"),
+    *("Jacky", "john", "kaukovalta", "Lee", "linda", "marcelo", "Marco", "Mario", "max", "michael", "Michel"),
+    *("Mike", "Nguyen", "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro", "shelby", "steph"),
+    *("steph3", "Tweaky", "f1", "f2", "f4", "m1", "m2", "m4", "m5", "m7", "klatt", "klatt3", "klatt5"),
 )
-OTHER_WORDS = ["hello", "yes", "no", "please", "water", "table", "seven", "window", "music", "morning", "shop", "step", "top", "so", "low", "lift", "write", "light", "bright", "hollow", "fellow", "yellow", "church", "such", "surge", "robot", "camera", "kitchen", "green", "orange", "ball", "cube", "stock", "star", "gold", "ghost", "load", "rest", "last", "best", "fight", "wall", "fall", "full", "fuller", "per", "first", "nurse", "listen", "over", "under", "again", "maybe", "later", "never", "always"]
-HELD_OUT_OTHER_WORDS = ["drop", "snow", "night", "swallow", "perch", "desk", "hand", "coffee", "garden", "winter", "letter", "pocket", "spoke", "slope", "laugh", "ripe", "flow", "thirst", "paper"]
+HELD_OUT_VOICES = (
+    *("adam", "anika", "f3", "f5", "m3", "m6", "m8", "klatt2", "klatt4", "Gene2", "iven4", "Miguel", "norbert"),
+    *("steph2", "travis", "victor", "zac", "grandma"),
+)
+OTHER_WORDS = (
+    *("hello", "yes", "no", "please", "water", "table", "seven", "window", "music", "morning", "shop", "step"),
+    *("top", "so", "low", "lift", "write", "light", "bright", "hollow", "fellow", "yellow", "church", "such"),
+    *("surge", "robot", "camera", "kitchen", "green", "orange", "ball", "cube", "stock", "star", "gold", "ghost"),
+    *("load", "rest", "last", "best", "fight", "wall", "fall", "full", "fuller", "per", "first", "nurse"),
+    *("listen", "over", "under", "again", "maybe", "later", "never", "always"),
+)
+HELD_OUT_OTHER_WORDS = (
+    *("drop", "snow", "night", "swallow", "perch", "desk", "hand", "coffee", "garden", "winter", "letter"),
+    *("pocket", "spoke", "slope", "laugh", "ripe", "flow", "thirst", "paper"),
+)
 SENTENCES = (
     "the weather is quite nice today and we will walk to the park",
     "i would like a cup of tea with some milk and sugar",
