@@ -16,7 +16,7 @@ class Geometry:
     the first pixel and the width the right edge of the last.
     """
 
-    source_size: tuple[int, int]  # width, height
+    source_size: tuple[int, int]  # height, width
     prepared_size: tuple[int, int]
     source_box: tuple[int, int, int, int]
     prepared_box: tuple[int, int, int, int]
@@ -41,19 +41,19 @@ class Geometry:
 
 
 def fitted(fit: Fit, source: tuple[int, int], prepared: tuple[int, int]) -> Geometry:
-    """Sizes are (width, height). `letterbox` shows the whole source, `crop` fills the whole picture; both centred."""
-    width, height = source
-    prepared_width, prepared_height = prepared
+    """Sizes are (height, width). `letterbox` shows the whole source, `crop` fills the whole picture; both centred."""
+    height, width = source
+    prepared_height, prepared_width = prepared
     source_box, prepared_box = (0, 0, width, height), (0, 0, prepared_width, prepared_height)
     if fit == "letterbox":
         scale = min(prepared_width / width, prepared_height / height)
-        prepared_box = _centred(prepared, (width * scale, height * scale))
+        prepared_box = _centred(prepared, (height * scale, width * scale))
     elif fit == "crop":
         scale = min(width / prepared_width, height / prepared_height)
-        source_box = _centred(source, (prepared_width * scale, prepared_height * scale))
+        source_box = _centred(source, (prepared_height * scale, prepared_width * scale))
     return Geometry(source, prepared, source_box, prepared_box)
 
 
 def _centred(outer: tuple[int, int], inner: tuple[float, float]) -> tuple[int, int, int, int]:
-    width, height = (min(most, max(1, round(size))) for most, size in zip(outer, inner, strict=True))
-    return (outer[0] - width) // 2, (outer[1] - height) // 2, width, height
+    height, width = (min(most, max(1, round(size))) for most, size in zip(outer, inner, strict=True))
+    return (outer[1] - width) // 2, (outer[0] - height) // 2, width, height

@@ -47,20 +47,20 @@ class Resizer:
         # One thread: waking others costs more than so small a picture gains, and they are the lanes' cores.
         cv2.setNumThreads(1)
         self._fit, self._pad, self._swap = prepare.fit, prepare.pad, prepare.color == "rgb"
-        self._size = (prepare.size[1], prepare.size[0])
+        self._size = prepare.size
         self._scratch = threading.local()  # by thread, since several moments are prepared at once
         self._geometries: dict[tuple[int, int], Geometry] = {}
 
     def write(self, picture: Any, out: NDArray[np.uint8]) -> Geometry:
         """Into `out`, uint8 [height, width, 3]."""
         check_picture(picture)
-        geometry = self._geometry((picture.shape[1], picture.shape[0]))
+        geometry = self._geometry(picture.shape[:2])
         left, top, width, height = geometry.source_box
-        if geometry.source_size != (width, height):
+        if geometry.source_size != (height, width):
             picture = picture[top : top + height, left : left + width]
         left, top, width, height = geometry.prepared_box
         into = out
-        if geometry.prepared_size != (width, height):
+        if geometry.prepared_size != (height, width):
             for bar in (out[:top], out[top + height :], out[:, :left], out[:, left + width :]):
                 bar[:] = self._pad
             into = out[top : top + height, left : left + width]

@@ -23,7 +23,7 @@ class Seat:
 
     leads: bool
     state: Literal["expected", "busy", "waiting", "overtaken", "left"] = "expected"
-    due_ns: int = -1  # of what it waits for, or of what it was let out for last
+    due_ns: int = 0  # of what it waits for
 
 
 class PlayClock:
@@ -75,7 +75,7 @@ class PlayClock:
 
     def open(self, seat: Seat) -> None:
         with self._changed:
-            seat.state, seat.due_ns = "busy", -1
+            seat.state = "busy"
             self._settle()
 
     def leave(self, seat: Seat) -> None:
@@ -126,13 +126,12 @@ class PlayClock:
         return True
 
     def _ahead_of(self, seat: Seat) -> list[Seat]:
-        """Those that have, or may yet have, something earlier."""
+        """Those that have something earlier, are handing it over, or may yet come with it."""
         mine = (seat.due_ns, seat.leads)
         return [
             other
             for other in self._seats
-            if (other.state == "waiting" and (other.due_ns, other.leads) < mine)
-            or (other.state == "busy" and other.due_ns < seat.due_ns)
+            if (other.state == "waiting" and (other.due_ns, other.leads) < mine) or other.state == "busy"
         ]
 
     def _overtake(self, ahead: list[Seat]) -> None:

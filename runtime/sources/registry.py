@@ -48,7 +48,9 @@ def open_source(
     for form in FORMS[modality]:
         if (rest := form.rest_of(spec)) is not None:
             return form.make(dataclasses.replace(request, rest=rest))
-    examples = [form.example for form in FORMS[modality]] + [NO_SOURCE] + [f"{name}:…" for name in plug_ins()]
+    examples = (
+        [form.example for form in FORMS[modality] if form.example] + [NO_SOURCE] + [f"{name}:…" for name in plug_ins()]
+    )
     raise UsageError(
         f"'{spec}' is none of the forms that give {modality}",
         asked=f"opening a source for '{input_spec.name}'",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from mm_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,3 +44,12 @@ class Form:
     def rest_of(self, spec: str) -> str | None:
         match = re.fullmatch(self.pattern, spec, re.IGNORECASE)
         return None if match is None else match.group(match.lastindex or 0)
+
+
+def existing_file(request: Request) -> Path:
+    """The file that the SPEC names, or one message that says that it is not there."""
+    path = Path(request.rest)
+    if not path.is_file():
+        found = "it is a folder" if path.is_dir() else "there is no such file"
+        raise UsageError(found, asked=f"opening '{request.spec}' for '{request.input.name}'", todo="Check the path")
+    return path

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import cv2
 
 Frame = NDArray[np.uint8]
 MOST_FRAMES = 32
@@ -19,15 +23,19 @@ class FramePool:
     """
 
     def __init__(self, height: int, width: int, most: int = MOST_FRAMES) -> None:
-        self.shape = (height, width, 3)
         self.most = most
         self.outside = 0  # frames that were made and not kept
-        self._frames: list[Frame] = [np.empty(self.shape, np.uint8)]
-        self._next = 0
+        self.reshape(height, width)
         self._idle = self._references(0)  # what the count is when only the pool holds a frame
 
     def __len__(self) -> int:
         return len(self._frames)
+
+    def reshape(self, height: int, width: int) -> None:
+        """Forgets all frames: those that are in use live on with whoever uses them."""
+        self.shape = (height, width, 3)
+        self._frames: list[Frame] = [np.empty(self.shape, np.uint8)]
+        self._next = 0
 
     def take(self) -> Frame:
         count = len(self._frames)
@@ -42,6 +50,19 @@ class FramePool:
         else:
             self.outside += 1
         return frame
+
+    def retrieve(self, video: cv2.VideoCapture) -> Frame | None:
+        """The picture that `video` has grabbed, decoded into a frame of the pool. None: it has none."""
+        frame = self.take()
+        there, picture = video.retrieve(frame)
+        if not there:
+            return None
+        if picture.shape != self.shape:  # the stream has changed its size, and OpenCV has made an array of its own
+            self.reshape(*picture.shape[:2])
+        return picture  # type: ignore[return-value]  # OpenCV's stubs know no dtype
+
+    def figures(self) -> dict[str, float]:
+        return {"frames": len(self), "frames_outside_pool": self.outside}
 
     def _references(self, at: int) -> int:
         return sys.getrefcount(self._frames[at])

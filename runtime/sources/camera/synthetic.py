@@ -74,7 +74,7 @@ class SyntheticCamera:
         self._ticker.interrupt()
 
     def figures(self) -> Mapping[str, float]:
-        return {"skipped": self._skipped}
+        return {"skipped": self._skipped, **self._frames.figures()}
 
     def close(self) -> None:
         self._background = np.empty(0, np.uint8)

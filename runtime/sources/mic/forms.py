@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mm_edge.errors import UsageError
-from mm_edge.runtime.sources.request import Form, Request
+from mm_edge.runtime.sources.request import Form, Request, existing_file
 from mm_edge.spec import AudioInput, AudioPrepare
 
 if TYPE_CHECKING:
@@ -24,4 +24,32 @@ def _synthetic(request: Request) -> Source:
     return SyntheticMic(request.input.name, _prepare(request), request.config.mic)
 
 
-FORMS = (Form("synthetic", "synthetic", _synthetic),)
+def wav(request: Request) -> Source:
+    """A wav file."""
+    from .wav import WavFile
+
+    return WavFile(request.input.name, existing_file(request), _prepare(request), request.play)
+
+
+def _other_file(request: Request) -> Source:
+    raise UsageError(
+        "only wav files are read",
+        asked=f"opening '{request.spec}' for '{request.input.name}'",
+        todo=f"Convert it: ffmpeg -i {request.spec} sound.wav",
+    )
+
+
+def _device(request: Request) -> Source:
+    from .device import Microphone
+
+    return Microphone(request.input.name, request.rest, _prepare(request), request.config.mic)
+
+
+FORMS = (
+    Form("default", "default", _device),
+    Form("2 (a device's number)", r"\d+", _device),
+    Form("synthetic", "synthetic", _synthetic),
+    Form("sound.wav", r".+\.wave?", wav),
+    Form("", r".+\.(?:mp3|flac|ogg|opus|m4a|aac|mp4|mkv|webm)", _other_file),
+    Form("USB (a part of a device's name)", r".+", _device),
+)

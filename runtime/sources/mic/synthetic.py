@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mm_edge.runtime.clock import NS_PER_S, ms_to_ns
-from mm_edge.runtime.sound import SoundBlock, SoundRing
+from mm_edge.runtime.sound import SoundBlock
 from mm_edge.runtime.source import Capture, Opened
 from mm_edge.runtime.sources.ticker import Ticker
+
+from .ring import ring_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from mm_edge.spec import AudioPrepare
 
 SWEEP_S, LOW_HZ, HIGH_HZ, LOUDNESS = 4.0, 200.0, 2000.0, 0.3
-KEPT_S = 4  # beyond the window: what a slow reader may be behind
 
 
 class SyntheticMic:
@@ -38,7 +39,7 @@ class SyntheticMic:
     def open(self) -> Opened:
         rate, hop = self._prepare.sample_rate, self._prepare.hop
         self._ticker.reset()
-        self._ring = SoundRing(self._prepare.window + hop + KEPT_S * rate)
+        self._ring = ring_for(self._prepare)
         self._sweep = sweep(rate)
         self._start_ns = self._ticker.now_ns()
         return Opened(f"synthetic microphone, {rate} Hz", period_ns=hop * NS_PER_S // rate)

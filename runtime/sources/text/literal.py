@@ -38,7 +38,7 @@ class LiteralText:
     def open(self) -> Opened:
         with self._changed:
             self._put_ns, self._told, self._interrupted = self._clock.now_ns(), False, False
-        return Opened(f"text '{self._text}'")
+        return Opened(f"text '{self._text}'", ready=True)
 
     def read(self) -> Capture | None:
         with self._changed:

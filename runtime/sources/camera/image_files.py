@@ -1,0 +1,83 @@
+"""Numbered pictures, or a folder of them, played as a camera."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import cv2
+
+from mm_edge.errors import InputError, UsageError
+from mm_edge.runtime.clock import NS_PER_S
+from mm_edge.runtime.source import Capture, Opened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mm_edge.runtime.sources.play import PlayClock
+
+USUAL_FPS = 30.0
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+class ImageFiles:
+    """Gives picture after picture, `fps` a second. `path`: a picture, a folder, or a pattern like images/%05d.jpg."""
+
+    live = False
+
+    def __init__(self, input_name: str, path: Path, fps: float | None, play: PlayClock) -> None:
+        self.name, self.input = "camera", input_name
+        self._path, self._fps = path, fps or USUAL_FPS
+        self._play, self._seat = play, play.seat(leads=True)
+        self._files: list[Path] = []
+        self._next = 0
+
+    def open(self) -> Opened:
+        self._files, self._next = pictures_at(self._path), 0
+        self._play.open(self._seat)
+        detail = f"{self._path}, {len(self._files)} pictures at {self._fps:g} fps"
+        return Opened(detail, period_ns=round(NS_PER_S / self._fps))
+
+    def read(self) -> Capture | None:
+        if self._next == len(self._files):
+            self._play.leave(self._seat)
+            return None
+        file, media_ns = self._files[self._next], round(self._next * NS_PER_S / self._fps)
+        picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise InputError("it cannot be read as a picture", asked=f"playing {file}", todo="Remove or replace it")
+        shift_ns = self._play.wait(self._seat, media_ns)
+        if shift_ns is None:
+            return None
+        self._next += 1
+        return Capture(self._play.stamp_ns(media_ns), picture, shift_ns)
+
+    def interrupt(self) -> None:
+        self._play.leave(self._seat)
+
+    def figures(self) -> Mapping[str, float]:
+        return {}
+
+    def close(self) -> None:
+        self._play.leave(self._seat)
+
+
+def pictures_at(path: Path) -> list[Path]:
+    """In the order of their numbers or, in a folder, of their names."""
+    number = re.compile(r"%0?\d*d")
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    elif number.search(path.name) and path.parent.is_dir():
+        before, after = number.split(path.name, maxsplit=1)
+        numbered = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
+        matches = ((numbered.fullmatch(file.name), file) for file in path.parent.iterdir())
+        found = [file for _, file in sorted((int(match[1]), file) for match, file in matches if match)]
+    else:
+        found = []
+    if not found:
+        todo = f"Name a picture, a folder of pictures ({', '.join(sorted(SUFFIXES))}) or a pattern like images/%05d.jpg"
+        raise UsageError("there is no picture", asked=f"playing '{path}'", todo=todo)
+    return found

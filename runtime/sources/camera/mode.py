@@ -1,0 +1,84 @@
+"""Asks a camera for size, rate and pixel format, and reads back what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+
+if TYPE_CHECKING:
+    from mm_edge.config import CameraConfig
+
+# MJPG first: over USB 2 raw pictures of 1280x720 come at 10 fps, compressed ones at 30.
+FORMATS = ("MJPG", "YUYV")
+RATE_TOLERANCE = 0.95  # 29.97 is 30
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """What a camera gives."""
+
+    width: int
+    height: int
+    fps: float  # 0: it does not tell
+    fourcc: str
+
+    def __str__(self) -> str:
+        rate = f" at {self.fps:.4g} fps" if self.fps else ""
+        return f"{self.width}x{self.height} {self.fourcc}{rate}"
+
+
+def negotiate(video: cv2.VideoCapture, asked: CameraConfig) -> Mode:
+    """Sets the mode that comes nearest to what was asked. `set` says yes to anything: only what is read back counts."""
+    if not (asked.width or asked.height or asked.fps):
+        return _given(video)
+    modes: dict[str, Mode] = {}
+    for fourcc in FORMATS:
+        modes[fourcc] = mode = _ask(video, fourcc, asked)
+        if fits(mode, asked):
+            return mode
+    best = max(FORMATS, key=lambda fourcc: _nearness(modes[fourcc], asked))
+    return modes[best] if best == FORMATS[-1] else _ask(video, best, asked)
+
+
+def fits(mode: Mode, asked: CameraConfig) -> bool:
+    return _fits_size(mode, asked) and (asked.fps is None or mode.fps >= asked.fps * RATE_TOLERANCE)
+
+
+def describe_asked(asked: CameraConfig) -> str:
+    size = f"{asked.width or 'any'}x{asked.height or 'any'}" if asked.width or asked.height else "any size"
+    return size + (f" at {asked.fps:g} fps" if asked.fps else "")
+
+
+def _ask(video: cv2.VideoCapture, fourcc: str, asked: CameraConfig) -> Mode:
+    video.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*fourcc))  # before the size: it decides which sizes there are
+    for key, value in (
+        (cv2.CAP_PROP_FRAME_WIDTH, asked.width),
+        (cv2.CAP_PROP_FRAME_HEIGHT, asked.height),
+        (cv2.CAP_PROP_FPS, asked.fps),
+    ):
+        if value is not None:
+            video.set(key, value)
+    return _given(video)
+
+
+def _given(video: cv2.VideoCapture) -> Mode:
+    fps = video.get(cv2.CAP_PROP_FPS)
+    code = int(video.get(cv2.CAP_PROP_FOURCC))
+    fourcc = bytes(code >> shift & 0xFF for shift in (0, 8, 16, 24)).decode("ascii", "replace").strip("\0 ")
+    return Mode(
+        round(video.get(cv2.CAP_PROP_FRAME_WIDTH)),
+        round(video.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+        fps if 0 < fps < 1000 else 0.0,
+        fourcc,
+    )
+
+
+def _fits_size(mode: Mode, asked: CameraConfig) -> bool:
+    return asked.width in {None, mode.width} and asked.height in {None, mode.height}
+
+
+def _nearness(mode: Mode, asked: CameraConfig) -> tuple[bool, float, float]:
+    away = abs(mode.width - (asked.width or mode.width)) + abs(mode.height - (asked.height or mode.height))
+    return _fits_size(mode, asked), -away, min(mode.fps, asked.fps or mode.fps)

@@ -1,0 +1,42 @@
+"""A camera on the network: RTSP, or MJPEG and the like over HTTP, through OpenCV's FFmpeg."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING
+
+import cv2
+
+from mm_edge.errors import DeviceError
+
+from .stream import StreamCamera
+
+if TYPE_CHECKING:
+    from mm_edge.config import CameraConfig
+
+
+def network_camera(input_name: str, url: str, config: CameraConfig) -> StreamCamera:
+    return StreamCamera(input_name, without_password(url), functools.partial(start, url, config), config.offset_ms)
+
+
+def start(url: str, config: CameraConfig) -> cv2.VideoCapture:
+    settings = {
+        # Without both a server that freezes holds the reader for more than a minute.
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: round(config.open_timeout_ms),
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC: round(config.read_timeout_ms),
+        cv2.CAP_PROP_N_THREADS: 1,  # each further thread of the decoder keeps a picture back
+    }
+    video = cv2.VideoCapture(url, cv2.CAP_FFMPEG, [number for setting in settings.items() for number in setting])
+    if not video.isOpened():
+        raise DeviceError(
+            f"it gives no pictures within {config.open_timeout_ms:g} ms",
+            asked=f"opening the camera {without_password(url)}",
+            todo="Check address, user and password: ffprobe URL",
+        )
+    return video
+
+
+def without_password(url: str) -> str:
+    """For messages and logs."""
+    return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:…@", url)

@@ -1,0 +1,77 @@
+"""The cameras of this machine as Linux lists them, and why one cannot be opened."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm_edge.errors import DeviceError
+
+SYSFS = Path("/sys/class/video4linux")
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraNode:
+    """A device file and the name that its driver gives it."""
+
+    path: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.name})"
+
+
+def camera_nodes(sysfs: Path = SYSFS) -> list[CameraNode]:
+    """Every capture device; a camera's second node, which holds metadata and no pictures, is left out."""
+    entries = sorted(sysfs.glob("video*"), key=lambda entry: (len(entry.name), entry.name))
+    return [
+        CameraNode(f"/dev/{entry.name}", _read(entry / "name") or "unnamed")
+        for entry in entries
+        if _read(entry / "index") in {"0", ""}
+    ]
+
+
+def refuse_unusable(path: str) -> None:
+    """Raises DeviceError where the device file is not there or may not be opened."""
+    asked = f"opening the camera {path}"
+    if not Path(path).exists():
+        raise DeviceError("there is no such device", asked=asked, todo=_what_is_there())
+    if not os.access(path, os.R_OK | os.W_OK):
+        todo = "Join the group that owns it: sudo usermod -aG video $USER, then log in again"
+        raise DeviceError("this user may not use it", asked=asked, todo=todo)
+
+
+def not_opened(path: str) -> DeviceError:
+    """The error for a device that is there and may be used, but that gives nothing: the likeliest reason."""
+    asked = f"opening the camera {path}"
+    if holders := holders_of(path):
+        return DeviceError(f"it is busy: used by {', '.join(holders)}", asked=asked, todo="End that program")
+    return DeviceError("it gives no pictures", asked=asked, todo=_what_is_there())
+
+
+def holders_of(path: str, proc: Path = PROC) -> list[str]:
+    """The other processes that have the device open, as far as this user may see them."""
+    device, holders = os.path.realpath(path), []
+    for process in proc.glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
+        try:
+            if any(os.path.realpath(handle) == device for handle in (process / "fd").iterdir()):
+                holders.append(f"{_read(process / 'comm') or 'process'} ({process.name})")
+        except OSError:
+            continue  # it has ended, or it is another user's
+    return sorted(holders)
+
+
+def _what_is_there() -> str:
+    nodes = camera_nodes()
+    return f"Cameras here: {', '.join(map(str, nodes))}" if nodes else "No camera is connected; try --camera synthetic"
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

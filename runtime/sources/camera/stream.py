@@ -1,0 +1,80 @@
+"""A live stream of pictures whose own stamps cannot be used: a network camera, a pipeline."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import cv2
+
+from mm_edge.errors import SourceLostError
+from mm_edge.runtime.clock import NS_PER_S, MonotonicClock, ms_to_ns
+from mm_edge.runtime.source import Capture, Opened
+
+from .frames import FramePool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mm_edge.runtime.clock import Clock
+
+MOST_FPS = 240  # streams that do not know their rate claim 1,000 or 90,000
+
+
+class StreamCamera:
+    """Gives what `start` opens, stamped at arrival. `shown` names the stream in messages.
+
+    To be read all the time, since what is not read queues up and comes late: pictures are dropped decoded, by the loop,
+    and never as packets. `offset_ms` takes off what the network and the decoder usually cost.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        input_name: str,
+        shown: str,
+        start: Callable[[], cv2.VideoCapture],
+        offset_ms: float = 0.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name, self.input = "camera", input_name
+        self._shown, self._start = shown, start
+        self._offset_ns = ms_to_ns(offset_ms)
+        self._clock: Clock = clock or MonotonicClock()
+        self._interrupted = threading.Event()
+        self._video: cv2.VideoCapture | None = None
+        self._frames = FramePool(1, 1)  # takes the size of the first picture
+
+    def open(self) -> Opened:
+        self._interrupted.clear()
+        video = self._video = self._start()
+        fps = video.get(cv2.CAP_PROP_FPS)
+        rate = f" at {fps:.4g} fps" if 0 < fps <= MOST_FPS else ""
+        size = f"{video.get(cv2.CAP_PROP_FRAME_WIDTH):.0f}x{video.get(cv2.CAP_PROP_FRAME_HEIGHT):.0f}"
+        period_ns = round(NS_PER_S / fps) if rate else None
+        return Opened(f"{self._shown}, {size}{rate}, stamped at arrival", period_ns=period_ns)
+
+    def read(self) -> Capture | None:
+        if self._interrupted.is_set() or self._video is None:
+            return None
+        there = self._video.grab()
+        t_ns = self._clock.now_ns() + self._offset_ns
+        picture = self._frames.retrieve(self._video) if there else None
+        if self._interrupted.is_set():
+            return None
+        if picture is None:
+            raise SourceLostError("the stream has broken off", asked=f"reading the camera {self._shown}")
+        return Capture(t_ns, picture)
+
+    def interrupt(self) -> None:
+        """A read that waits for a frozen server ends with its time-out, not before."""
+        self._interrupted.set()
+
+    def figures(self) -> Mapping[str, float]:
+        return self._frames.figures()
+
+    def close(self) -> None:
+        video, self._video = self._video, None
+        if video is not None:
+            video.release()

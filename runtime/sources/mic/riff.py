@@ -1,0 +1,104 @@
+"""Reads wav files: PCM of 8, 16, 24 and 32 bits and floats, also under the extensible header.
+
+The standard library's `wave` refuses floats, and before Python 3.12 the extensible header, which ffmpeg and most
+recorders write for 24 bits.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from mm_edge.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+UNKNOWN_LENGTH = 0xFFFFFFFF  # what a recorder writes that streams and never comes back to fill it in
+
+
+@dataclass(frozen=True, slots=True)
+class Wav:
+    """A wav file's samples, read as they are asked for."""
+
+    rate: int
+    channels: int
+    kind: str  # as people say it: PCM 16 bit
+    samples: int  # a channel
+    _raw: NDArray[np.uint8]  # [samples, channels, bytes], mapped from the file
+    _float: bool
+
+    def mono(self, first: int, count: int) -> NDArray[np.float32]:
+        """The mean of the channels, in [-1, 1]."""
+        raw = self._raw[first : first + count]
+        mean: NDArray[np.float32] = _to_float(raw, self._float).mean(axis=1, dtype=np.float32)
+        return mean
+
+
+def read_wav(path: Path) -> Wav:
+    asked = f"reading the sound {path}"
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+            raise InputError("it is no wav file", asked=asked, todo=f"Convert it: ffmpeg -i {path.name} sound.wav")
+        layout: tuple[int, int, int, int] | None = None
+        while len(header := file.read(8)) == 8:
+            name, size = header[:4], int.from_bytes(header[4:], "little")
+            if name == b"fmt ":
+                layout = _layout(file.read(size), asked)
+            elif name == b"data" and layout is not None:
+                return _wav(path, file, size, layout, asked)
+            else:
+                file.seek(size, 1)
+            file.seek(size % 2, 1)  # chunks begin at even places
+    raise InputError("it has no sound in it", asked=asked, todo="It may have been cut off while it was written")
+
+
+def _layout(chunk: bytes, asked: str) -> tuple[int, int, int, int]:
+    """Format, channels, rate, bytes a sample."""
+    if len(chunk) < 16:
+        raise InputError("its format chunk is cut off", asked=asked)
+    form, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", chunk)
+    if form == EXTENSIBLE and len(chunk) >= 26:
+        form = int.from_bytes(chunk[24:26], "little")
+    if (form, bits) not in {(PCM, 8), (PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32), (FLOAT, 64)} or not channels:
+        raise InputError(
+            f"its samples are of a kind that is not read (format {form}, {bits} bits, {channels} channels)",
+            asked=asked,
+            todo="Convert it: ffmpeg -i FILE -c:a pcm_s16le sound.wav",
+        )
+    if not 1_000 <= rate <= 768_000:
+        raise InputError(f"its rate is {rate} Hz", asked=asked, todo="1,000 to 768,000 Hz are read")
+    return form, channels, rate, bits // 8
+
+
+def _wav(path: Path, file: BinaryIO, size: int, layout: tuple[int, int, int, int], asked: str) -> Wav:
+    form, channels, rate, width = layout
+    start = file.tell()
+    there = path.stat().st_size - start
+    samples = min(there, there if size in {0, UNKNOWN_LENGTH} else size) // (channels * width)
+    if samples == 0:
+        raise InputError("it holds no sample", asked=asked)
+    raw = np.memmap(path, np.uint8, mode="r", offset=start, shape=(samples, channels, width))
+    return Wav(rate, channels, f"{'float' if form == FLOAT else 'PCM'} {8 * width} bit", samples, raw, form == FLOAT)
+
+
+def _to_float(raw: NDArray[np.uint8], is_float: bool) -> NDArray[np.float32]:
+    """[n, channels, bytes] to [n, channels]."""
+    width = raw.shape[2]
+    if is_float:
+        floats: NDArray[np.float32] = np.ascontiguousarray(raw).view(f"<f{width}")[..., 0].astype(np.float32)
+        return floats
+    if width == 1:  # the one kind without a sign
+        unsigned: NDArray[np.float32] = raw[..., 0].astype(np.float32) / 128
+        return unsigned - np.float32(1)
+    wide = np.zeros((*raw.shape[:2], 4), np.uint8)
+    wide[..., 4 - width :] = raw
+    whole: NDArray[np.float32] = wide.view("<i4")[..., 0].astype(np.float32) * np.float32(2**-31)
+    return whole

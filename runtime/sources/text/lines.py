@@ -1,0 +1,75 @@
+"""Text as it is typed: each line of standard input is one."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from typing import TYPE_CHECKING
+
+from mm_edge.runtime.clock import MonotonicClock
+from mm_edge.runtime.source import Capture, Opened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mm_edge.runtime.clock import Clock
+
+READ_BYTES = 65_536
+MOST_BYTES = 1 << 20  # of one line; what is longer is cut there
+
+
+class TextLines:
+    """Gives every line that is not empty, stamped when it came. It ends with the input."""
+
+    live = True
+
+    def __init__(self, input_name: str, file: int | None = None, clock: Clock | None = None) -> None:
+        self.name, self.input = "text", input_name
+        self._file, self._clock = file, clock or MonotonicClock()
+        self._pending = b""  # outlives close(): what has been taken from standard input does not come again
+        self._wake: tuple[int, int] | None = None
+
+    def open(self) -> Opened:
+        if self._file is None:
+            self._file = sys.stdin.fileno()
+        self._wake = os.pipe()
+        return Opened("lines of standard input")
+
+    def read(self) -> Capture | None:
+        while (line := self._line()) is not None:
+            text = line.decode(errors="replace").strip()
+            if text:
+                return Capture(self._clock.now_ns(), text)
+        return None
+
+    def _line(self) -> bytes | None:
+        """The next line; at the end of the input what is left without a line break; None after that."""
+        if self._file is None or self._wake is None:
+            return None
+        while b"\n" not in self._pending and len(self._pending) < MOST_BYTES:
+            # Not sys.stdin.readline: nothing could end its wait, and a run that ends would hang on it.
+            ready, _, _ = select.select([self._wake[0], self._file], [], [])
+            if self._wake[0] in ready:
+                return None
+            chunk = os.read(self._file, READ_BYTES)
+            if not chunk:
+                rest, self._pending = self._pending, b""
+                return rest or None
+            self._pending += chunk
+        end = self._pending.find(b"\n", 0, MOST_BYTES)
+        end = MOST_BYTES if end < 0 else end + 1
+        line, self._pending = self._pending[:end], self._pending[end:]
+        return line
+
+    def interrupt(self) -> None:
+        if self._wake is not None:
+            os.write(self._wake[1], b"!")
+
+    def figures(self) -> Mapping[str, float]:
+        return {}
+
+    def close(self) -> None:
+        wake, self._wake = self._wake, None
+        for end in wake or ():
+            os.close(end)

@@ -1,0 +1,40 @@
+"""A take's text: one JSON object a line, {"t_ms": 0, "text": "the red ball"}."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mm_edge.errors import InputError
+from mm_edge.runtime.clock import ms_to_ns
+from mm_edge.spec import Milliseconds, Strict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Line(Strict, frozen=True):
+    """A text and when it was said."""
+
+    t_ms: Milliseconds
+    text: str
+
+
+def read_script(path: Path) -> list[tuple[int, str]]:
+    """Media time in nanoseconds and text."""
+    script: list[tuple[int, str]] = []
+    for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
+        if not raw.strip():
+            continue
+        try:
+            line = msgspec.json.decode(raw, type=Line)
+        except msgspec.DecodeError as error:
+            todo = 'A line looks like {"t_ms": 0, "text": "the red ball"}'
+            raise InputError(f"line {number}: {error}", asked=f"reading {path}", todo=todo) from None
+        media_ns = ms_to_ns(line.t_ms)
+        if script and media_ns <= script[-1][0]:
+            found = f"line {number}: t_ms {line.t_ms:g} is not after the line before it"
+            raise InputError(found, asked=f"reading {path}", todo="Sort the lines by t_ms")
+        script.append((media_ns, line.text))
+    return script

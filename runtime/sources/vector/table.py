@@ -1,0 +1,72 @@
+"""Sensor numbers from a file: csv with the columns t_ms and one a number, or jsonl {"t_ms": 0, "values": [...]}."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from mm_edge.errors import InputError
+from mm_edge.runtime.clock import ms_to_ns
+from mm_edge.spec import Milliseconds, Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+class Line(Strict, frozen=True):
+    """Numbers and when they were measured."""
+
+    t_ms: Milliseconds
+    values: list[float]
+
+
+def read_table(path: Path, size: int) -> list[tuple[int, NDArray[np.float32]]]:
+    """Media time in nanoseconds and `size` numbers."""
+    table: list[tuple[int, NDArray[np.float32]]] = []
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
+    for number, t_ms, values in rows:
+        where = f"reading line {number} of {path}"
+        if len(values) != size:
+            raise InputError(f"{len(values)} numbers", asked=where, todo=f"The input takes {size}")
+        media_ns = ms_to_ns(t_ms)
+        if table and media_ns <= table[-1][0]:
+            raise InputError(f"t_ms {t_ms:g} is not after the line before it", asked=where, todo="Sort it by t_ms")
+        table.append((media_ns, np.array(values, np.float32)))
+    return table
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, float, list[float]]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        columns = [column.strip() for column in next(lines, [])]
+        if "t_ms" not in columns:
+            found = f"the columns {columns}"
+            raise InputError(found, asked=f"reading {path}", todo="Its first line names the columns: t_ms,x,y")
+        at = columns.index("t_ms")
+        for row in filter(None, lines):
+            try:
+                numbers = [float(cell) for cell in row]
+                t_ms = numbers.pop(at)
+            except (ValueError, IndexError):
+                raise InputError(f"{row}", asked=f"reading line {lines.line_num} of {path} as numbers") from None
+            if not (math.isfinite(t_ms) and t_ms >= 0):
+                raise InputError(f"t_ms {t_ms}", asked=f"reading line {lines.line_num} of {path}")
+            yield lines.line_num, t_ms, numbers
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, float, list[float]]]:
+    for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
+        if raw.strip():
+            try:
+                line = msgspec.json.decode(raw, type=Line)
+            except msgspec.DecodeError as error:
+                todo = 'A line looks like {"t_ms": 0, "values": [0.1, 0.2]}'
+                raise InputError(str(error), asked=f"reading line {number} of {path}", todo=todo) from None
+            yield number, line.t_ms, line.values
