@@ -17,7 +17,7 @@ from .graph import load, save
 from .lint import lint
 from .parity import compare_all, worst
 from .proof import chain_outputs
-from .runner import Runner, race
+from .runner import LEVELS, Runner, race
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +79,8 @@ def make_artefacts(model: SourceModel, split: Split, data: Data, recipe: Recipe,
     with progress.step("prove every precision in the chain"):
         reference = [model.reference(feed) for feed in data.unseen]
         for precision in ("fp32", *wanted_precisions):
+            if not any(precision in paths for paths in made.paths.values()):
+                continue
             made.parity += _chain_rows(model, split, made, data, recipe, cast("Precision", precision), reference, states)
         made.parity += _part_rows(split, made, data, recipe, proof)
     _choose(made, split)
@@ -144,7 +146,10 @@ def _chain_rows(
     model: SourceModel, split: Split, made: Made, data: Data, recipe: Recipe, precision: Precision, reference: list[Feed], states: dict[str, str]
 ) -> list[ParityRow]:
     """The whole in one precision (fp32 where a part has none) against where the model came from; decoded outputs are compared too."""
-    runners = {part.name: Runner(made.paths[part.name].get(precision, made.paths[part.name]["fp32"]), threads=recipe.threads) for part in split.parts}
+    runners = {}
+    for part in split.parts:
+        there: Precision = precision if precision in made.paths[part.name] else "fp32"
+        runners[part.name] = Runner(made.paths[part.name][there], threads=recipe.threads, optimize=LEVELS[there])
     got = [chain_outputs(split, runners, feed, states) for feed in data.unseen]
     rows = compare_all("chain", precision, got, reference, recipe.tolerance_of(precision), data.kind)
     for output in model.spec.outputs:
@@ -164,7 +169,7 @@ def _part_rows(split: Split, made: Made, data: Data, recipe: Recipe, proof: list
         for precision, path in made.paths[part.name].items():
             if precision == "fp32":
                 continue
-            runner = Runner(path, threads=recipe.threads)
+            runner = Runner(path, threads=recipe.threads, optimize=LEVELS[precision])
             got = [runner(part_feed(part.reads, values)) for values in proof]
             rows += compare_all(f"part:{part.name}", precision, got, wanted, recipe.tolerance_of(precision), data.kind)
     return rows

@@ -15,7 +15,7 @@ from .graph import save
 from .int8 import calibrate, quantizable, to_int8_cpu, to_int8_trt
 from .parity import relative_error, usual_norm
 from .remainder import Search, smallest_remainder
-from .runner import Runner, race
+from .runner import LEVELS, Runner, race
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,10 +81,10 @@ class PartWork:
     def search_feeds(self) -> list[Feed]:
         return (self.calibration or self.proof)[:SEARCH_SAMPLES]
 
-    def loss(self, graph: ModelProto, feeds: list[Feed]) -> float:
+    def loss(self, graph: ModelProto, precision: Precision, feeds: list[Feed]) -> float:
         """A graph that does not even load has lost everything; why is in the log."""
         try:
-            runner = Runner(graph, threads=self.recipe.threads)
+            runner = Runner(graph, threads=self.recipe.threads, optimize=LEVELS[precision])
             got = [runner(feed) for feed in feeds]
         except MmEdgeError as error:
             LOG.debug("%s: %s", self.part.name, error)
@@ -123,7 +123,7 @@ class PartWork:
         ]
 
     def _search(self, precision: Precision, maker: Maker, nodes: list[str], tolerance: float) -> Candidate | None:
-        search = Search(lambda kept: self.loss(maker(kept), self.search_feeds), tolerance * SEARCH_MARGIN)
+        search = Search(lambda kept: self.loss(maker(kept), precision, self.search_feeds), tolerance * SEARCH_MARGIN)
         kept = self._known_remainder(precision, search)
         if kept is None:
             kept = smallest_remainder(nodes, search)
@@ -143,7 +143,7 @@ class PartWork:
         if kept is None or kept >= set(nodes):
             return None
         graph = maker(kept)
-        loss = self.loss(graph, self.proof)
+        loss = self.loss(graph, precision, self.proof)
         if loss > tolerance:
             return None
         path = self.folder / f"{self.part.name}.{precision}.{len(list(self.folder.iterdir()))}.onnx"

@@ -25,8 +25,8 @@ def prove_split(model: SourceModel, split: Split) -> float:
 
     Both run without the engine's optimizer: what is proven is that the cut lost nothing, not how kernels round.
     """
-    whole = Runner(model.graph, optimize=False)
-    runners = {part.name: Runner(part.graph, optimize=False) for part in split.parts}
+    whole = Runner(model.graph, optimize="none")
+    runners = {part.name: Runner(part.graph, optimize="none") for part in split.parts}
     states = {state.name: state.output for state in model.spec.states}
     named = sorted({dim for tensor in graph_inputs(model.spec) for dim in tensor.shape if isinstance(dim, str)})
     largest = 0.0

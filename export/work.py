@@ -46,7 +46,7 @@ def intermediate_values(model: ModelProto, feed: Feed, names: Iterable[str] | No
     index = GraphIndex(model.graph)
     wanted = list(index.producer if names is None else names)
     known = set(index.producer)
-    return Runner(expose(model, [name for name in wanted if name in known]), optimize=False)(feed)
+    return Runner(expose(model, [name for name in wanted if name in known]), optimize="none")(feed)
 
 
 def measure_values(model: ModelProto, feed: Feed, names: Iterable[str] | None = None) -> dict[str, Value]:
