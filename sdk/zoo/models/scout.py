@@ -24,7 +24,7 @@ from mm_edge.zoo.compose import FusionModel
 from mm_edge.zoo.encoders import AudioCnn, ImageCnn, TextTransformer
 from mm_edge.zoo.fusions import Concatenation
 from mm_edge.zoo.heads import ClassesHead, PointHead
-from mm_edge.zoo.tabletop.cache import open_world
+from mm_edge.zoo.tabletop.cache import Order, open_world
 from mm_edge.zoo.tabletop.lessons import ALL_THERE, COMMANDS, lessons
 from mm_edge.zoo.tabletop.phrases import TEXT_LENGTH, tokenizer_json, vocabulary
 from mm_edge.zoo.tabletop.render import SIDE
@@ -98,7 +98,8 @@ def labelled(
     where: dict[str, Split] = {"train": "train", "tune": "tune", "test": "held-out"}
     if split not in where:
         raise KeyError(f"there is no split '{split}'; there are {', '.join(where)}")
-    world = open_world(cache, where[split], SMALL * -(-count // SMALL), SMALL_SOUNDS, voices_at_most=8)
+    order = Order(cache, where[split], SMALL * -(-count // SMALL), SMALL_SOUNDS, voices_at_most=8)
+    world = open_world(order)
     taught = lessons(world, np.arange(count), (1, 17), mix=ALL_THERE)
     for row in range(count):
         feed = {name: value[row : row + 1] for name, value in taught.feeds.items()}

@@ -1,18 +1,19 @@
-"""Pictures and sounds made ahead by workers into memory-mapped files; an interrupted making goes on where it stopped."""
+"""Pictures and sounds made ahead by workers into memory-mapped files; what was interrupted goes on where it stopped."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .mesh import SHAPES
 from .render import LEAST_VISIBLE, SIDE, SIGN_ID, View, render
-from .scene import COLORS, MOST_BODIES, Scene, Split, sample
+from .scene import COLORS, MOST_BODIES, SPLIT_NUMBER, Scene, Split, sample
 from .signs import SIGNS
 from .sound import WINDOW, Acoustics, clip
 from .speech import bank
@@ -23,15 +24,19 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from .speech import Sounds
+
     Told = Callable[[str, int, int], None]
 
 CHUNK = 250
 NONE = len(SIGNS)  # the label of "no command"
+SILENT_SHARES = 3  # of nine sounds command nothing
 # In `things`, -1 stands for nobody. A body of which too little is to be seen stands there as -2 - number: no phrase
 # names it, and none calls it absent.
 EMPTY, UNCLEAR = -1, -2
 LEAST_PIXELS = 40
 LEAST_SIGN_VISIBLE = 0.36
+AS_SPOKEN = Acoustics()
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Condition:
 
     name: str
     half_hidden: bool | None = None
-    acoustics: Acoustics = Acoustics()
+    acoustics: Acoustics = AS_SPOKEN
 
 
 AS_IT_COMES = Condition("usual")
@@ -50,8 +55,10 @@ HARD = Condition("hard", half_hidden=True, acoustics=Acoustics(snr_db=(0.0, 0.0)
 
 @dataclass(frozen=True)
 class World:
-    """`pictures` uint8 [n, side, side, 3], `ids` uint8 [n, side, side], `things` int8 [n, bodies, 2] as shape and colour,
-    `signs` int8 [n]; `sounds` int16 [m, WINDOW], `words` int8 [m]. Pictures and sounds are not paired: a training step pairs them.
+    """Pictures and sounds, not paired: each training step pairs them anew.
+
+    `pictures` uint8 [n, side, side, 3], `ids` uint8 [n, side, side], `things` int8 [n, bodies, 2] as shape and colour,
+    `signs` int8 [n]; `sounds` int16 [m, WINDOW], `words` int8 [m].
     """
 
     split: Split
@@ -93,91 +100,91 @@ def labels_of(scene: Scene, view: View) -> tuple[npt.NDArray[np.int8], int]:
     return things, sign
 
 
-def open_world(
-    folder: Path,
-    split: Split,
-    pictures: int,
-    sounds: int,
-    *,
-    seed: int = 1,
-    condition: Condition = AS_IT_COMES,
-    voices_at_most: int | None = None,
-    workers: int | None = None,
-    told: Told | None = None,
-) -> World:
+@dataclass(frozen=True)
+class Order:
+    """What is to be made, and where it is kept."""
+
+    folder: Path
+    split: Split
+    pictures: int
+    sounds: int
+    seed: int = 1
+    condition: Condition = AS_IT_COMES
+    voices_at_most: int | None = None
+
+    @property
+    def home(self) -> Path:
+        voices = self.voices_at_most or "all"
+        return self.folder / f"{self.split}-{self.condition.name}-{self.seed}-{self.pictures}-{self.sounds}-{voices}"
+
+    def arrays(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
+        return {
+            "pictures": (np.uint8, (self.pictures, SIDE, SIDE, 3)),
+            "ids": (np.uint8, (self.pictures, SIDE, SIDE)),
+            "things": (np.int8, (self.pictures, MOST_BODIES, 2)),
+            "signs": (np.int8, (self.pictures,)),
+            "sounds": (np.int16, (self.sounds, WINDOW)),
+            "words": (np.int8, (self.sounds,)),
+        }
+
+    def jobs(self) -> list[tuple[str, int, int]]:
+        """What workers make at a time: a kind, and the numbers from and to."""
+        pictures = [("pictures", start, min(start + CHUNK, self.pictures)) for start in range(0, self.pictures, CHUNK)]
+        sounds = [("sounds", start, min(start + 4 * CHUNK, self.sounds)) for start in range(0, self.sounds, 4 * CHUNK)]
+        return pictures + sounds
+
+    def mark(self, job: tuple[str, int, int]) -> Path:
+        """The file whose being there says that this job is done."""
+        return self.home / "made" / f"{job[0]}-{job[1]}"
+
+    def spoken(self, told: Callable[[int, int], None] | None = None, workers: int = 1) -> Sounds:
+        return bank(self.folder, self.split, self.seed, voices_at_most=self.voices_at_most, workers=workers, told=told)
+
+
+def open_world(order: Order, *, workers: int | None = None, told: Told | None = None) -> World:
     """The world from its cache; what is not there yet is made."""
     many = workers if workers is not None else max(1, len(os.sched_getaffinity(0)))
-    home = folder / f"{split}-{condition.name}-{seed}-{pictures}-{sounds}-{voices_at_most or 'all'}"
-    home.mkdir(parents=True, exist_ok=True)
-    shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
-        "pictures": (np.uint8, (pictures, SIDE, SIDE, 3)),
-        "ids": (np.uint8, (pictures, SIDE, SIDE)),
-        "things": (np.int8, (pictures, MOST_BODIES, 2)),
-        "signs": (np.int8, (pictures,)),
-        "sounds": (np.int16, (sounds, WINDOW)),
-        "words": (np.int8, (sounds,)),
-    }
-    for name, (dtype, shape) in shapes.items():
-        if not (home / f"{name}.npy").exists():
-            np.lib.format.open_memmap(home / f"{name}.npy", "w+", dtype, shape).flush()
-    marks = home / "made"
-    marks.mkdir(exist_ok=True)
-    bank(
-        folder,
-        split,
-        seed,
-        voices_at_most=voices_at_most,
-        workers=many,
-        told=None if told is None else lambda done, all_: told("words", done, all_),
-    )
-    jobs = [("pictures", start, min(start + CHUNK, pictures)) for start in range(0, pictures, CHUNK)]
-    jobs += [("sounds", start, min(start + 4 * CHUNK, sounds)) for start in range(0, sounds, 4 * CHUNK)]
-    left = [job for job in jobs if not (marks / f"{job[0]}-{job[1]}").exists()]
+    (order.home / "made").mkdir(parents=True, exist_ok=True)
+    for name, (dtype, shape) in order.arrays().items():
+        if not (order.home / f"{name}.npy").exists():
+            np.lib.format.open_memmap(order.home / f"{name}.npy", "w+", dtype, shape).flush()
+    jobs = order.jobs()
+    left = [job for job in jobs if not order.mark(job).exists()]
     if left:
+        order.spoken(None if told is None else partial(told, "words"), many)
         with ProcessPoolExecutor(many) as pool:
-            waiting = [pool.submit(_make, folder, home, split, seed, condition, voices_at_most, *job) for job in left]
-            for number, job in enumerate(waiting):
-                job.result()
+            done = len(jobs) - len(left)
+            for finished in as_completed([pool.submit(_make, order, job) for job in left]):
+                finished.result()
+                done += 1
                 if told is not None:
-                    told("pictures and sounds", len(jobs) - len(left) + number + 1, len(jobs))
-    arrays = {name: np.load(home / f"{name}.npy", mmap_mode="r") for name in shapes}
-    return World(split=split, **arrays)
+                    told("pictures and sounds", done, len(jobs))
+    arrays = {name: np.load(order.home / f"{name}.npy", mmap_mode="r") for name in order.arrays()}
+    return World(split=order.split, **arrays)
 
 
-def _make(
-    folder: Path,
-    home: Path,
-    split: Split,
-    seed: int,
-    condition: Condition,
-    voices_at_most: int | None,
-    kind: str,
-    start: int,
-    end: int,
-) -> None:
+def _make(order: Order, job: tuple[str, int, int]) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    if kind == "pictures":
-        arrays = {
-            name: np.load(home / f"{name}.npy", mmap_mode="r+") for name in ("pictures", "ids", "things", "signs")
-        }
-        for index in range(start, end):
-            scene, view = view_of(seed, index, split, condition)
+    kind, start, end = job
+    own = ("pictures", "ids", "things", "signs") if kind == "pictures" else ("sounds", "words")
+    arrays = {name: np.load(order.home / f"{name}.npy", mmap_mode="r+") for name in own}
+    spoken = order.spoken() if kind == "sounds" else {}
+    for index in range(start, end):
+        if kind == "pictures":
+            scene, view = view_of(order.seed, index, order.split, order.condition)
             arrays["pictures"][index], arrays["ids"][index] = view.picture, view.ids
             arrays["things"][index], arrays["signs"][index] = labels_of(scene, view)
-    else:
-        arrays = {name: np.load(home / f"{name}.npy", mmap_mode="r+") for name in ("sounds", "words")}
-        spoken = bank(folder, split, seed, voices_at_most=voices_at_most)
-        for index in range(start, end):
-            rng = np.random.default_rng((seed, 53, {"train": 0, "tune": 1, "held-out": 2}[split], index))
-            word = int(rng.integers(len(SIGNS) + 3))  # a third of all sounds command nothing
+        else:
+            rng = np.random.default_rng((order.seed, 53, SPLIT_NUMBER[order.split], index))
+            word = int(rng.integers(len(SIGNS) + SILENT_SHARES))
             name = SIGNS[word] if word < NONE else None
-            arrays["sounds"][index] = clip(rng, spoken, name, condition.acoustics)
+            arrays["sounds"][index] = clip(rng, spoken, name, order.condition.acoustics)
             arrays["words"][index] = min(word, NONE)
     for array in arrays.values():
         array.flush()
-    (home / "made" / f"{kind}-{start}").touch()
+    order.mark(job).touch()
 
 
-__all__ = ["AS_IT_COMES", "CLEAN", "HARD", "SIGN_ID", "Condition", "World", "open_world", "view_of"]
+__all__ = ["AS_IT_COMES", "CLEAN", "HARD", "SIGN_ID", "Condition", "Order", "World", "open_world", "view_of"]

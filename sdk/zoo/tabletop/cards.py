@@ -13,7 +13,8 @@ from .signs import CARD_SIDE, card
 from .stage import CLUTTER_ID
 
 if TYPE_CHECKING:
-    from .arrays import Floats
+    from mm_edge.zoo.arrays import Floats
+
     from .scene import Card
     from .stage import Stage
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from mm_edge.zoo.training.loop import class_weights
 
-from .cache import World, open_world
+from .cache import Order, World, open_world
 from .lessons import ALL_THERE, AUDIO, COMMANDS, IMAGE, USUAL, Lessons, Mix, lessons
 from .measure import command_accuracy, confusion, target_figures
 from .mesh import SHAPES
@@ -21,8 +22,7 @@ from .signs import SIGNS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy.typing as npt
-
+    from mm_edge.zoo.arrays import Ints
     from mm_edge.zoo.compose import FusionModel
     from mm_edge.zoo.training.course import Predict, Told
 
@@ -40,6 +40,7 @@ class Size(NamedTuple):
     voices_at_most: int | None
 
 
+FULL = Size(24_000, 12_000, 1500, 3000, None)
 QUICK = Size(1500, 3000, 300, 800, 10)
 
 
@@ -59,23 +60,17 @@ class Tabletop:
 
     main = "score"
 
-    def __init__(self, mix: Mix = USUAL, *, pictures: int = 24_000, sounds: int = 12_000) -> None:
-        self.mix, self.pictures, self.sounds = mix, pictures, sounds
+    def __init__(self, mix: Mix = USUAL, size: Size = FULL) -> None:
+        self.mix, self.size = mix, size
         self.weights = class_weights(torch.tensor([11.7] * 6 + [30.0]))
         self.world: World
         self.tune: World
 
     def prepare(self, cache: Path, *, quick: bool, told: Told | None = None) -> None:
-        size = QUICK if quick else Size(self.pictures, self.sounds, 1500, 3000, None)
-        self.pictures, self.sounds = size.pictures, size.sounds
-        for split, pictures, sounds in (
-            ("train", size.pictures, size.sounds),
-            ("tune", size.tune_pictures, size.tune_sounds),
-        ):
-            world = open_world(
-                cache, split, pictures, sounds, seed=DATA_SEED, voices_at_most=size.voices_at_most, told=told
-            )
-            setattr(self, "world" if split == "train" else "tune", world)
+        size = QUICK if quick else self.size
+        train = Order(cache, "train", size.pictures, size.sounds, DATA_SEED, voices_at_most=size.voices_at_most)
+        tune = replace(train, split="tune", pictures=size.tune_pictures, sounds=size.tune_sounds)
+        self.world, self.tune = open_world(train, told=told), open_world(tune, told=told)
 
     def tutor(self, model: FusionModel) -> Tutor:
         image, audio = model.encoders["image"], model.encoders["audio"]
@@ -130,18 +125,13 @@ class Tabletop:
     def _exam(self) -> Lessons:
         return lessons(self.tune, np.arange(len(self.tune.pictures)), (DATA_SEED, 11), mix=ALL_THERE)
 
-    def confusion(self, predict: Predict) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    def confusion(self, predict: Predict) -> tuple[Ints, tuple[str, ...]]:
         taught = self._exam()
         return confusion(predict(taught.feeds), taught.command), COMMANDS
 
     def record(self) -> dict[str, Any]:
-        return {
-            "world": "tabletop",
-            "seed": DATA_SEED,
-            "pictures": self.pictures,
-            "sounds": self.sounds,
-            "digest": self.world.digest(),
-        }
+        made = {"pictures": len(self.world.pictures), "sounds": len(self.world.sounds)}
+        return {"world": "tabletop", "seed": DATA_SEED, **made, "digest": self.world.digest()}
 
 
 def _tensors(taught: Lessons) -> dict[str, Tensor]:

@@ -1,17 +1,19 @@
-"""The held-out examination: voices, textures, wordings and layouts that training never met, easy and hard, with inputs missing."""
+"""The held-out examination: voices, textures, wordings and layouts that training never met, easy and hard."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .cache import CLEAN, HARD, open_world
+from .cache import CLEAN, HARD, Order, open_world
 from .lessons import ALL_THERE, AUDIO, BOTH_SAY, IMAGE, lessons
 from .measure import command_accuracy, target_figures
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy.typing as npt
 
     from mm_edge.zoo.training.course import Predict, Told
 
@@ -23,12 +25,13 @@ PAIRING = (EXAM_SEED, 13)
 
 
 def held_out(cache: Path, condition: Condition, mix: Mix, *, pictures: int = 3000, told: Told | None = None) -> Lessons:
-    world = open_world(cache, "held-out", pictures, pictures, seed=EXAM_SEED, condition=condition, told=told)
+    order = Order(cache, "held-out", pictures, pictures, EXAM_SEED, condition)
+    world = open_world(order, told=told)
     return lessons(world, np.arange(pictures), PAIRING, mix=mix)
 
 
-def without(taught: Lessons, column: int) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
-    """The same feeds, one input missing: told by presence, and zeros in its place, as a runtime that has nothing gives them."""
+def without(taught: Lessons, column: int) -> dict[str, npt.NDArray[Any]]:
+    """The same feeds, one input missing: presence says so, and zeros stand in its place."""
     feeds = dict(taught.feeds)
     name = ("image", "audio", "text")[column]
     feeds["presence"] = np.array(feeds["presence"])
@@ -38,7 +41,7 @@ def without(taught: Lessons, column: int) -> dict[str, np.ndarray[tuple[int, ...
 
 
 def examine(predict: Predict, cache: Path, *, pictures: int = 3000, told: Told | None = None) -> dict[str, float]:
-    """All figures of the card. `both`: sign and word say the same; `clean` otherwise has signs, words, both and neither."""
+    """All figures of the card. In `both`, sign and word say the same; else there are signs, words, both and neither."""
     figures: dict[str, float] = {"samples": float(pictures)}
     usual = held_out(cache, CLEAN, ALL_THERE, pictures=pictures, told=told)
     outputs = predict(usual.feeds)

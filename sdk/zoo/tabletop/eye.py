@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .arrays import Floats
-    from .scene import Scene
+    from mm_edge.zoo.arrays import Floats
+
+    from .scene import Body, Scene
 
 
 class Eye:
@@ -33,24 +34,20 @@ class Eye:
     def see(self, points: Floats) -> Floats:
         """World points [n, 3] as pixels [n, 2]."""
         seen = points @ self.matrix[:, :3].T + self.matrix[:, 3]
-        return seen[:, :2] / seen[:, 2:]
+        return np.asarray(seen[:, :2] / seen[:, 2:])
 
     def of_ground(self) -> Floats:
         """The homography from the table's plane to pixels."""
-        return self.matrix[:, [0, 1, 3]]
+        return np.asarray(self.matrix[:, [0, 1, 3]])
 
 
-def lit(
-    rng: np.random.Generator, scene: Scene, eye: Eye, normals: Floats, centers: Floats, color: Floats, gloss: float
-) -> Floats:
-    """Colour of every face: ambient, diffuse and a highlight. [faces, 3] in 0..1."""
-    light = np.array(scene.light)
-    ambient = rng.uniform(0.35, 0.6)
+def lit(normals: Floats, to_eye: Floats, light: Floats, ambient: float, thing: Body) -> Floats:
+    """Colour of every face: ambient, diffuse and a highlight. [faces, 3] in 0..1; `to_eye` points from each to the eye."""
+    color = np.array(thing.rgb)
     diffuse = np.clip(normals @ light, 0, None)
-    to_eye = eye.place - centers
-    to_eye /= np.linalg.norm(to_eye, axis=1, keepdims=True)
-    half = to_eye + light
+    half = to_eye / np.linalg.norm(to_eye, axis=1, keepdims=True) + light
     half /= np.linalg.norm(half, axis=1, keepdims=True)
-    shine = gloss * np.clip((normals * half).sum(1), 0, None) ** 24
+    shine = thing.gloss * np.clip((normals * half).sum(1), 0, None) ** 24
     from_table = 0.08 * np.clip(-normals[:, 2], 0, None)
-    return np.clip(color * (ambient + (1.05 - ambient) * diffuse + from_table)[:, None] + shine[:, None], 0, 1)
+    shaded = color * (ambient + (1.05 - ambient) * diffuse + from_table)[:, None] + shine[:, None]
+    return np.asarray(np.clip(shaded, 0, 1))

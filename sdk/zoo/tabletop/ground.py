@@ -13,7 +13,8 @@ from .scene import rgb_of
 from .stage import CLUTTER_ID
 
 if TYPE_CHECKING:
-    from .arrays import Floats, Picture
+    from mm_edge.zoo.arrays import Floats, Picture
+
     from .eye import Eye
     from .scene import Scene
     from .stage import Stage

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from .arrays import Floats, Picture
+    from mm_edge.zoo.arrays import Floats, Picture
 
 
 def through_lens(rng: np.random.Generator, picture: Picture, *, calm: bool) -> Picture:

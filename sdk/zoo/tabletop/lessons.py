@@ -18,7 +18,8 @@ from .vary import moved, recolored
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .arrays import Floats, Ints, Picture
+    from mm_edge.zoo.arrays import Floats, Ints, Picture
+
     from .cache import World
 
 COMMANDS = (*SIGNS, "none")
@@ -110,7 +111,7 @@ def _sounds(world: World, rng: np.random.Generator, sign: Ints, mix: Mix, *, aug
     speaks = rng.random(len(sign)) < np.where(sign != NONE, mix.word_with_sign, mix.word_without_sign)
     word = np.where(speaks, np.where(sign != NONE, sign, rng.integers(NONE, size=len(sign))), NONE)
     sounds = np.empty((len(sign), WINDOW), np.float32)
-    for row, which in enumerate(word):
+    for row, which in enumerate(word.tolist()):
         sounds[row] = world.sounds[by_word[which][rng.integers(len(by_word[which]))]]
     sounds /= 32768
     if augment:

@@ -1,8 +1,8 @@
-"""How well answers fit the lessons: shares of right commands, of points inside the body, of absent bodies told as absent."""
+"""How well answers fit the lessons: right commands, points inside the body, absent bodies told as absent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -14,26 +14,29 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from mm_edge.zoo.arrays import Ints
+
     from .lessons import Lessons
 
-    Outputs = Mapping[str, npt.NDArray[np.generic]]
+    Outputs = Mapping[str, npt.NDArray[Any]]
 
 LEAST_SCORE = 0.5
 
 
-def command_accuracy(outputs: Outputs, truth: npt.NDArray[np.int64]) -> float:
+def command_accuracy(outputs: Outputs, truth: Ints) -> float:
     return float((np.asarray(outputs["command"]).argmax(1) == truth).mean())
 
 
-def confusion(outputs: Outputs, truth: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def confusion(outputs: Outputs, truth: Ints) -> Ints:
     counts = np.zeros((len(COMMANDS), len(COMMANDS)), np.int64)
     np.add.at(counts, (truth, np.asarray(outputs["command"]).argmax(1)), 1)
     return counts
 
 
 def target_figures(outputs: Outputs, taught: Lessons) -> dict[str, float]:
-    """`inside`: of the bodies that are there, the share that is told as there with the point inside the outline of what is
-    to be seen of it (a ring's hole counts as inside). `absent`: of those that are not there, the share told as absent.
+    """Shares. `inside`: of the bodies that are there, those told as there with the point inside the outline of what is to
+    be seen of them (a ring's hole counts as inside); `placed`: the same, whatever the score. `absent`: of those that are
+    not there, those told as absent.
     """
     side = taught.feeds["image"].shape[1]
     points = np.asarray(outputs["target"], np.float64) * side

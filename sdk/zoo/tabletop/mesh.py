@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from .arrays import Floats
+    from mm_edge.zoo.arrays import Floats
 
 SHAPES = ("ball", "cube", "cylinder", "cone", "ring", "pyramid")
 

@@ -11,7 +11,7 @@ from .mesh import SHAPES
 from .scene import COLORS
 
 if TYPE_CHECKING:
-    from .arrays import Ints, Picture
+    from mm_edge.zoo.arrays import Ints, Picture
 
 UNTOLD_COLOR, UNTOLD_SHAPE = len(COLORS), len(SHAPES)
 DRAWS = 40

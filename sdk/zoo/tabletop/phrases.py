@@ -14,7 +14,8 @@ from .scene import COLORS
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from .arrays import Ints
+    from mm_edge.zoo.arrays import Ints
+
     from .scene import Split
 
 TEXT_LENGTH = 16

@@ -13,7 +13,7 @@ from .signs import SIGNS
 from .stage import SIGN_ID
 
 if TYPE_CHECKING:
-    from .arrays import Floats, Ints, Picture
+    from mm_edge.zoo.arrays import Floats, Ints, Picture
 
 CELLS = 20  # the side of the map
 OUTSIDE = -100  # a label that no loss counts

@@ -17,7 +17,8 @@ from .solids import draw_body, posed
 from .stage import CARD_ID, CLUTTER_ID, SIGN_ID, Stage
 
 if TYPE_CHECKING:
-    from .arrays import Picture
+    from mm_edge.zoo.arrays import Picture
+
     from .mesh import Mesh
     from .scene import Scene
 

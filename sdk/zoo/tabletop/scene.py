@@ -11,7 +11,7 @@ from .mesh import SHAPES
 from .signs import SIGNS
 
 if TYPE_CHECKING:
-    from .arrays import Floats
+    from mm_edge.zoo.arrays import Floats
 
 Split = Literal["train", "tune", "held-out"]
 COLORS = ("red", "green", "blue", "yellow", "orange", "purple")
@@ -168,6 +168,7 @@ def without_hand(scene: Scene) -> Scene:
 def _places(rng: np.random.Generator, layout: str, count: int, reach: float) -> list[tuple[float, float]]:
     """Where things stand, in random order, so that cards and bodies share every layout."""
     span = 0.8 * reach
+    points: Floats
     if layout == "row":
         along = np.linspace(-span, span, count) if count > 1 else np.zeros(1)
         points = np.stack([along, rng.normal(0, 0.1 * reach, count)], 1)

@@ -36,8 +36,9 @@ def draw_body(stage: Stage, thing: Body, mesh: Mesh, number: int) -> int:
     """Draws it over what is there and gives the number of pixels it has, those outside the picture too."""
     eye = stage.eye
     centers = mesh.middle @ mesh.vertices
-    toward = ((eye.place - centers) * mesh.normals).sum(1) > 0
-    colors = lit(stage.rng, stage.scene, eye, mesh.normals, centers, np.array(thing.rgb), thing.gloss)
+    to_eye = eye.place - centers
+    toward = (to_eye * mesh.normals).sum(1) > 0
+    colors = lit(mesh.normals, to_eye, np.array(stage.scene.light), stage.rng.uniform(0.35, 0.6), thing)
     seen = eye.see(mesh.vertices)
     corner = np.floor(seen.min(0)).astype(int) - 1
     width, height = np.ceil(seen.max(0)).astype(int) + 2 - corner

@@ -13,7 +13,8 @@ from .speech import SAMPLE_RATE
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .arrays import Floats
+    from mm_edge.zoo.arrays import Floats
+
     from .speech import Sounds
 
 WINDOW = SAMPLE_RATE  # one second

@@ -11,7 +11,8 @@ import numpy as np
 from . import texture
 
 if TYPE_CHECKING:
-    from .arrays import Floats, Ints, Picture
+    from mm_edge.zoo.arrays import Floats, Ints, Picture
+
     from .eye import Eye
     from .scene import Scene
 

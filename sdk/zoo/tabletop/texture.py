@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .arrays import Floats
+    from mm_edge.zoo.arrays import Floats
 
 
 def noise(rng: np.random.Generator, size: int, octaves: int = 4, first: int = 3) -> Floats:

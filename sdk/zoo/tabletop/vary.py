@@ -10,7 +10,7 @@ import numpy as np
 from .stage import SIGN_ID
 
 if TYPE_CHECKING:
-    from .arrays import Picture
+    from mm_edge.zoo.arrays import Picture
 
 LEAST_SIGN_LEFT = 0.8
 
@@ -19,7 +19,7 @@ def moved(rng: np.random.Generator, picture: Picture, ids: Picture) -> tuple[Pic
     """Turned, scaled and shifted a little; left as it is where that would push the sign out."""
     side = picture.shape[0]
     turn = cv2.getRotationMatrix2D((side / 2, side / 2), rng.uniform(-12, 12), rng.uniform(0.8, 1.25))
-    turn[:, 2] += rng.uniform(-14, 14, 2)
+    turn[:, 2] = turn[:, 2] + rng.uniform(-14, 14, 2)
     new_ids = cv2.warpAffine(ids, turn, (side, side), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
     before = np.count_nonzero(ids == SIGN_ID)
     scale = abs(np.linalg.det(turn[:, :2]))
@@ -40,4 +40,3 @@ def recolored(rng: np.random.Generator, pictures: Picture) -> Picture:
     for row in range(n):
         out[row] = cv2.LUT(pictures[row], np.ascontiguousarray(tables[row].T)[None])
     return out
-

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor, nn
 
+    from mm_edge.zoo.arrays import Ints
     from mm_edge.zoo.compose import FusionModel
 
 Feeds: TypeAlias = Mapping[str, "npt.NDArray[np.generic]"]
@@ -41,7 +42,7 @@ class Course(Protocol):
     def examine(self, predict: Predict) -> dict[str, float]:
         """Figures on the tuning set."""
 
-    def confusion(self, predict: Predict) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    def confusion(self, predict: Predict) -> tuple[Ints, tuple[str, ...]]:
         """Counts [truth, answer] and their labels."""
 
     def record(self) -> dict[str, Any]:

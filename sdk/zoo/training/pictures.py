@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy.typing as npt
+    from mm_edge.zoo.arrays import Ints
 
     from .loop import Run
 
@@ -39,7 +39,7 @@ def draw_curves(run: Run, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def draw_confusion(counts: npt.NDArray[np.int64], labels: tuple[str, ...], path: Path) -> None:
+def draw_confusion(counts: Ints, labels: tuple[str, ...], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.5, 5), layout="constrained")

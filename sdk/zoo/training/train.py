@@ -60,7 +60,8 @@ def train(
     write_weights(model, out / WEIGHTS)
     draw_curves(run, out / "curves.png")
     predict = predictor(model)
-    draw_confusion(*course.confusion(predict), out / "confusion.png")
+    counts, labels = course.confusion(predict)
+    draw_confusion(counts, labels, out / "confusion.png")
     own = recipe.quick_rivals if quick else recipe.rivals
     courses = recipe.single_courses()
     for single in courses.values():

@@ -1,4 +1,4 @@
-"""The arrays of the world, by what is in them."""
+"""Arrays by what is in them."""
 
 from __future__ import annotations
 
