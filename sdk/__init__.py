@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mm_edge.bundle import Bundle
     from mm_edge.errors import MmEdgeError
+    from mm_edge.runtime.live import Live
+    from mm_edge.runtime.live import open_live as open  # noqa: A004  # `mm_edge.open(...)` is how it is meant to be read
     from mm_edge.sample import Event, Prediction
     from mm_edge.spec import ModelSpec
 
 __version__ = "0.1.0"
-__all__ = ["Bundle", "Event", "MmEdgeError", "ModelSpec", "Prediction", "__version__"]
+__all__ = ["Bundle", "Event", "Live", "MmEdgeError", "ModelSpec", "Prediction", "__version__", "open"]
 
 # Names are resolved on first use, so that `import mm_edge` is quick and `import mm_edge.errors` loads nothing else.
 _HOMES = {
-    "Bundle": "mm_edge.bundle",
-    "MmEdgeError": "mm_edge.errors",
-    "Event": "mm_edge.sample",
-    "Prediction": "mm_edge.sample",
-    "ModelSpec": "mm_edge.spec",
+    "Bundle": "mm_edge.bundle:Bundle",
+    "MmEdgeError": "mm_edge.errors:MmEdgeError",
+    "Event": "mm_edge.sample:Event",
+    "Live": "mm_edge.runtime.live:Live",
+    "Prediction": "mm_edge.sample:Prediction",
+    "ModelSpec": "mm_edge.spec:ModelSpec",
+    "open": "mm_edge.runtime.live:open_live",
 }
 
 
@@ -28,7 +32,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'mm_edge' has no attribute '{name}'")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

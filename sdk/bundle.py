@@ -20,7 +20,7 @@ MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "signature.json"
 MAX_SIGNATURE_BYTES = 4096
 
 
-class Trust(Strict):
+class Trust(Strict, frozen=True):
     """What a bundle must show before it is opened. With several keys one of them must have signed."""
 
     keys: tuple[str, ...] = ()

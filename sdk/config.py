@@ -22,7 +22,7 @@ else:
     import tomli as tomllib
 
 
-class CameraConfig(Strict):
+class CameraConfig(Strict, frozen=True):
     """How a camera is asked; what it really gives is read back and told."""
 
     width: Annotated[int, Meta(ge=1, le=16_384)] | None = None
@@ -33,14 +33,14 @@ class CameraConfig(Strict):
     read_timeout_ms: Milliseconds = 2000.0
 
 
-class MicConfig(Strict):
+class MicConfig(Strict, frozen=True):
     """How a microphone is asked. `rate` None: the model's own where the device has it, else the device's, resampled."""
 
     rate: Annotated[int, Meta(ge=1_000, le=384_000)] | None = None
     offset_ms: float = 0.0
 
 
-class SourcesConfig(Strict):
+class SourcesConfig(Strict, frozen=True):
     """What feeds which input: specs as on the command line, by the input's name (`image = "0"`)."""
 
     inputs: dict[Name, str] = {}
@@ -50,7 +50,7 @@ class SourcesConfig(Strict):
     mic: MicConfig = MicConfig()
 
 
-class EngineConfig(Strict):
+class EngineConfig(Strict, frozen=True):
     """Which engine runs the parts. `threads` 0: one a part, as many parts at once as there are cores."""
 
     name: str = "auto"
@@ -59,7 +59,7 @@ class EngineConfig(Strict):
     options: dict[str, str | int | float | bool] = {}
 
 
-class LoopConfig(Strict):
+class LoopConfig(Strict, frozen=True):
     """`depth` moments are in flight at once; `deadline_ms` only counts, it stops nothing."""
 
     depth: Annotated[int, Meta(ge=1, le=64)] = 2
@@ -69,7 +69,7 @@ class LoopConfig(Strict):
     every_part_every_tick: bool = False  # gives up reuse; for measuring what reuse saves
 
 
-class RealtimeConfig(Strict):
+class RealtimeConfig(Strict, frozen=True):
     """What costs privileges or fairness, so it is asked for; a refusal is told."""
 
     affinity: tuple[int, ...] = ()
@@ -78,7 +78,7 @@ class RealtimeConfig(Strict):
     switch_interval_us: Annotated[int, Meta(ge=10, le=1_000_000)] = 100
 
 
-class RunConfig(Strict):
+class RunConfig(Strict, frozen=True):
     """Everything about a run."""
 
     sources: SourcesConfig = SourcesConfig()

@@ -40,7 +40,7 @@ FileName: TypeAlias = Annotated[
 ByteCount: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_FILE_BYTES)]
 
 
-class Read(Strict):
+class Read(Strict, frozen=True):
     """What feeds one input of a part's graph.
 
     `source` is one of `input:NAME`, `input:NAME.mask`, `part:NAME.OUTPUT`, `presence` (float32 [batch, inputs]: 1 where
@@ -53,14 +53,14 @@ class Read(Strict):
     history: Annotated[int, Meta(ge=1, le=1024)] = 1
 
 
-class Artefact(Strict):
+class Artefact(Strict, frozen=True):
     """One ONNX file of a part."""
 
     file: FileName
     sha256: Digest
 
 
-class Cost(Strict):
+class Cost(Strict, frozen=True):
     """Measured at export: milliseconds a run on one thread by precision, and the size of the work."""
 
     ms: dict[str, float] = {}
@@ -68,8 +68,8 @@ class Cost(Strict):
     parameters: int = 0
 
 
-class EngineFile(Strict):
-    """An engine that was built ahead of time: of one artefact, for one family of GPUs, by one version of the library."""
+class EngineFile(Strict, frozen=True):
+    """An engine that was built ahead of time: of one artefact, for one family of GPUs, by one version."""
 
     engine: Literal["tensorrt-rtx"]
     target: Annotated[str, Meta(pattern=r"^sm[0-9]{2,3}\Z")]
@@ -79,7 +79,7 @@ class EngineFile(Strict):
     sha256: Digest
 
 
-class Part(Strict):
+class Part(Strict, frozen=True):
     """One graph of the model. `reads` maps the graph's input names, `gives` lists its outputs."""
 
     name: Name
@@ -93,7 +93,7 @@ class Part(Strict):
     note: str = ""
 
 
-class Golden(Strict):
+class Golden(Strict, frozen=True):
     """Inputs and reference outputs (fp32) of every part and of the chain, for the check of an engine. States are zeros.
 
     The file is safetensors. Keys: `SAMPLE/input:NAME`, `SAMPLE/presence`, `SAMPLE/part:NAME.OUTPUT`, SAMPLE = 0, 1, …
@@ -103,7 +103,7 @@ class Golden(Strict):
     samples: Annotated[int, Meta(ge=1, le=1024)]
 
 
-class ParityRow(Strict):
+class ParityRow(Strict, frozen=True):
     """What one tensor loses in one precision. `scope`: `part:NAME` on its own, or `chain`: the whole."""
 
     scope: str
@@ -113,16 +113,14 @@ class ParityRow(Strict):
     max_error: float
     mean_error: float
     cosine: float  # of the worst sample
-    relative_error: float = (
-        0.0  # norm of the difference over norm of the reference, of the worst sample; the gate looks at this
-    )
+    relative_error: float = 0.0  # of norms: difference over reference, of the worst sample; the gate looks at this
     agreement: float | None = None  # share of samples whose decoded output is the same
     accuracy: float | None = None  # with labelled data
     passed: bool = True
     data: Literal["calibration", "unseen", "random"] = "unseen"
 
 
-class Calibration(Strict):
+class Calibration(Strict, frozen=True):
     """What int8 was calibrated on."""
 
     digest: Digest
@@ -131,14 +129,14 @@ class Calibration(Strict):
     method: str
 
 
-class FileDigest(Strict):
+class FileDigest(Strict, frozen=True):
     """One file of the bundle."""
 
     sha256: Digest
     size: ByteCount
 
 
-class Manifest(Strict):
+class Manifest(Strict, frozen=True):
     """Everything about a bundle. `version` counts up with every release of the same model."""
 
     format: Literal[1]
@@ -255,7 +253,9 @@ def _check_reference(part: Part, source: str, inputs: dict[str, InputSpec], give
 
 
 def _check_files(manifest: Manifest) -> None:
-    made = [made for part in manifest.parts for made in (*part.artefacts.values(), *part.engines)]
+    made: list[Artefact | EngineFile] = [
+        made for part in manifest.parts for made in (*part.artefacts.values(), *part.engines)
+    ]
     wanted = {item.file: item.sha256 for item in made}
     files = [*wanted, *(spec.prepare.tokenizer for spec in manifest.inputs if isinstance(spec, TextInput))]
     files += [output.tokenizer for output in manifest.outputs if isinstance(output, TextOutput)]

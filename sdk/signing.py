@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PRIVATE_NAME, PUBLIC_NAME = "mm-edge.key", "mm-edge.pub"
 
 
-class Signature(Strict):
+class Signature(Strict, frozen=True):
     """What lies beside the manifest as signature.json. `key` identifies the public key: the head of its SHA-256."""
 
     format: Literal[1]

@@ -22,7 +22,7 @@ class Strict(Struct, frozen=True, forbid_unknown_fields=True):
     """A record that knows all of its fields and never changes."""
 
 
-class TensorSpec(Strict):
+class TensorSpec(Strict, frozen=True):
     """One named tensor of a graph."""
 
     name: str
@@ -30,7 +30,7 @@ class TensorSpec(Strict):
     shape: Shape
 
 
-class Bounds(Strict):
+class Bounds(Strict, frozen=True):
     """How far a named dimension may vary; `usual` is what engines are tuned for and what the live loop uses."""
 
     least: Annotated[int, Meta(ge=1)] = 1
@@ -41,7 +41,7 @@ class Bounds(Strict):
 # --- inputs: one class a modality, so that nobody has to ask which one it is -------------------------------------
 
 
-class ImagePrepare(Strict):
+class ImagePrepare(Strict, frozen=True):
     """A camera's frame becomes uint8 [height, width, 3]; everything after that stands in the graph."""
 
     size: Size  # height, width
@@ -50,7 +50,7 @@ class ImagePrepare(Strict):
     pad: Annotated[int, Meta(ge=0, le=255)] = 114  # the grey around a letterboxed picture
 
 
-class VideoPrepare(Strict):
+class VideoPrepare(Strict, frozen=True):
     """The last `frames` pictures, oldest first, `stride` captures apart."""
 
     size: Size
@@ -61,7 +61,7 @@ class VideoPrepare(Strict):
     pad: Annotated[int, Meta(ge=0, le=255)] = 114
 
 
-class AudioPrepare(Strict):
+class AudioPrepare(Strict, frozen=True):
     """The last `window` samples of mono sound in [-1, 1], given anew every `hop` samples."""
 
     sample_rate: Annotated[int, Meta(ge=1_000, le=384_000)]
@@ -69,7 +69,7 @@ class AudioPrepare(Strict):
     hop: Annotated[int, Meta(ge=1, le=1 << 24)]
 
 
-class TextPrepare(Strict):
+class TextPrepare(Strict, frozen=True):
     """Token ids of a fixed length. With `mask`, the attention mask is there too, as `input:NAME.mask`."""
 
     tokenizer: str  # a file of the bundle, in the format of the `tokenizers` library
@@ -80,13 +80,13 @@ class TextPrepare(Strict):
     prompts: Annotated[int, Meta(ge=1, le=1024)] = 1  # rows; the text is split at "|" when there may be more than one
 
 
-class VectorPrepare(Strict):
+class VectorPrepare(Strict, frozen=True):
     """Numbers from a sensor, as they are."""
 
     size: Annotated[int, Meta(ge=1, le=1 << 24)]
 
 
-class ImageInput(Strict, tag="image", tag_field="modality"):
+class ImageInput(Strict, frozen=True, tag="image", tag_field="modality"):
     """uint8 [batch, height, width, 3]. The shape follows from how the input is prepared: leave it out."""
 
     name: Name
@@ -98,7 +98,7 @@ class ImageInput(Strict, tag="image", tag_field="modality"):
         _settle_shape(self, (BATCH, *self.prepare.size, 3))
 
 
-class VideoInput(Strict, tag="video", tag_field="modality"):
+class VideoInput(Strict, frozen=True, tag="video", tag_field="modality"):
     """uint8 [batch, frames, height, width, 3]."""
 
     name: Name
@@ -110,7 +110,7 @@ class VideoInput(Strict, tag="video", tag_field="modality"):
         _settle_shape(self, (BATCH, self.prepare.frames, *self.prepare.size, 3))
 
 
-class AudioInput(Strict, tag="audio", tag_field="modality"):
+class AudioInput(Strict, frozen=True, tag="audio", tag_field="modality"):
     """float32 [batch, window]."""
 
     name: Name
@@ -122,7 +122,7 @@ class AudioInput(Strict, tag="audio", tag_field="modality"):
         _settle_shape(self, (BATCH, self.prepare.window))
 
 
-class TextInput(Strict, tag="text", tag_field="modality"):
+class TextInput(Strict, frozen=True, tag="text", tag_field="modality"):
     """int64 or int32 [batch, length]; with several prompts [prompts, length]."""
 
     name: Name
@@ -134,7 +134,7 @@ class TextInput(Strict, tag="text", tag_field="modality"):
         _settle_shape(self, (BATCH if self.prepare.prompts == 1 else PROMPTS, self.prepare.length))
 
 
-class VectorInput(Strict, tag="vector", tag_field="modality"):
+class VectorInput(Strict, frozen=True, tag="vector", tag_field="modality"):
     """float32 [batch, size]."""
 
     name: Name
@@ -167,7 +167,7 @@ def modality_of(spec: InputSpec) -> Modality:
 # --- outputs: one class a kind; `reads` says which tensor plays which role ---------------------------------------
 
 
-class ClassesOutput(Strict, tag="classes", tag_field="kind"):
+class ClassesOutput(Strict, frozen=True, tag="classes", tag_field="kind"):
     """One of several labels. Role: `logits` [batch, labels]."""
 
     name: Name
@@ -176,7 +176,7 @@ class ClassesOutput(Strict, tag="classes", tag_field="kind"):
     activation: Literal["softmax", "none"] = "softmax"
 
 
-class LabelsOutput(Strict, tag="labels", tag_field="kind"):
+class LabelsOutput(Strict, frozen=True, tag="labels", tag_field="kind"):
     """Any of several labels, each with a score of its own. Role: `logits` [batch, labels]."""
 
     name: Name
@@ -185,7 +185,7 @@ class LabelsOutput(Strict, tag="labels", tag_field="kind"):
     activation: Literal["sigmoid", "none"] = "sigmoid"
 
 
-class BoxesOutput(Strict, tag="boxes", tag_field="kind"):
+class BoxesOutput(Strict, frozen=True, tag="boxes", tag_field="kind"):
     """Objects with boxes. Roles: `boxes` [batch, n, 4] and `scores` [batch, n, labels]."""
 
     name: Name
@@ -200,7 +200,7 @@ class BoxesOutput(Strict, tag="boxes", tag_field="kind"):
     most: Annotated[int, Meta(ge=1, le=10_000)] = 100
 
 
-class HeatmapOutput(Strict, tag="heatmap", tag_field="kind"):
+class HeatmapOutput(Strict, frozen=True, tag="heatmap", tag_field="kind"):
     """A place in the picture, read off a map. Roles: `heatmap` [batch, h, w], perhaps `score` [batch, 1]."""
 
     name: Name
@@ -210,7 +210,7 @@ class HeatmapOutput(Strict, tag="heatmap", tag_field="kind"):
     score_threshold: Unit = 0.5
 
 
-class PointOutput(Strict, tag="point", tag_field="kind"):
+class PointOutput(Strict, frozen=True, tag="point", tag_field="kind"):
     """A place in the picture as two numbers. Roles: `point` [batch, 2] as x, y in 0..1, and `score` [batch, 1]."""
 
     name: Name
@@ -220,7 +220,7 @@ class PointOutput(Strict, tag="point", tag_field="kind"):
     score_threshold: Unit = 0.5
 
 
-class TextOutput(Strict, tag="text", tag_field="kind"):
+class TextOutput(Strict, frozen=True, tag="text", tag_field="kind"):
     """Generated text: the decode part `part` runs until `end` or `most` tokens. Role: `logits` [batch, vocabulary]."""
 
     name: Name
@@ -232,14 +232,14 @@ class TextOutput(Strict, tag="text", tag_field="kind"):
     most: Annotated[int, Meta(ge=1, le=65_536)] = 64
 
 
-class EmbeddingOutput(Strict, tag="embedding", tag_field="kind"):
+class EmbeddingOutput(Strict, frozen=True, tag="embedding", tag_field="kind"):
     """A vector. Role: `values`."""
 
     name: Name
     reads: dict[Literal["values"], str]
 
 
-class ScoresOutput(Strict, tag="scores", tag_field="kind"):
+class ScoresOutput(Strict, frozen=True, tag="scores", tag_field="kind"):
     """Plain numbers. Role: `values`."""
 
     name: Name
@@ -247,7 +247,7 @@ class ScoresOutput(Strict, tag="scores", tag_field="kind"):
     labels: tuple[str, ...] = ()
 
 
-class SimilarityOutput(Strict, tag="similarity", tag_field="kind"):
+class SimilarityOutput(Strict, frozen=True, tag="similarity", tag_field="kind"):
     """How well each prompt fits. Role: `scores` [batch, prompts]; `input` is the text input that holds the prompts."""
 
     name: Name
@@ -272,7 +272,7 @@ OutputSpec: TypeAlias = (
 # --- time ------------------------------------------------------------------------------------------------------
 
 
-class InputSync(Strict):
+class InputSync(Strict, frozen=True):
     """How one input follows the driver (contract: what a tick is). `max_age_ms` None: never too old."""
 
     max_age_ms: Milliseconds | None = None
@@ -281,14 +281,14 @@ class InputSync(Strict):
     wait_ms: Milliseconds = 0.0
 
 
-class Sync(Strict):
+class Sync(Strict, frozen=True):
     """The driver input's capture fires a tick; every other input follows by its own rule."""
 
     driver: Name
     inputs: dict[Name, InputSync] = {}
 
 
-class State(Strict):
+class State(Strict, frozen=True):
     """What a model remembers from tick to tick: its output `output` comes back as its input `name`; zeros at first."""
 
     name: Name
@@ -297,7 +297,7 @@ class State(Strict):
     dtype: DType = "float32"
 
 
-class ModelSpec(Strict):
+class ModelSpec(Strict, frozen=True):
     """A whole model as its author describes it. In `outputs`, `reads` names the model's output tensors."""
 
     name: Name

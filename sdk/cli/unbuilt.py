@@ -63,8 +63,6 @@ UNBUILT = {
     "label": ("Put labels on a recording.", "FILE.mcap"),
     "export-dataset": ("Make a data set out of a recording.", "FILE.mcap", "--format folder|lerobot"),
     "view": ("Watch a run or a recording in the browser.", "URL|FILE.mcap"),
-    "doctor": ("Tell what this machine has, what is missing, and what to do about it.", "--json"),
-    "devices": ("List cameras and microphones.", "--json"),
     "service": ("Run a bundle as a service of the system.", "install|status|logs"),
 }
 

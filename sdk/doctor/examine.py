@@ -1,0 +1,49 @@
+"""Looks at the whole machine: every check on its own, at the same time, none able to take another down."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from . import cameras, engines, gpu, processor, software, sound, storage
+from .finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Check = Callable[[], list[Finding]]
+
+# In the order in which they are told.
+CHECKS: Mapping[str, tuple[Check, ...]] = {
+    "Software": (software.software,),
+    "Processor": (processor.processor,),
+    "Memory and heat": (storage.storage,),
+    "Engines": (gpu.gpu, engines.onnxruntime, engines.openvino, engines.tensorrt),
+    "Cameras": (cameras.cameras,),
+    "Sound": (sound.sound,),
+}
+
+
+def examine(more: Mapping[str, tuple[Check, ...]] | None = None) -> dict[str, list[Finding]]:
+    """All findings by heading. `more` adds headings: what stands above the ground brings its own checks."""
+    headings = {**CHECKS, **(more or {})}
+    with ThreadPoolExecutor() as pool:
+        running = {heading: [pool.submit(_safely, check) for check in checks] for heading, checks in headings.items()}
+        return {
+            heading: [finding for each in futures for finding in each.result()] for heading, futures in running.items()
+        }
+
+
+def _safely(check: Check) -> list[Finding]:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001  # a doctor that falls ill helps nobody; the fault is shown among the findings
+        name = getattr(check, "__name__", "check").strip("_")
+        return [
+            Finding(
+                name,
+                "broken",
+                f"this check itself failed: {type(error).__name__}: {error}",
+                "Report it, with this machine's kind",
+            )
+        ]

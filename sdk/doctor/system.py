@@ -1,0 +1,94 @@
+"""Reads the machine without ever failing on it: files of /proc and /sys, commands, libraries (in another process)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path("/")  # tests put another machine here
+PROBE_SECONDS = 30.0
+COMMAND_SECONDS = 5.0
+
+
+def read(path: str) -> str | None:
+    """The text of a file below the root, without the zero bytes of device trees; None where it cannot be read."""
+    try:
+        return (ROOT / path).read_text(encoding="utf-8", errors="replace").replace("\0", "").strip()
+    except OSError:
+        return None
+
+
+def number(path: str) -> int | None:
+    text = read(path)
+    return int(text) if text is not None and text.lstrip("-").isdecimal() else None
+
+
+def listed(pattern: str) -> list[Path]:
+    """What lies below the root under a pattern, in the order in which people number things."""
+    try:
+        found = list(ROOT.glob(pattern))
+    except OSError:
+        return []
+    return sorted(found, key=lambda path: (len(path.name), path.name))
+
+
+def below_root(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def run(*command: str) -> str | None:
+    """What a command prints; None where it is not there, fails or takes too long."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS, errors="replace"
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+class Probe:
+    """What a piece of Python found out in a process of its own: there a library may abort or hang alone.
+
+    `told` is the JSON object that it printed last; `failed` says in one line why there is none.
+    """
+
+    def __init__(self, code: str, *arguments: str, seconds: float = PROBE_SECONDS) -> None:
+        self.told: dict[str, Any] = {}
+        self.failed = ""
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", code, *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=seconds,
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired:
+            self.failed = f"no answer within {seconds:g} s"
+            return
+        except OSError as error:
+            self.failed = f"Python cannot be started: {error.strerror}"
+            return
+        try:
+            self.told = dict(json.loads(done.stdout.strip().rpartition("\n")[2]))
+        except (ValueError, TypeError):
+            self.failed = _last_words(done)
+
+    def __bool__(self) -> bool:
+        return not self.failed
+
+
+def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+    if done.returncode < 0:
+        return f"it was killed by signal {-done.returncode}"
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else f"it ended with exit code {done.returncode} and said nothing"
