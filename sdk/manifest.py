@@ -253,9 +253,10 @@ def _check_reference(part: Part, source: str, inputs: dict[str, InputSpec], give
 
 
 def _check_files(manifest: Manifest) -> None:
-    made: list[Artefact | EngineFile] = [
-        made for part in manifest.parts for made in (*part.artefacts.values(), *part.engines)
-    ]
+    made: list[Artefact | EngineFile] = []
+    for part in manifest.parts:
+        made += [*part.artefacts.values()]
+        made += part.engines
     wanted = {item.file: item.sha256 for item in made}
     files = [*wanted, *(spec.prepare.tokenizer for spec in manifest.inputs if isinstance(spec, TextInput))]
     files += [output.tokenizer for output in manifest.outputs if isinstance(output, TextOutput)]
