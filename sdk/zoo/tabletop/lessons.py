@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Floats, Ints, Picture
 
     from .cache import World
+    from .naming import Asked
 
 COMMANDS = (*SIGNS, "none")
 IMAGE, AUDIO, TEXT = range(3)  # the columns of presence
@@ -49,6 +50,7 @@ class Lessons:
     """A batch. `feeds` as the graph sees them; the rest are labels (see places.py for `cells`, `hulls` and `grid_*`).
 
     `command` is what follows from what is there: with the microphone missing, a word that only it would hear is none.
+    `more_text` [n, more, length] and `more_cells` are further phrases for the same pictures, all inputs being there.
     """
 
     feeds: dict[str, npt.NDArray[Any]]
@@ -60,9 +62,13 @@ class Lessons:
     grid_shape: Ints
     grid_color: Ints
     grid_sign: Ints
+    more_text: Ints
+    more_cells: Floats
 
 
-def lessons(world: World, numbers: Ints, seed: tuple[int, ...], *, mix: Mix = USUAL, augment: bool = False) -> Lessons:
+def lessons(
+    world: World, numbers: Ints, seed: tuple[int, ...], *, mix: Mix = USUAL, augment: bool = False, more: int = 0
+) -> Lessons:
     """The lessons for these pictures; sounds and phrases are drawn by the seed."""
     rng = np.random.default_rng(seed)
     pictures, ids = _pictures(world, rng, numbers, augment=augment)
@@ -72,20 +78,37 @@ def lessons(world: World, numbers: Ints, seed: tuple[int, ...], *, mix: Mix = US
     heard = np.where(presence[:, AUDIO] > 0, word, NONE)
     seen = np.where(presence[:, IMAGE] > 0, sign, NONE)
     things = world.things[numbers]
-    asked = [
-        ask(rng, bodies_in(ids[row], things[row]), mix.body_present, mix.whole_name) for row in range(len(numbers))
-    ]
-    table = wordings(world.split)
-    text = np.stack([table[one.color, one.shape, rng.integers(table.shape[2])] for one in asked])
+    bodies = [bodies_in(ids[row], things[row]) for row in range(len(numbers))]
+    asked = [ask(rng, there, mix.body_present, mix.whole_name) for there in bodies]
+    text = _worded(rng, world, asked)
     told = (presence[:, IMAGE] > 0) & (presence[:, TEXT] > 0)
     slots = [one.slot if here else None for one, here in zip(asked, told, strict=True)]
     cells = np.stack([shares(ids[row], slot) for row, slot in enumerate(slots)])
     hulls = [hull(ids[row], slot) for row, slot in enumerate(slots)]
     if augment:
         pictures = recolored(rng, pictures)
+    others = [[ask(rng, there, mix.body_present, mix.whole_name) for there in bodies] for _ in range(more)]
+    more_text = [_worded(rng, world, other) for other in others]
+    more_cells = [np.stack([shares(ids[row], one.slot) for row, one in enumerate(other)]) for other in others]
     feeds = {"image": pictures, "audio": sounds, "text": text, "presence": presence}
     command = np.where(heard != NONE, heard, seen)
-    return Lessons(feeds, command, sign, word, cells, hulls, *grids(ids, things, sign))
+    return Lessons(
+        feeds,
+        command,
+        sign,
+        word,
+        cells,
+        hulls,
+        *grids(ids, things, sign),
+        np.stack(more_text, 1) if more else np.zeros((len(numbers), 0, text.shape[1]), np.int64),
+        np.stack(more_cells, 1) if more else np.zeros((len(numbers), 0, cells.shape[1]), np.float32),
+    )
+
+
+def _worded(rng: np.random.Generator, world: World, asked: list[Asked]) -> Ints:
+    """Token ids of one wording for each: [n, length]."""
+    table = wordings(world.split)
+    return np.stack([table[one.color, one.shape, rng.integers(table.shape[2])] for one in asked])
 
 
 def _pictures(world: World, rng: np.random.Generator, numbers: Ints, *, augment: bool) -> tuple[Picture, Picture]:
