@@ -59,6 +59,7 @@ class SourceView(Struct, frozen=True):
 class EventView(Struct, frozen=True):
     """One thing that happened, `ago_s` before the snapshot."""
 
+    t_ns: int
     ago_s: float
     source: str
     state: str
@@ -180,7 +181,7 @@ class Tally:
             stages={stage: told_spread for stage, values in stages.items() if (told_spread := spread(values))},
             outputs=dict(latest.outputs) if latest else {},
             engine=dict(run.engine) if run else {},
-            events=[EventView(_ago_s(event, now_ns), event.source, event.state, event.detail) for event in events],
+            events=[EventView(e.t_ns, _ago_s(e, now_ns), e.source, e.state, e.detail) for e in events],
             summary=as_json(summary) if summary else None,
         )
 

@@ -1,0 +1,75 @@
+"""One frame for the page: the prediction as JSON with the picture and the sound that it was made from, in one message.
+
+    4 bytes: length of the JSON, little-endian | JSON | JPEG | sound
+
+The JSON is a line of `--jsonl` with `frame`, `picture`, `sound` and `text` beside it. Picture and prediction travel
+together, so that what is drawn over a picture belongs to that picture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from mm_edge.runtime.sinks.lines import as_json
+from mm_edge.runtime.sound import SoundBlock
+
+from .sound import newest_samples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mm_edge.sample import Prediction
+
+JPEG_QUALITY = 80
+MOST_WIDTH = 1280  # of the picture as it is shown; larger ones are made smaller
+_encode = msgspec.json.Encoder().encode
+
+
+class Frame(NamedTuple):
+    """`number` counts the frames that were made for pages."""
+
+    number: int
+    message: bytes
+    jpeg: bytes | None
+
+
+def make_frame(number: int, prediction: Prediction, rates: Mapping[str, int]) -> Frame:
+    """Costs a few milliseconds, mostly outside the interpreter's lock. `rates`: samples a second by sound input."""
+    head = as_json(prediction)
+    head["frame"], head["text"] = number, {}
+    jpeg, sound = None, None
+    for name, sample in prediction.sources.items():
+        payload = sample.payload
+        if isinstance(payload, str):
+            head["text"][name] = payload
+        elif isinstance(payload, SoundBlock):
+            sound = sound or newest_samples(payload, rates[name])
+        elif jpeg is None and _is_picture(payload):
+            jpeg, shown = _jpeg(payload)
+            head["picture"] = {"input": name, "bytes": len(jpeg), "shown": shown, "source": list(payload.shape[1::-1])}
+    if sound:
+        head["sound"] = {"rate": sound.rate, "end": sound.end, "bytes": len(sound.pcm)}
+    body = _encode(head)
+    parts = [len(body).to_bytes(4, "little"), body, jpeg or b"", sound.pcm if sound else b""]
+    return Frame(number, b"".join(parts), jpeg)
+
+
+def _is_picture(payload: Any) -> bool:
+    return isinstance(payload, np.ndarray) and payload.ndim == 3 and payload.dtype == np.uint8
+
+
+def _jpeg(picture: NDArray[np.uint8]) -> tuple[bytes, list[int]]:
+    """The file and its width and height."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    if width > MOST_WIDTH:
+        height, width = round(height * MOST_WIDTH / width), MOST_WIDTH
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return encoded.tobytes(), [width, height]

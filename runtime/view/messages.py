@@ -1,0 +1,47 @@
+"""What a page may send, and nothing else: each message is small, typed and checked before anybody looks at it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from mm_edge.spec import Strict
+
+MOST_MESSAGE_BYTES = 4096
+MOST_TEXT_CHARACTERS = 500
+
+
+class Drawn(Strict, tag="drawn", tag_field="kind", frozen=True):
+    """The page has drawn a frame and may be sent another."""
+
+    frame: Annotated[int, Meta(ge=0)]
+
+
+class SetText(Strict, tag="text", tag_field="kind", frozen=True):
+    """The live prompt. Data, never markup: whoever shows it, shows it as text."""
+
+    text: Annotated[str, Meta(max_length=MOST_TEXT_CHARACTERS)]
+
+    def __post_init__(self) -> None:
+        if not self.text.isprintable():
+            raise ValueError("a prompt is one line of printable characters")
+
+
+class Play(Strict, tag="play", tag_field="kind", frozen=True):
+    """Holds a file, lets it go on, or shows its next picture."""
+
+    action: Literal["pause", "resume", "step"]
+
+
+Message: TypeAlias = Drawn | SetText | Play
+_decode = msgspec.json.Decoder(Message).decode
+
+
+def read_message(raw: str | bytes) -> Message:
+    """Raises msgspec.MsgspecError for whatever is no message."""
+    if len(raw) > MOST_MESSAGE_BYTES:
+        raise msgspec.ValidationError(f"a message has at most {MOST_MESSAGE_BYTES} bytes")
+    message: Message = _decode(raw)
+    return message

@@ -1,0 +1,89 @@
+// What the model decides: now, in words and bars, and over the last minute as a line for each output.
+
+import { colour, find, keep, make, say, surface } from "./dom.js";
+import { hue, percent, reading } from "./words.js";
+
+const SPAN_MS = 60_000;
+const rows = new Map(); // by output: stretches of time over which it said the same
+let spoken = new Map();
+let spokenAt = 0;
+
+export function decide({ outputs }) {
+  const now = performance.now();
+  for (const [name, value] of Object.entries(outputs)) {
+    const { label, score } = reading(value);
+    const row = rows.get(name) ?? [];
+    rows.set(name, row);
+    const last = row.at(-1);
+    // A silence of a second ends a stretch: nothing was decided then.
+    if (last && last.label === label && now - last.to < 1000) {
+      last.to = now;
+      last.score = score;
+    } else {
+      row.push({ label, score, from: now, to: now });
+    }
+    while (row.length && row[0].to < now - SPAN_MS) row.shift();
+    if (row.length > 2000) row.shift();
+  }
+}
+
+export function drawDecisions({ outputs }) {
+  const names = Object.keys(outputs);
+  const shown = keep(find("outputs"), names, (name) => make("div", {}, make("dt", { text: name }), make("dd"), make("div", { class: "bars" })));
+  for (const block of shown) now(block, reading(outputs[block.dataset.key]));
+  const lines = keep(find("timeline"), names, (name) => {
+    const canvas = make("canvas", { role: "img", "aria-label": `${name} over the last minute` });
+    return make("div", {}, make("span", { text: name }), canvas);
+  });
+  for (const line of lines) past(line.lastChild, rows.get(line.dataset.key) ?? []);
+  speak(outputs);
+}
+
+function now(block, { head, score, bars }) {
+  const [, dd, list] = block.children;
+  say(dd, score === null || bars.length ? head : `${head}  ${percent(score)}`);
+  const kept = keep(list, bars.map(([label]) => label), (label) => make(
+    "div", { class: "bar" }, make("span", { text: label }), make("meter", { min: 0, max: 1, "aria-label": label }), make("span"),
+  ));
+  kept.forEach((bar, i) => {
+    const [, meter, figure] = bar.children;
+    meter.value = bars[i][1];
+    say(figure, percent(bars[i][1]));
+  });
+}
+
+function past(canvas, stretches) {
+  const { context, width, height } = surface(canvas);
+  const end = performance.now();
+  const x = (t) => width * (1 - (end - t) / SPAN_MS);
+  context.fillStyle = colour("line");
+  context.fillRect(0, height - 1, width, 1);
+  context.font = "12px system-ui, sans-serif";
+  context.textBaseline = "middle";
+  for (const { label, from, to } of stretches) {
+    if (label === null) continue;
+    const [left, right] = [Math.max(0, x(from)), Math.max(x(to), x(from) + 1)];
+    const tint = colour(hue(label));
+    context.globalAlpha = 0.2;
+    context.fillStyle = tint;
+    context.fillRect(left, 0, right - left, height - 1);
+    context.globalAlpha = 1;
+    context.fillRect(left, 0, Math.min(2, right - left), height - 1);
+    if (right - left > context.measureText(label).width + 10) {
+      context.fillStyle = colour("ink");
+      context.fillText(label, left + 6, height / 2);
+    }
+  }
+}
+
+// Read aloud when it changes, at most every three seconds, and never the first time.
+function speak(outputs) {
+  const time = performance.now();
+  if (time - spokenAt < 3000) return;
+  const heads = new Map(Object.entries(outputs).map(([name, value]) => [name, reading(value)]).filter(([, r]) => r.bars.length).map(([name, r]) => [name, r.head]));
+  const changed = [...heads].filter(([name, head]) => spoken.has(name) && spoken.get(name) !== head);
+  spoken = heads;
+  if (!changed.length) return;
+  spokenAt = time;
+  say(find("said"), changed.map(([name, head]) => `${name}: ${head}`).join(". "));
+}

@@ -1,0 +1,109 @@
+// The camera's picture, with what the model made of it drawn over it in the picture's own pixels.
+
+import { colour, find, keep, make, mark, say } from "./dom.js";
+import { hue, percent, reading } from "./words.js";
+
+const canvas = find("picture");
+const context = canvas.getContext("2d", { alpha: false });
+const caption = find("caption");
+const stage = canvas.parentElement;
+let described = 0;
+
+export async function show({ head, jpeg }) {
+  if (jpeg) {
+    const bitmap = await createImageBitmap(jpeg);
+    const { width, height } = bitmap;
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    context.drawImage(bitmap, 0, 0);
+    bitmap.close();
+    const [sourceWidth] = head.picture.source;
+    context.save();
+    context.scale(width / sourceWidth, width / sourceWidth);
+    const unit = sourceWidth / 640; // one CSS pixel of a picture shown 640 wide
+    for (const [name, value] of Object.entries(head.outputs)) overlay(name, value, head.maps?.[name], unit);
+    context.restore();
+  }
+  mark(find("no-picture"), "hidden", jpeg ? "" : null);
+  label(head);
+}
+
+export const stale = (yes) => mark(stage, "data-stale", yes ? "" : null);
+
+function overlay(name, value, map, unit) {
+  if (map) glow(map);
+  if (Array.isArray(value)) {
+    for (const thing of value) if (thing?.box) box(thing, unit);
+  } else if (value && typeof value === "object" && typeof value.x === "number") {
+    point(name, value, unit);
+  }
+}
+
+// A dark line under a light one is seen on any picture.
+function stroke(path, unit, light) {
+  context.lineWidth = 4 * unit;
+  context.strokeStyle = "rgb(0 0 0 / 65%)";
+  context.stroke(path);
+  context.lineWidth = 2 * unit;
+  context.strokeStyle = light;
+  context.stroke(path);
+}
+
+function tag(text, x, y, unit) {
+  context.font = `600 ${13 * unit}px system-ui, sans-serif`;
+  const width = context.measureText(text).width + 8 * unit;
+  const top = Math.max(0, y - 20 * unit);
+  context.fillStyle = "rgb(0 0 0 / 72%)";
+  context.fillRect(x, top, width, 20 * unit);
+  context.fillStyle = "#fff";
+  context.textBaseline = "middle";
+  context.fillText(text, x + 4 * unit, top + 10 * unit);
+}
+
+function box({ box: [x0, y0, x1, y1], label: word, score }, unit) {
+  const path = new Path2D();
+  path.rect(x0, y0, x1 - x0, y1 - y0);
+  stroke(path, unit, colour(hue(word)));
+  tag(`${word} ${percent(score)}`, x0, y0, unit);
+}
+
+function point(name, { x, y, score }, unit) {
+  const path = new Path2D();
+  path.arc(x, y, 12 * unit, 0, 2 * Math.PI);
+  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+    path.moveTo(x + 8 * dx * unit, y + 8 * dy * unit);
+    path.lineTo(x + 18 * dx * unit, y + 18 * dy * unit);
+  }
+  stroke(path, unit, "#fff");
+  tag(`${name} ${percent(score)}`, x + 18 * unit, y - 12 * unit, unit);
+}
+
+// The map itself, where the model gives one: rows of bytes from 0 to 255, laid over the part of the picture it covers.
+const heat = document.createElement("canvas");
+function glow({ size: [columns, rows], box: [x0, y0, x1, y1], values }) {
+  [heat.width, heat.height] = [columns, rows];
+  const pixels = new ImageData(columns, rows);
+  const bytes = atob(values);
+  for (let i = 0; i < bytes.length; i += 1) {
+    const v = bytes.charCodeAt(i);
+    pixels.data.set([255, 90 + 0.6 * v, 40, 0.75 * v], 4 * i);
+  }
+  heat.getContext("2d").putImageData(pixels, 0, 0);
+  context.imageSmoothingEnabled = true;
+  context.drawImage(heat, x0, y0, x1 - x0, y1 - y0);
+}
+
+// Over the picture for the eye; on the picture, once in two seconds, for those who are read to.
+function label({ outputs }) {
+  const told = Object.entries(outputs).filter(([, value]) => !Array.isArray(value) || value[0]?.prompt);
+  const words = new Map(told.map(([name, value]) => [name, reading(value)]));
+  const rows = keep(caption, [...words.keys()], (name) => make("li", {}, `${name} `, make("b")));
+  for (const row of rows) {
+    const { head, score } = words.get(row.dataset.key);
+    say(row.querySelector("b"), score === null ? head : `${head} ${percent(score)}`);
+  }
+  if (performance.now() - described > 2000) {
+    described = performance.now();
+    const all = Object.entries(outputs).map(([name, value]) => `${name}: ${reading(value).head}`);
+    mark(canvas, "aria-label", `The camera's picture. ${all.join("; ")}`);
+  }
+}

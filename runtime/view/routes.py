@@ -1,0 +1,202 @@
+"""What the page's server answers: the page, its websocket, and the figures for programs (docs/live-page.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from mm_edge.runtime.sinks.prometheus import CONTENT_TYPE
+
+from .hub import Viewer
+from .messages import MOST_MESSAGE_BYTES, Drawn, Play, SetText, read_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mm_edge.runtime.sinks.prometheus import PrometheusSink
+    from mm_edge.runtime.sinks.tally import RunView
+
+    from .guard import Guard
+    from .hub import Hub
+
+log = logging.getLogger(__name__)
+MOST_VIEWERS = 64
+HEARTBEAT_S = 10.0
+MOST_MESSAGES_PER_S = 200  # three times what a page at 60 frames a second sends
+STALLED_S = 5.0
+BOUNDARY = "frame"
+TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+
+
+class Controls(Protocol):
+    """Holds and steps what is played from a file (a PlayClock)."""
+
+    @property
+    def paused(self) -> bool: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def step(self) -> None: ...
+
+
+class Routes:
+    """All of it runs in the server's event loop."""
+
+    def __init__(
+        self, hub: Hub, view: Callable[[], RunView], prometheus: PrometheusSink, act: Callable[[SetText | Play], None]
+    ) -> None:
+        self._hub, self._view, self._prometheus, self._act = hub, view, prometheus, act
+        # Read once: nothing that is asked for can name another file.
+        self._page = {
+            file.name: (file.read_bytes(), kind)
+            for file in files(__package__).joinpath("page").iterdir()
+            if (kind := TYPES.get(file.name[file.name.rfind(".") :]))
+        }
+
+    def add_to(self, app: web.Application) -> None:
+        app.add_routes(
+            [
+                web.get("/", self._index),
+                web.get("/page/{name}", self._file),
+                web.get("/live", self._live),
+                web.get("/stream.mjpg", self._mjpeg),
+                web.get("/metrics", self._metrics),
+                web.get("/healthz", self._health),
+                web.get("/api/state", self._state),
+            ]
+        )
+
+    async def _index(self, _request: web.Request) -> web.Response:
+        return self._answer("index.html")
+
+    async def _file(self, request: web.Request) -> web.Response:
+        return self._answer(request.match_info["name"])
+
+    def _answer(self, name: str) -> web.Response:
+        if name not in self._page:
+            raise web.HTTPNotFound(text="There is no such file.\n")
+        body, kind = self._page[name]
+        return web.Response(body=body, content_type=kind, charset="utf-8")
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._prometheus.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _state(self, _request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(self._view()), content_type="application/json")
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        """200 while predictions come, also from a degraded run; 503 before, after, and when they have stopped."""
+        view = self._view()
+        stalled = view.idle_s is None or view.idle_s > STALLED_S
+        health = "stalled" if stalled and view.health in {"ok", "degraded"} else view.health
+        status = 200 if health in {"ok", "degraded"} else 503
+        body = msgspec.json.encode({"health": health, "idle_s": view.idle_s})
+        return web.Response(body=body, status=status, content_type="application/json")
+
+    # --- those who watch -------------------------------------------------------------------------------------
+
+    def _enter(self, *, wants_state: bool) -> Viewer:
+        if len(self._hub.viewers) >= MOST_VIEWERS:
+            raise web.HTTPServiceUnavailable(text=f"{MOST_VIEWERS} are watching already.\n")
+        viewer = Viewer(wants_state=wants_state)
+        self._hub.enter(viewer)
+        return viewer
+
+    async def _live(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MOST_MESSAGE_BYTES, compress=False)
+        if not socket.can_prepare(request).ok:
+            raise web.HTTPUpgradeRequired
+        viewer = self._enter(wants_state=True)
+        sender: asyncio.Task[None] | None = None
+        try:
+            await socket.prepare(request)
+            sender = asyncio.create_task(self._send(socket, viewer))
+            await self._listen(socket, viewer)
+        finally:
+            self._hub.leave(viewer)
+            if sender is not None:
+                sender.cancel()
+                with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                    await sender
+        return socket
+
+    async def _send(self, socket: web.WebSocketResponse, viewer: Viewer) -> None:
+        """Waits for a slow client here and nowhere else: it is sent nothing more until it took what it was sent."""
+        while not socket.closed:
+            await viewer.news.wait()
+            viewer.news.clear()
+            if state := viewer.next_state(self._hub.state):
+                await socket.send_str(state.decode())
+            if frame := viewer.next_frame(self._hub.frame):
+                await socket.send_bytes(frame.message)
+
+    async def _listen(self, socket: web.WebSocketResponse, viewer: Viewer) -> None:
+        clock = asyncio.get_running_loop().time
+        second_began_s, messages = clock(), 0
+        async for received in socket:
+            if clock() - second_began_s > 1.0:
+                second_began_s, messages = clock(), 0
+            messages += 1
+            if messages > MOST_MESSAGES_PER_S:
+                await socket.close(code=1008, message=b"too many messages")
+                return
+            if received.type is not WSMsgType.TEXT:
+                await socket.close(code=1003, message=b"not a message")
+                return
+            try:
+                message = read_message(received.data)
+            except msgspec.MsgspecError as error:
+                log.debug("a page sent what is no message: %s", error)
+                await socket.close(code=1008, message=b"not a message")
+                return
+            if isinstance(message, Drawn):
+                self._hub.drawn(viewer)
+            else:
+                self._act(message)
+
+    async def _mjpeg(self, request: web.Request) -> web.StreamResponse:
+        """The pictures alone, for a browser's <img>, for VLC or for OpenCV."""
+        viewer = self._enter(wants_state=False)
+        stream = web.StreamResponse(headers={"Content-Type": f"multipart/x-mixed-replace; boundary={BOUNDARY}"})
+        try:
+            await stream.prepare(request)
+            while True:
+                await viewer.news.wait()
+                viewer.news.clear()
+                frame = viewer.next_frame(self._hub.frame)
+                if frame and frame.jpeg:
+                    head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(frame.jpeg)}\r\n\r\n"
+                    await stream.write(head.encode() + frame.jpeg + b"\r\n")
+                if frame:
+                    self._hub.drawn(viewer)
+        except ConnectionError:
+            log.debug("a stream's reader has gone")
+        finally:
+            self._hub.leave(viewer)
+        return stream
+
+
+def application(routes: Routes, guard: Guard, *middlewares: Any) -> web.Application:
+    from .guard import HEADERS
+
+    async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(HEADERS)
+
+    app = web.Application(middlewares=[*middlewares, guard.middleware], client_max_size=MOST_MESSAGE_BYTES)
+    app.on_response_prepare.append(add_headers)
+    routes.add_to(app)
+    return app

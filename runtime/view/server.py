@@ -1,0 +1,181 @@
+"""The page's server as a sink: an event loop in a thread of its own, which the run tells and never waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from aiohttp import web
+
+from mm_edge.errors import UsageError
+from mm_edge.runtime.clock import MonotonicClock
+from mm_edge.runtime.sinks.prometheus import PrometheusSink
+from mm_edge.runtime.sinks.tally import Tally
+from mm_edge.sample import Event, Prediction
+from mm_edge.spec import AudioInput, TextInput
+
+from .connections import Connections
+from .guard import Guard, is_loopback, new_token
+from .hub import Hub
+from .messages import Play, SetText
+from .routes import Routes, application
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mm_edge.runtime.sink import RunInfo, Summary
+
+    from .routes import Controls
+
+log = logging.getLogger(__name__)
+RECENT_TEXTS = 8
+END_WITHIN_S = 0.5
+
+
+class ViewServer:
+    """`start` opens the port and gives the link; the run that is then opened is what the page shows.
+
+    `set_text` changes the live prompt, `controls` hold and step a file; without them the page offers neither. Both are
+    called from the server's thread and may be set any time before the run is opened.
+    """
+
+    name = "view"
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8700,
+        *,
+        set_text: Callable[[str], None] | None = None,
+        controls: Controls | None = None,
+        token: str | None = None,
+    ) -> None:
+        self.set_text, self.controls = set_text, controls
+        self.host, self.port = host, port
+        self.token = token or (None if is_loopback(host) else new_token())
+        self._tally, self._prometheus = Tally(MonotonicClock()), PrometheusSink()
+        self._texts: list[str] = []
+        self._text_inputs: list[str] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._hub: Hub | None = None
+        self._over: asyncio.Event | None = None
+        self._opened = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._serve, name="mm-edge-view", daemon=True)
+
+    def start(self) -> str:
+        """The link to the page. Raises where the port cannot be had."""
+        if not self._thread.ident:
+            self._thread.start()
+            self._opened.wait()
+            if isinstance(self._error, OSError):
+                raise UsageError(
+                    f"{self._error.strerror or self._error}",
+                    asked=f"opening the live page at {self.host}:{self.port}",
+                    todo="Give another port: --view 8701",
+                ) from None
+        return self.link
+
+    @property
+    def link(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+
+    # --- the sink --------------------------------------------------------------------------------------------
+
+    def open(self, run: RunInfo) -> None:
+        self.start()
+        self._tally.open(run)
+        self._prometheus.open(run)
+        self._text_inputs = [spec.name for spec in run.manifest.inputs if isinstance(spec, TextInput)]
+        rates = {spec.name: spec.prepare.sample_rate for spec in run.manifest.inputs if isinstance(spec, AudioInput)}
+        if self._hub:
+            self._hub.rates = rates
+
+    def take(self, item: Prediction | Event | Summary) -> None:
+        if self._error:
+            raise self._error
+        self._tally.take(item)
+        self._prometheus.take(item)
+        loop, hub = self._loop, self._hub
+        if loop is None or hub is None or not hub.viewers:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop was closed in the meantime
+            if isinstance(item, Prediction):
+                loop.call_soon_threadsafe(hub.offer, item)
+            else:
+                loop.call_soon_threadsafe(hub.refresh_state)
+
+    def close(self) -> None:
+        if self._loop and self._over and self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._over.set)
+            self._thread.join(END_WITHIN_S)
+
+    # --- the server's thread ---------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:  # noqa: BLE001  # told to whoever starts it or feeds it next
+            self._error = error
+        finally:
+            self._opened.set()
+
+    async def _main(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        connections = Connections()
+        with ThreadPoolExecutor(1, thread_name_prefix="mm-edge-view-encode") as executor:
+            self._hub = hub = Hub(self._state, executor)
+            guard = Guard(self.host, self.port, self.token)
+            routes = Routes(hub, self._tally.view, self._prometheus, self._act)
+            runner = web.AppRunner(
+                application(routes, guard, connections.middleware), access_log=None, shutdown_timeout=0
+            )
+            await runner.setup()
+            accept = connections.factory(cast("web.Server", runner.server))  # it is there after setup
+            server = await self._loop.create_server(accept, self.host, self.port)
+            self.port = server.sockets[0].getsockname()[1]
+            self._opened.set()
+            tasks = [
+                asyncio.create_task(work) for work in (hub.make_frames(), hub.make_states(), connections.close_silent())
+            ]
+            over = asyncio.create_task(self._over.wait())
+            try:
+                done, _ = await asyncio.wait([*tasks, over], return_when=asyncio.FIRST_COMPLETED)
+                for task in done - {over}:
+                    task.result()  # none of them ends by itself: this raises
+                if hub.viewers:  # the last state says that the run has ended
+                    hub.refresh_state()
+                    await asyncio.sleep(0)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                server.close()
+                await runner.cleanup()
+
+    def _act(self, message: SetText | Play) -> None:
+        if isinstance(message, SetText):
+            if self.set_text is None or not self._text_inputs:
+                return
+            self._texts = [message.text, *(text for text in self._texts if text != message.text)][:RECENT_TEXTS]
+            self.set_text(message.text)
+        elif self.controls is not None:
+            {"pause": self.controls.pause, "resume": self.controls.resume, "step": self.controls.step}[message.action]()
+        if self._hub:
+            self._hub.refresh_state()
+
+    def _state(self) -> bytes:
+        """What /api/state gives, and what only the page needs."""
+        page: dict[str, Any] = {
+            "texts": self._texts,
+            "can_type": self.set_text is not None and bool(self._text_inputs),
+            "paused": self.controls.paused if self.controls else None,
+            "viewers": len(self._hub.viewers) if self._hub else 0,
+        }
+        return msgspec.json.encode({"run": self._tally.view(), "page": page})

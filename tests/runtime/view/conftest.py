@@ -1,0 +1,210 @@
+"""A robot that is made up, feeding a real server: pictures, sound, a prompt and decisions at 30 a second."""
+
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from mm_edge.manifest import Artefact, FileDigest, Manifest, Part, Read
+from mm_edge.runtime.sink import Counts, RunInfo, Summary
+from mm_edge.runtime.sound import SoundBlock, SoundRing
+from mm_edge.runtime.view.server import ViewServer
+from mm_edge.sample import Event, InputAge, Prediction, Sample
+from mm_edge.spec import (
+    AudioInput,
+    AudioPrepare,
+    BoxesOutput,
+    ClassesOutput,
+    ImageInput,
+    ImagePrepare,
+    LabelsOutput,
+    PointOutput,
+    Sync,
+    TensorSpec,
+    TextInput,
+    TextPrepare,
+)
+
+SHA = "0" * 64
+RATE = 16_000
+SIZE = (720, 1280)
+SIGNS = ("stop", "go", "left", "right")
+
+
+def manifest():
+    image = ImageInput(name="image", prepare=ImagePrepare(size=(120, 160)))
+    audio = AudioInput(name="audio", prepare=AudioPrepare(sample_rate=RATE, window=RATE, hop=RATE // 10))
+    text = TextInput(name="text", prepare=TextPrepare(tokenizer="tokenizer.json", length=16))
+    inputs = (image, audio, text)
+    part = Part(
+        name="fuse",
+        kind="fuse",
+        reads={spec.name: Read(source=f"input:{spec.name}") for spec in inputs},
+        takes=tuple(TensorSpec(name=spec.name, dtype=spec.dtype, shape=spec.shape) for spec in inputs),
+        gives=(TensorSpec(name="y", dtype="float32", shape=("batch", 4)),),
+        artefacts={"fp32": Artefact(file="fuse.onnx", sha256=SHA)},
+    )
+    given = "part:fuse.y"
+    return Manifest(
+        format=1,
+        name="scout",
+        version=3,
+        inputs=inputs,
+        parts=(part,),
+        outputs=(
+            ClassesOutput(name="sign", reads={"logits": given}, labels=SIGNS),
+            PointOutput(name="target", reads={"point": given, "score": given}, input="image"),
+            LabelsOutput(name="heard", reads={"logits": given}, labels=("speech", "alarm")),
+            BoxesOutput(name="things", reads={"boxes": given, "scores": given}, labels=("ball", "cup"), input="image"),
+        ),
+        sync=Sync(driver="image"),
+        golden=None,
+        parity=(),
+        calibration=None,
+        digests={name: FileDigest(sha256=SHA, size=1) for name in ("fuse.onnx", "tokenizer.json")},
+    )
+
+
+class FilePlayer:
+    """What holds and steps a file."""
+
+    def __init__(self):
+        self.paused = False
+        self.steps = 0
+
+    def pause(self):
+        self.paused = True
+
+    def resume(self):
+        self.paused = False
+
+    def step(self):
+        self.steps += 1
+
+
+def scenes(size=SIZE, count=60):
+    """A table with a ball that goes round; each picture with the place of the ball."""
+    height, width = size
+    ground = cv2.resize(np.random.default_rng(0).integers(90, 150, (18, 32, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    made = []
+    for n in range(count):
+        turn = 2 * np.pi * n / count
+        x, y = int(width * (0.5 + 0.3 * np.cos(turn))), int(height * (0.5 + 0.3 * np.sin(turn)))
+        picture = ground.copy()
+        cv2.rectangle(picture, (width // 8, height // 2), (width // 8 + width // 10, height // 2 + height // 5), (170, 120, 60), -1)
+        cv2.circle(picture, (x, y), height // 12, (40, 50, 210), -1, cv2.LINE_AA)
+        made.append((picture, (float(x), float(y))))
+    return made
+
+
+class Robot(threading.Thread):
+    """Feeds a server as the runtime does, from a thread of its own, until it is told to stop."""
+
+    def __init__(self, server, *, fps=30.0, pictures=None):
+        super().__init__(daemon=True)
+        self.server, self.fps = server, fps
+        self.text = "the red ball"
+        self.used = []  # every prompt that a prediction was made with
+        self.captured = self.seq = 0
+        self.feeding = threading.Event()
+        self.feeding.set()
+        self.hearing = True
+        self.late_ms = []  # how late each prediction was handed over: what a busy server costs the loop
+        self._over = threading.Event()
+        self._pictures = pictures or scenes()
+        self._ring = SoundRing(4 * RATE)
+        self._heard = 0
+        server.open(
+            RunInfo(
+                manifest(),
+                {"image": "/dev/video0, 1280x720 at 30/s, MJPG", "audio": "default, 48000/s, resampled to 16000/s", "text": "typed"},
+                {"engine": "onnxruntime", "version": "1.31.1", "provider": "CPUExecutionProvider", "precision": {"fuse": "fp32"}, "depth": 2, "lanes": 2, "driver": "image"},
+                {"image": "camera", "audio": "mic", "text": "text"},
+                lambda: Counts({"image": self.captured, "audio": self._heard, "text": 1}, {"image": {"overrun": self.captured // 40, "stale": 0}}),
+            )
+        )
+        for source in ("camera", "mic", "text"):
+            self.tell(source, "live")
+
+    def tell(self, source, state, detail=""):
+        self.server.take(Event(time.monotonic_ns(), source, state, detail))
+
+    def run(self):
+        due = time.monotonic()
+        while not self._over.wait(max(0.0, due - time.monotonic())):
+            self.late_ms.append(1000 * (time.monotonic() - due))
+            due += 1 / self.fps
+            if self.feeding.is_set():
+                self.server.take(self.predict())
+
+    def predict(self):
+        now = time.monotonic_ns()
+        self.captured += 1
+        self.seq += 1
+        picture, (x, y) = self._pictures[self.seq % len(self._pictures)]
+        step = RATE // int(self.fps)
+        tone = 300 + 2200 * (0.5 + 0.5 * np.sin(self.seq / 40))
+        t = (np.arange(step) + self._ring.written) / RATE
+        loud = float(0.25 + 0.25 * np.sin(self.seq / 9))
+        self._ring.write((loud * np.sin(2 * np.pi * tone * t) + 0.01 * np.random.default_rng(self.seq).normal(size=step)).astype(np.float32))
+        self._heard = self.seq // 3
+        self.used.append(self.text)
+        sign = SIGNS[self.seq // 75 % 4]
+        sure = float(0.9 + 0.08 * np.sin(self.seq / 11))
+        wobble = float(np.random.default_rng(self.seq).gamma(2, 0.4))
+        samples = {"image": Sample("image", self.captured, now, picture), "text": Sample("text", 0, now, self.text)}
+        if self.hearing:
+            samples["audio"] = Sample("audio", self._heard, now, SoundBlock(self._ring, self._ring.written, step))
+        stages = {"prepare.image": 0.4, "encode.image": 7.4 + wobble, "encode.audio": 2.1, "fuse": 1.1 + 0.1 * wobble, "decode": 0.08}
+        return Prediction(
+            seq=self.seq,
+            t_ns=now,
+            outputs={
+                "sign": {"label": sign, "score": sure, "scores": {label: sure if label == sign else (1 - sure) / 3 for label in SIGNS}},
+                "target": {"x": x, "y": y, "score": 0.93},
+                "heard": {"speech": loud * 1.8, "alarm": 0.04},
+                "things": [{"box": [160.0, 360.0, 288.0, 504.0], "label": "cup", "score": 0.81}],
+            },
+            inputs={
+                "image": InputAge(self.captured, 9.2 + wobble, "fresh"),
+                "audio": InputAge(self._heard, 31.0, "held") if self.hearing else InputAge(None, None, "missing"),
+                "text": InputAge(0, 4000.0, "held"),
+            },
+            latency_ms={**stages, "total": sum(stages.values()) + 1},
+            deadline_missed=False,
+            health="ok" if self.hearing else "degraded",
+            sources=samples,
+        )
+
+    def stop(self):
+        self._over.set()
+        self.join()
+        self.server.take(
+            Summary(seconds=1, predictions=self.seq, captured={}, dropped={}, latency_ms={}, age_ms={}, deadline_missed=0, cpu_seconds=0, rss_mb=0, engine={})
+        )
+
+
+@pytest.fixture
+def serve():
+    """Starts servers on free ports, and ends them with their robots."""
+    started = []
+
+    def make(*, feed=True, fps=30.0, pictures=None, **options):
+        server = ViewServer(port=0, **options)
+        server.start()
+        robot = Robot(server, fps=fps, pictures=pictures)
+        if server.set_text is None and "set_text" not in options:
+            server.set_text = lambda text: setattr(robot, "text", text)
+        started.append((server, robot, feed))
+        if feed:
+            robot.start()
+        return server, robot
+
+    yield make
+    for server, robot, feed in started:
+        if feed:
+            robot.stop()
+        server.close()
+        assert not server._thread.is_alive()
