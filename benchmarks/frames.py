@@ -1,0 +1,82 @@
+"""Frames for benchmarks: a video that is the same everywhere, and a camera that gives ready frames at a rate."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from mm_edge.runtime.source import Capture, Opened
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 1280, 720
+NS_PER_S = 1_000_000_000
+
+
+def frames(count: int) -> list[NDArray[np.uint8]]:
+    """720p pictures with shapes that move over a textured ground."""
+    generator = np.random.default_rng(0)
+    ground = cv2.resize(generator.integers(60, 190, (HEIGHT // 16, WIDTH // 16, 3), np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    made = []
+    for k in range(count):
+        frame = ground.copy()
+        cv2.circle(frame, (int(WIDTH * (0.5 + 0.4 * np.cos(k / 17))), int(HEIGHT * (0.5 + 0.4 * np.sin(k / 13)))), 90, (40, 40, 220), cv2.FILLED)
+        cv2.rectangle(frame, (k * 7 % WIDTH, 80), (k * 7 % WIDTH + 160, 240), (210, 120, 40), cv2.FILLED)
+        made.append(frame)
+    return made
+
+
+def video(path: Path, count: int, fps: float = 30.0) -> Path:
+    """The frames as a file, in MPEG-4, which every build of OpenCV writes and reads."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"partial-{path.name}")
+        writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, (WIDTH, HEIGHT))
+        pool = frames(60)
+        for k in range(count):
+            writer.write(pool[k % len(pool)])
+        writer.release()
+        partial.replace(path)
+    return path
+
+
+class ReadyCamera:
+    """A live camera whose frames cost nothing to make: what is measured is the loop behind it. Stamped as it is handed over.
+
+    A reader that comes late misses frames, as with a real camera; `frames` 0 goes on for ever.
+    """
+
+    name, live = "camera", True
+
+    def __init__(self, input_name: str, pictures: list[Any], fps: float, count: int = 0) -> None:
+        self.input = input_name
+        self._pictures, self._period_ns, self._count = pictures, round(NS_PER_S / fps), count
+        self._next = 0
+        self._start_ns = 0
+        self._ended = False
+
+    def open(self) -> Opened:
+        self._start_ns = time.monotonic_ns() + self._period_ns
+        return Opened("frames in memory", self._period_ns)
+
+    def read(self) -> Capture | None:
+        self._next = max(self._next, (time.monotonic_ns() - self._start_ns) // self._period_ns)
+        if self._ended or (self._count and self._next >= self._count):
+            return None
+        wait_ns = self._start_ns + self._next * self._period_ns - time.monotonic_ns()
+        if wait_ns > 0:
+            time.sleep(wait_ns / NS_PER_S)
+        picture = self._pictures[self._next % len(self._pictures)]
+        self._next += 1
+        return Capture(time.monotonic_ns(), picture)
+
+    def interrupt(self) -> None:
+        self._ended = True
+
+    def close(self) -> None:
+        """Nothing is held."""

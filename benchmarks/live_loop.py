@@ -1,0 +1,399 @@
+"""What the live loop adds to the model's own time, and what it saves: ratios, each taken within one run.
+
+    python -m mm_edge.benchmarks.live_loop [NAME …] [--json FILE] [--long]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mm_edge.bundle import Bundle
+from mm_edge.config import LoopConfig, MicConfig, RunConfig
+from mm_edge.runtime.engines.choose import fixed_shapes, usable_cores
+from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from mm_edge.runtime.process import cpu_seconds
+from mm_edge.runtime.session import Session
+from mm_edge.runtime.sinks.null import NullSink
+from mm_edge.sample import Prediction
+
+from .frames import ReadyCamera, frames, video
+from .models import CACHE, senses_bundle, vision_bundle
+from .plain_loops import PlainModel, newest_wins, one_after_the_other, read_video, reader_and_two_workers
+
+SLOWER = 3.0  # "three times too slow": the camera gives a frame in a third of the model's time
+
+
+class Ages(NullSink):
+    """Keeps what the loop says of each prediction."""
+
+    def __init__(self) -> None:
+        self.total_ms: list[float] = []
+        self.stages_ms: list[dict[str, float]] = []
+
+    def take(self, item: Any) -> None:
+        if isinstance(item, Prediction):
+            self.total_ms.append(item.latency_ms["total"])
+            self.stages_ms.append(dict(item.latency_ms))
+
+
+def run_live(bundle: Bundle, sources: list[Any], seconds: float | None, **loop: Any) -> tuple[Ages, Session, float]:
+    """Runs, and gives the ages, the session, and the CPU seconds that the run itself took (not loading)."""
+    ages = Ages()
+    session = Session(bundle, RunConfig(loop=LoopConfig(**loop)), sources, [ages])
+    before = 0.0
+    with session:
+        before = cpu_seconds()
+        session.wait(seconds)
+        used = cpu_seconds() - before
+    session.raise_error()
+    return ages, session, used
+
+
+def p(values: list[float], percent: float) -> float:
+    return float(np.percentile(values, percent))
+
+
+def overhead(seconds: float = 20.0) -> dict[str, float]:
+    """End to end against the bare stages, both at 30 frames a second, in turns."""
+    pictures = frames(60)
+    with Bundle.open(vision_bundle()) as bundle:
+        graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
+        bare_ms: list[float] = []
+        total_ms: list[float] = []
+        for _ in range(4):
+            bare_ms += bare_stages(graph, pictures, seconds / 4)[5:]
+            ages, _, _ = run_live(bundle, [ReadyCamera("image", pictures, 30.0)], seconds / 4)
+            total_ms += ages.total_ms[5:]
+    return {
+        "bare_p50_ms": p(bare_ms, 50),
+        "bare_p99_ms": p(bare_ms, 99),
+        "loop_p50_ms": p(total_ms, 50),
+        "loop_p99_ms": p(total_ms, 99),
+        "p50_ratio": p(total_ms, 50) / p(bare_ms, 50),
+        "p99_ratio_to_bare_p50": p(total_ms, 99) / p(bare_ms, 50),
+        "p99_ratio": p(total_ms, 99) / p(bare_ms, 99),
+        "predictions": len(total_ms),
+    }
+
+
+def bare_stages(graph: bytes, pictures: list[Any], seconds: float, fps: float = 30.0) -> list[float]:
+    """Resize, colour, bound session, argmax, with nothing around them, at the camera's pace: the floor."""
+    model = PlainModel(graph, (224, 224))
+    binding = model.session.io_binding()
+    small, rgb = np.empty((224, 224, 3), np.uint8), np.empty((1, 224, 224, 3), np.uint8)
+    logits = np.empty((1, 1000), np.float32)
+    import onnxruntime as ort
+
+    binding.bind_ortvalue_input(model.session.get_inputs()[0].name, ort.OrtValue.ortvalue_from_numpy(rgb))
+    binding.bind_ortvalue_output(model.session.get_outputs()[0].name, ort.OrtValue.ortvalue_from_numpy(logits))
+    taken = []
+    start, count = time.perf_counter(), int(seconds * fps)
+    for k in range(count):
+        time.sleep(max(0.0, start + k / fps - time.perf_counter()))
+        began = time.perf_counter()
+        cv2.resize(pictures[k % len(pictures)], (224, 224), dst=small)
+        cv2.cvtColor(small, cv2.COLOR_BGR2RGB, dst=rgb[0])
+        model.session.run_with_iobinding(binding)
+        softmax = np.exp(logits[0] - logits[0].max())
+        softmax /= softmax.sum()
+        softmax.argmax()
+        taken.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+def saturated(seconds: float = 12.0) -> dict[str, float]:
+    """Throughput of the loop when frames come faster than it can take them, against the slowest stage on as many lanes."""
+    pictures = frames(60)
+    cores = usable_cores()
+    ours, floor = [], []
+    with Bundle.open(vision_bundle()) as bundle:
+        graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
+        for _ in range(3):
+            floor.append(side_by_side(graph, pictures, seconds / 6, cores))
+            ages, session, _ = run_live(bundle, [ReadyCamera("image", pictures, 1000.0)], seconds / 6, depth=max(2, cores))
+            assert session.summary is not None
+            ours.append(len(ages.total_ms) / (seconds / 6))
+    return {"floor_per_s": statistics.median(floor), "loop_per_s": statistics.median(ours), "ratio": statistics.median([a / b for a, b in zip(ours, floor, strict=True)])}
+
+
+def side_by_side(graph: bytes, pictures: list[Any], seconds: float, cores: int) -> float:
+    """Prepare and run on every core at once, with nothing between: what the slowest stage allows."""
+    import threading
+
+    counts = [0] * cores
+    models = [PlainModel(graph, (224, 224)) for _ in range(cores)]
+
+    def work(index: int) -> None:
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            models[index].run(models[index].prepare(pictures[counts[index] % len(pictures)])).argmax()
+            counts[index] += 1
+
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(cores)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return sum(counts) / seconds
+
+
+def model_ms(graph: bytes, pictures: list[Any]) -> float:
+    model = PlainModel(graph, (224, 224))
+    prepared = model.prepare(pictures[0])
+    taken = []
+    for _ in range(40):
+        began = time.perf_counter()
+        model.run(prepared)
+        taken.append((time.perf_counter() - began) * 1000)
+    return statistics.median(taken[10:])
+
+
+def too_slow(seconds: float = 60.0) -> dict[str, float]:
+    """A camera three times as fast as the model: how old is a result, does it grow, is every frame accounted for."""
+    pictures = frames(60)
+    with Bundle.open(vision_bundle()) as bundle:
+        graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
+        own_ms = model_ms(graph, pictures)
+        fps = SLOWER * 1000 / own_ms
+        ages, session, _ = run_live(bundle, [ReadyCamera("image", pictures, fps)], seconds)
+        loop_stage_ms = statistics.median(stage["fuse"] for stage in ages.stages_ms)
+    summary = session.summary
+    assert summary is not None
+    half = len(ages.total_ms) // 2
+    bound = 2 * loop_stage_ms + 1000 / fps
+    return {
+        "model_alone_ms": own_ms,
+        "model_in_loop_ms": loop_stage_ms,
+        "camera_fps": fps,
+        "age_p50_ms": p(ages.total_ms, 50),
+        "age_p99_ms": p(ages.total_ms, 99),
+        "bound_ms": bound,
+        "p99_over_bound": p(ages.total_ms, 99) / bound,
+        "slope_ms_per_s": float(np.polyfit(np.arange(len(ages.total_ms)) * seconds / len(ages.total_ms), ages.total_ms, 1)[0]),
+        "second_half_over_first": statistics.median(ages.total_ms[half:]) / statistics.median(ages.total_ms[:half]),
+        "captured": summary.captured["image"],
+        "predicted": summary.predictions,
+        "dropped": sum(summary.dropped["image"].values()),
+        "unaccounted": summary.captured["image"] - summary.predictions - sum(summary.dropped["image"].values()),
+    }
+
+
+def incremental(seconds: float = 20.0) -> dict[str, float]:
+    """CPU a tick with reuse against all parts every tick: camera at 30 Hz, sound at 10 Hz, a text that stands."""
+    from mm_edge.runtime.sources.mic.synthetic import SyntheticMic
+    from mm_edge.runtime.sources.text.literal import LiteralText
+
+    pictures = frames(60)
+    cpu: dict[bool, list[float]] = {False: [], True: []}
+    with Bundle.open(senses_bundle()) as bundle:
+        spec = bundle.manifest.input("audio")
+        costs = parts_ms(bundle)
+        for every in (False, True, True, False):
+            sources = [ReadyCamera("image", pictures, 30.0), SyntheticMic("audio", spec.prepare, MicConfig()), LiteralText("text", "the red ball")]  # type: ignore[arg-type]
+            ages, _, used = run_live(bundle, sources, seconds / 4, every_part_every_tick=every)
+            cpu[every].append(used / len(ages.total_ms) * 1000)
+    reuse, everything = (statistics.mean(cpu[every]) for every in (False, True))
+    return {"cpu_ms_a_tick_with_reuse": reuse, "cpu_ms_a_tick_without": everything, "ratio": reuse / everything, **{f"alone_ms.{name}": ms for name, ms in costs.items()}}
+
+
+def parts_ms(bundle: Bundle) -> dict[str, float]:
+    engine, taken = OnnxRuntimeEngine(), {}
+    for part in bundle.manifest.parts:
+        shapes = fixed_shapes(bundle.manifest, part)
+        slot = engine.load(part, "fp32", bundle.read(part.artefacts["fp32"].file), shapes, 1).slot()
+        inputs = [engine.buffer(shapes[tensor.name], np.dtype(tensor.dtype)) for tensor in part.takes]
+        runs = []
+        for _ in range(30):
+            began = time.perf_counter()
+            slot.run(inputs)
+            runs.append((time.perf_counter() - began) * 1000)
+        taken[part.name] = statistics.median(runs[5:])
+    return taken
+
+
+def offline(count: int = 600) -> dict[str, Any]:
+    """A 720p file through the model, in order: frames a second, and CPU a frame, of each loop in turns."""
+    from mm_edge.runtime.sources.play import PlayClock
+    from mm_edge.runtime.sources.registry import open_source
+
+    path = video(CACHE / f"shapes-{count}.mp4", count)
+    rates: dict[str, list[float]] = {"mm_edge": [], "one_after_the_other": [], "reader_and_two_workers": []}
+    cpu: dict[str, list[float]] = {name: [] for name in rates}
+    answers: dict[str, list[int]] = {}
+    with Bundle.open(vision_bundle()) as bundle:
+        graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
+        models = [PlainModel(graph, (224, 224)) for _ in range(2)]
+
+        def ours() -> list[int]:
+            config = RunConfig()
+            source = open_source(str(path), bundle.manifest.input("image"), config.sources, PlayClock("max"))
+            labels: list[int] = []
+
+            class Labels(NullSink):
+                def take(self, item: Any) -> None:
+                    if isinstance(item, Prediction):
+                        labels.append(int(item.outputs["label"]["label"].split()[1]))
+
+            session = Session(bundle, config, [source], [Labels()])  # type: ignore[list-item]
+            with session:
+                session.wait()
+            session.raise_error()
+            return labels
+
+        loops = {"mm_edge": ours, "one_after_the_other": lambda: one_after_the_other(path, models[0]), "reader_and_two_workers": lambda: reader_and_two_workers(path, models)}
+        for turn in range(4):
+            for name, loop in loops.items():
+                cpu_before, began = cpu_seconds(), time.perf_counter()
+                answers[name] = loop()
+                if turn:  # the first turn warms caches up
+                    rates[name].append(count / (time.perf_counter() - began))
+                    cpu[name].append((cpu_seconds() - cpu_before) / count * 1000)
+        decode = [0.0]
+        began = time.perf_counter()
+        decode[0] = sum(1 for _ in read_video(path)) / (time.perf_counter() - began)
+    best = max(statistics.median(rates[name]) for name in rates if name != "mm_edge")
+    leanest = min(statistics.median(cpu[name]) for name in cpu if name != "mm_edge")
+    return {
+        **{f"{name}_frames_per_s": statistics.median(values) for name, values in rates.items()},
+        **{f"{name}_cpu_ms_a_frame": statistics.median(values) for name, values in cpu.items()},
+        "decode_alone_frames_per_s": decode[0],
+        "ratio_to_the_best_loop": statistics.median(rates["mm_edge"]) / best,
+        "cpu_ratio_to_the_leanest": statistics.median(cpu["mm_edge"]) / leanest,
+        "same_answers_in_order": answers["mm_edge"] == answers["one_after_the_other"],
+    }
+
+
+def live_peers(seconds: float = 24.0) -> dict[str, float]:
+    """Live age against the newest-wins loop: with a model that keeps up, and with one that is three times too slow."""
+    pictures = frames(60)
+    results: dict[str, float] = {}
+    with Bundle.open(vision_bundle()) as bundle:
+        graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
+        own_ms = model_ms(graph, pictures)
+        for name, fps in (("keeps_up", 30.0), ("too_slow", SLOWER * 1000 / own_ms)):
+            ours, theirs, our_cpu, their_cpu = [], [], 0.0, 0.0
+            for _ in range(3):
+                before = cpu_seconds()
+                theirs += newest_wins(ReadyCamera("image", pictures, fps), PlainModel(graph, (224, 224)), seconds / 6)[0][3:]
+                their_cpu += cpu_seconds() - before
+                ages, _, used = run_live(bundle, [ReadyCamera("image", pictures, fps)], seconds / 6)
+                ours += ages.total_ms[3:]
+                our_cpu += used
+            results |= {
+                f"{name}.age_p50_ms": p(ours, 50),
+                f"{name}.age_p99_ms": p(ours, 99),
+                f"{name}.newest_wins_age_p50_ms": p(theirs, 50),
+                f"{name}.newest_wins_age_p99_ms": p(theirs, 99),
+                f"{name}.results_ratio": len(ours) / len(theirs),
+                f"{name}.age_p50_ratio": p(ours, 50) / p(theirs, 50),
+                f"{name}.cpu_a_result_ratio": (our_cpu / len(ours)) / (their_cpu / len(theirs)),
+            }
+    return results
+
+
+def start(repeats: int = 5) -> dict[str, float]:
+    """Process start to first prediction, and memory, against a bare script that loads the same sessions."""
+    bundle = str(senses_bundle())
+    bare_s, ours_s, bare_mb, ours_mb = [], [], [], []
+    for _ in range(repeats):
+        for values, memory, code in ((bare_s, bare_mb, BARE_START), (ours_s, ours_mb, OUR_START)):
+            began = time.perf_counter()
+            done = subprocess.run([sys.executable, "-c", code, bundle], capture_output=True, text=True, check=True)
+            values.append(time.perf_counter() - began)
+            memory.append(float(done.stdout.split()[-1]))
+    return {
+        "bare_s": statistics.median(bare_s),
+        "first_prediction_s": statistics.median(ours_s),
+        "ratio": statistics.median(ours_s) / statistics.median(bare_s),
+        "bare_rss_mb": statistics.median(bare_mb),
+        "loop_rss_mb": statistics.median(ours_mb),
+        "rss_ratio": statistics.median(ours_mb) / statistics.median(bare_mb),
+    }
+
+
+RSS = "import os; print(int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 1e6, flush=True); os._exit(0)"
+# numpy, cv2 and onnxruntime, and the bundle's own sessions with one run each: what any script has to pay.
+BARE_START = f"""
+import sys, zipfile, numpy, cv2, onnxruntime as ort
+kinds = {{"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(int64)": "int64"}}
+options = ort.SessionOptions(); options.intra_op_num_threads = 1
+kept = []
+with zipfile.ZipFile(sys.argv[1]) as bundle:
+    for name in bundle.namelist():
+        if name.endswith("fp32.onnx"):
+            session = ort.InferenceSession(bundle.read(name), options)
+            feeds = {{i.name: numpy.zeros([d if isinstance(d, int) else 1 for d in i.shape], kinds[i.type]) for i in session.get_inputs()}}
+            kept.append((session, session.run(None, feeds)))
+{RSS}
+"""
+OUR_START = f"""
+import sys
+import mm_edge
+with mm_edge.open(sys.argv[1], camera="synthetic", mic="synthetic", text="the red ball") as session:
+    for prediction in session:
+        break
+{RSS}
+"""
+
+
+def soak(seconds: float = 600.0) -> dict[str, float]:
+    """Resident memory over a long run at 30 frames a second, with all three inputs."""
+    from mm_edge.runtime.process import resident_mb
+    from mm_edge.runtime.sources.mic.synthetic import SyntheticMic
+    from mm_edge.runtime.sources.text.literal import LiteralText
+
+    with Bundle.open(senses_bundle()) as bundle:
+        spec = bundle.manifest.input("audio")
+        sources = [ReadyCamera("image", frames(60), 30.0), SyntheticMic("audio", spec.prepare, MicConfig()), LiteralText("text", "the red ball")]  # type: ignore[arg-type]
+        session = Session(bundle, RunConfig(), sources, [NullSink()])  # type: ignore[arg-type]
+        memory = []
+        with session:
+            session.wait(20.0)
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                memory.append(resident_mb())
+                session.wait(5.0)
+            memory.append(resident_mb())
+    return {"seconds": seconds, "first_mb": memory[0], "last_mb": memory[-1], "most_mb": max(memory), "grown_mb": memory[-1] - memory[0]}
+
+
+SHORT = {"overhead": overhead, "saturated": saturated, "incremental": incremental, "offline": offline, "live_peers": live_peers, "start": start}
+LONG = {"too_slow": too_slow, "soak": soak}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*SHORT, *LONG, []], help="which ones; without a name, the short ones")
+    parser.add_argument("--json", type=Path, help="add the figures to this file")
+    parser.add_argument("--long", action="store_true", help="the ones that take minutes too")
+    given = parser.parse_args()
+    chosen = given.names or [*SHORT, *(LONG if given.long else [])]
+    results = json.loads(given.json.read_text()) if given.json and given.json.exists() else {}
+    results["machine"] = {"cpu": _cpu(), "cores": usable_cores(), "python": platform.python_version()}
+    for name in chosen:
+        figures = {**SHORT, **LONG}[name]()
+        results[name] = {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
+        print(name, json.dumps(results[name], indent=2))
+        if given.json:
+            given.json.parent.mkdir(parents=True, exist_ok=True)
+            given.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""The models that the benchmarks run: real architectures from the zoo with seeded weights, exported by the project's own exporter."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mm-edge" / "benchmarks"
+LABELS = 1000
+
+
+def vision_bundle() -> Path:
+    """MobileNetV3-Large, 224 x 224, 1000 classes, as one part: what people run on one camera."""
+    return _exported("vision", _vision, split="never")
+
+
+def senses_bundle() -> Path:
+    """Three encoders of about the same cost and a small fusion: picture, sound and text."""
+    return _exported("senses", _senses, split="auto")
+
+
+def _exported(name: str, make: Callable[[], Any], split: str) -> Path:
+    """Made once for each state of what it is made from, and kept."""
+    import mm_edge
+    from mm_edge import export, zoo
+
+    folders = [Path(__file__), *sorted(Path(zoo.__file__).parent.rglob("*.py")), *sorted(Path(export.__file__).parent.rglob("*.py"))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in folders)).hexdigest()[:12]
+    path = CACHE / f"{name}-{mm_edge.__version__}-{digest}.mmb"
+    if not path.exists():
+        from mm_edge.export.pipeline import export as export_bundle
+        from mm_edge.export.recipe import Recipe
+        from mm_edge.export.sources.torch_module import from_module
+
+        module = make()
+        export_bundle(from_module(module, module.spec, f"benchmarks.models:{name}"), path, Recipe(split=split, precisions=("fp32",)))
+    return path
+
+
+def _vision() -> Any:
+    import torch
+    from torch import nn
+
+    from mm_edge.spec import ClassesOutput, ImageInput, ImagePrepare, ModelSpec, Sync
+    from mm_edge.zoo.encoders.mobilenet import MobileNetV3
+
+    class Vision(nn.Module):
+        """The paper's network behind the front end that every image input has."""
+
+        spec = ModelSpec(
+            name="vision",
+            inputs=(ImageInput(name="image", prepare=ImagePrepare(size=(224, 224))),),
+            outputs=(ClassesOutput(name="label", reads={"logits": "logits"}, labels=tuple(f"class {k}" for k in range(LABELS))),),
+            sync=Sync(driver="image"),
+        )
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = MobileNetV3(classes=LABELS)
+
+        def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"logits": self.network(image)["embedding"]}
+
+    torch.manual_seed(0)
+    return Vision().eval()
+
+
+def _senses() -> Any:
+    import torch
+
+    from mm_edge.spec import AudioInput, AudioPrepare, ClassesOutput, ImageInput, ImagePrepare, InputSync, ModelSpec, Sync, TextInput, TextPrepare
+    from mm_edge.zoo.compose import FusionModel
+    from mm_edge.zoo.encoders import AudioCnn, ImageCnn, TextTransformer
+    from mm_edge.zoo.fusions import Concatenation
+    from mm_edge.zoo.heads import ClassesHead
+    from mm_edge.zoo.tabletop.phrases import TEXT_LENGTH, tokenizer_json, vocabulary
+
+    torch.manual_seed(0)
+    spec = ModelSpec(
+        name="senses",
+        inputs=(
+            ImageInput(name="image", prepare=ImagePrepare(size=(160, 160))),
+            AudioInput(name="audio", prepare=AudioPrepare(sample_rate=16_000, window=16_000, hop=1_600)),
+            TextInput(name="text", prepare=TextPrepare(tokenizer="tokenizer.json", length=TEXT_LENGTH)),
+        ),
+        outputs=(ClassesOutput(name="command", reads={"logits": "command"}, labels=tuple("abcdefg")),),
+        sync=Sync(driver="image", inputs={"audio": InputSync(max_age_ms=400, missing="mask"), "text": InputSync(missing="mask")}),
+        presence="presence",
+    )
+    encoders = {
+        "image": ImageCnn((24, 48, 96)),
+        "audio": AudioCnn((32, 64, 96)),
+        "text": TextTransformer(len(vocabulary()), TEXT_LENGTH, width=384, layers=6, heads=8),
+    }
+    fusion = Concatenation(encoders, of=("image", "audio", "text"), width=96)
+    heads = {"command": ClassesHead(fusion.width, 7)}
+    return FusionModel(spec, encoders, fusion, heads, files={"tokenizer.json": tokenizer_json()}).eval()

@@ -1,0 +1,112 @@
+"""What people write by hand around the same ONNX file: the loops that ours is measured against, in the same process.
+
+They use ONNX Runtime the way its documentation shows, but with one thread a session and bound buffers, which is the best
+that they can do on few cores; with its default threads the same loops cost several times the CPU.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+class PlainModel:
+    """One session with one thread; takes a BGR frame of any size."""
+
+    def __init__(self, graph: bytes, size: tuple[int, int]) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._name, self._size = self.session.get_inputs()[0].name, size
+
+    def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        small = cv2.resize(frame, self._size[::-1])
+        return cv2.cvtColor(small, cv2.COLOR_BGR2RGB)[None]  # type: ignore[return-value]
+
+    def run(self, prepared: NDArray[np.uint8]) -> Any:
+        return self.session.run(None, {self._name: prepared})[0]
+
+
+def read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
+    capture = cv2.VideoCapture(str(path))
+    while True:
+        good, frame = capture.read()
+        if not good:
+            break
+        yield frame  # type: ignore[misc]
+    capture.release()
+
+
+def one_after_the_other(path: Path, model: PlainModel) -> list[int]:
+    """Read, prepare, run: the loop of every tutorial."""
+    return [int(model.run(model.prepare(frame)).argmax()) for frame in read_video(path)]
+
+
+def reader_and_two_workers(path: Path, models: list[PlainModel]) -> list[int]:
+    """A thread that reads, a queue, a worker a session; results are put in order at the end."""
+    frames: queue.Queue[Any] = queue.Queue(8)
+    results: dict[int, int] = {}
+
+    def work(model: PlainModel) -> None:
+        while (item := frames.get()) is not None:
+            number, frame = item
+            results[number] = int(model.run(model.prepare(frame)).argmax())
+
+    workers = [threading.Thread(target=work, args=(model,)) for model in models]
+    for worker in workers:
+        worker.start()
+    for item in enumerate(read_video(path)):
+        frames.put(item)
+    for _ in workers:
+        frames.put(None)
+    for worker in workers:
+        worker.join()
+    return [results[number] for number in sorted(results)]
+
+
+def newest_wins(camera: Any, model: PlainModel, seconds: float) -> tuple[list[float], int]:
+    """The usual live loop: a thread keeps the newest frame, the main thread takes it. Gives ages in ms, and frames read."""
+    newest: deque[Any] = deque(maxlen=1)
+    arrived = threading.Event()
+    ended = threading.Event()
+    read = 0
+
+    def keep() -> None:
+        nonlocal read
+        camera.open()
+        while not ended.is_set() and (capture := camera.read()) is not None:
+            newest.append(capture)
+            read += 1
+            arrived.set()
+        arrived.set()
+
+    reader = threading.Thread(target=keep)
+    reader.start()
+    ages = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        arrived.wait()
+        arrived.clear()
+        if not newest:
+            continue
+        capture = newest.popleft()
+        model.run(model.prepare(capture.payload)).argmax()
+        ages.append((time.monotonic_ns() - capture.t_ns) / 1e6)
+    ended.set()
+    camera.interrupt()
+    reader.join()
+    return ages, read
