@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -9,55 +10,76 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RUNS = 15
+_COMMAND = str(Path(sys.executable).with_name("mm-edge"))
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
     'python -c "import mm_edge"': [sys.executable, "-c", "import mm_edge"],
-    "mm-edge --help": [str(Path(sys.executable).with_name("mm-edge")), "--help"],
-    "mm-edge verify --help": [str(Path(sys.executable).with_name("mm-edge")), "verify", "--help"],
+    "mm-edge --help": [_COMMAND, "--help"],
+    "mm-edge verify --help": [_COMMAND, "verify", "--help"],
 }
-BARE, IMPORT, HELP, VERB = COMMANDS
+BARE, IMPORT, HELP, _ = COMMANDS
 IMPORT_BUDGET_S = 0.15  # above bare Python
 HELP_BUDGET_S = 0.5
 
 
 @dataclass(frozen=True)
 class Startup:
-    """Seconds from start to end of each command, the quickest of several runs: what others do here only adds to it."""
+    """The quickest of several runs of each command, in seconds.
 
-    seconds: dict[str, float]
+    `cpu` is what the processor spent on it, `wall` what the clock showed. Starting is one thread's work, so on an idle
+    machine both are the same; on a busy one `wall` also counts what others do. The budgets are held against `cpu`.
+    """
+
+    cpu: dict[str, float]
+    wall: dict[str, float]
 
     @property
     def import_above_bare_s(self) -> float:
-        return self.seconds[IMPORT] - self.seconds[BARE]
+        return self.cpu[IMPORT] - self.cpu[BARE]
+
+    @property
+    def help_s(self) -> float:
+        return self.cpu[HELP]
 
     @property
     def good(self) -> bool:
-        return self.import_above_bare_s < IMPORT_BUDGET_S and self.seconds[HELP] < HELP_BUDGET_S
+        return self.import_above_bare_s < IMPORT_BUDGET_S and self.help_s < HELP_BUDGET_S
 
 
 def measure(runs: int = RUNS) -> Startup:
     """The commands take turns, so that a busy moment does not fall on one of them alone."""
-    best = dict.fromkeys(COMMANDS, float("inf"))
+    startup = Startup(dict.fromkeys(COMMANDS, float("inf")), dict.fromkeys(COMMANDS, float("inf")))
     for _ in range(runs):
         for name, command in COMMANDS.items():
-            start = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            best[name] = min(best[name], time.perf_counter() - start)
-    return Startup(best)
+            cpu, wall = _run(command)
+            startup.cpu[name] = min(startup.cpu[name], cpu)
+            startup.wall[name] = min(startup.wall[name], wall)
+    return startup
+
+
+def _run(command: list[str]) -> tuple[float, float]:
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return used.ru_utime + used.ru_stime, wall
 
 
 def report(startup: Startup) -> str:
-    bare = startup.seconds[BARE]
-    rows = [
-        f"| `{name}` | {seconds * 1000:.0f} ms | {(seconds - bare) * 1000:.0f} ms | {seconds / bare:.1f} |"
-        for name, seconds in startup.seconds.items()
-    ]
-    head = ["| command | quickest | above bare Python | times bare Python |", "|---|---|---|---|"]
+    rows = ["| command | CPU | clock | times bare Python (CPU) |", "|---|---|---|---|"]
+    for name, cpu in startup.cpu.items():
+        ratio = cpu / startup.cpu[BARE]
+        rows.append(f"| `{name}` | {cpu * 1000:.0f} ms | {startup.wall[name] * 1000:.0f} ms | {ratio:.1f} |")
     budgets = (
-        f"Budgets: the import at most {IMPORT_BUDGET_S * 1000:.0f} ms above bare Python, "
-        f"`--help` at most {HELP_BUDGET_S * 1000:.0f} ms in all. Both are {'held' if startup.good else 'BROKEN'}."
+        f"`import mm_edge`: {startup.import_above_bare_s * 1000:.0f} ms above bare Python, "
+        f"{IMPORT_BUDGET_S * 1000:.0f} ms allowed. "
+        f"`mm-edge --help`: {startup.help_s * 1000:.0f} ms, {HELP_BUDGET_S * 1000:.0f} ms allowed. "
+        f"{'Both hold' if startup.good else 'BROKEN'}."
     )
-    return "\n".join([*head, *rows, "", budgets])
+    return "\n".join([*rows, "", budgets])
 
 
 def main() -> None:
