@@ -78,7 +78,14 @@ class Live:
     @text.setter
     def text(self, text: str) -> None:
         """The next moment hears it."""
+        self.set_text(text)
+
+    def set_text(self, text: str) -> None:
         self._text_source().put(text)
+
+    @property
+    def takes_text(self) -> bool:
+        return len(self._texts) == 1
 
     @property
     def summary(self) -> Summary | None:

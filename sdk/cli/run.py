@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mm_edge.config import RunConfig
     from mm_edge.runtime.live import Live
     from mm_edge.runtime.sink import Sink
+    from mm_edge.runtime.view.server import ViewServer
 
 INTERRUPTED = 130
 
@@ -100,10 +101,11 @@ def _open(
     try:
         config = with_inputs(config, by_options(opened.manifest, options), str(demo_take() if demo else take or "") or None)
         sources, play = wire_sources(opened.manifest, config)
-        recorder = _trace(trace)
-        live = Live(opened, config, sources, play, _sinks(jsonl, quiet=quiet), recorder)
-        if view is not None:
-            _add_view(live, view)
+        recorder, server = _trace(trace), _view(view)
+        sinks = [*_sinks(jsonl, quiet=quiet), *([server] if server else [])]
+        live = Live(opened, config, sources, play, sinks, recorder)
+        if server is not None:
+            _connect(server, live)
     except BaseException:
         opened.close()
         raise
@@ -131,11 +133,27 @@ def _sinks(jsonl: str | None, *, quiet: bool) -> list[Sink]:
     return sinks
 
 
-def _add_view(live: Live, address: str) -> None:
-    from mm_edge.errors import NotBuiltYetError
+def _view(address: str | None) -> ViewServer | None:
+    """The live page, listening already, so that a port that is taken ends the command before anything runs."""
+    if address is None:
+        return None
+    from mm_edge.errors import UsageError
+    from mm_edge.runtime.view.server import ViewServer
 
-    del live
-    raise NotBuiltYetError("the live page is not built yet", asked=f"--view {address}", todo="Leave it out; the terminal shows the same")
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise UsageError("it is not [HOST:]PORT", asked=f"--view {address}", todo="Example: --view 8700, or --view 0.0.0.0:8700")
+    server = ViewServer(host.strip("[]") or "127.0.0.1", int(port))
+    typer.echo(f"The live page: {server.start()}", err=True)
+    return server
+
+
+def _connect(server: ViewServer, live: Live) -> None:
+    """What the page may do: set the text where there is one, hold and step where files are played."""
+    if live.takes_text:
+        server.set_text = live.set_text
+    if live.session.played:
+        server.controls = live.play
 
 
 def _run(live: Live, trace: Any) -> None:
