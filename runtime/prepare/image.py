@@ -77,7 +77,7 @@ class Resizer:
 
     def _resize(self, picture: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
         height, width = into.shape[:2]
-        while picture.shape[0] >= 2 * height and picture.shape[1] >= 2 * width and picture.shape[:2] != into.shape[:2]:
+        while picture.shape[0] >= 2 * height and picture.shape[1] >= 2 * width:
             half = self._kept(picture.shape[0] // 2, picture.shape[1] // 2)
             even = picture[: 2 * half.shape[0], : 2 * half.shape[1]]
             picture = cv2.resize(even, half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]

@@ -22,7 +22,7 @@ class FramePool:
     again: the interpreter's own count of references says so, and nobody has to hand a frame back.
     """
 
-    def __init__(self, height: int, width: int, most: int = MOST_FRAMES) -> None:
+    def __init__(self, height: int = 1, width: int = 1, most: int = MOST_FRAMES) -> None:
         self.most = most
         self.outside = 0  # frames that were made and not kept
         self.reshape(height, width)

@@ -44,7 +44,7 @@ class StreamCamera:
         self._clock: Clock = clock or MonotonicClock()
         self._interrupted = threading.Event()
         self._video: cv2.VideoCapture | None = None
-        self._frames = FramePool(1, 1)  # takes the size of the first picture
+        self._frames = FramePool()  # takes the size of the first picture
 
     def open(self) -> Opened:
         self._interrupted.clear()

@@ -33,7 +33,7 @@ class SyntheticCamera:
         self._fps = config.fps or 30.0
         self._offset_ns = ms_to_ns(config.offset_ms)
         self._ticker = ticker or Ticker()
-        self._background = np.empty(0, np.uint8)
+        self._background, self._frames = np.empty(0, np.uint8), FramePool()
         self._start_ns = self._count = self._skipped = 0
 
     def open(self) -> Opened:

@@ -46,7 +46,7 @@ class V4l2Camera:
         self._interrupted = threading.Event()
         self._video: cv2.VideoCapture | None = None
         self._first: Capture | None = None
-        self._undecoded = 0
+        self._frames, self._stamps, self._undecoded = FramePool(), KernelStamps(), 0
 
     def open(self) -> Opened:
         self._interrupted.clear()
@@ -113,7 +113,7 @@ class V4l2Camera:
         self._interrupted.set()
 
     def figures(self) -> Mapping[str, float]:
-        return {"undecoded": self._undecoded, **(self._frames.figures() if self._video is not None else {})}
+        return {"undecoded": self._undecoded, **self._frames.figures()}
 
     def close(self) -> None:
         video, self._video, self._first = self._video, None, None

@@ -34,6 +34,8 @@ class VideoFile:
         self._path = path
         self._play, self._seat = play, play.seat(leads=True)
         self._video: cv2.VideoCapture | None = None
+        self._frames, self._fps = FramePool(), USUAL_FPS
+        self._media_ns, self._unstamped = -1, 0
 
     def open(self) -> Opened:
         threads = min(DECODE_THREADS[self._play.speed], os.cpu_count() or 1)

@@ -96,8 +96,10 @@ def _to_float(raw: NDArray[np.uint8], is_float: bool) -> NDArray[np.float32]:
         floats: NDArray[np.float32] = np.ascontiguousarray(raw).view(f"<f{width}")[..., 0].astype(np.float32)
         return floats
     if width == 1:  # the one kind without a sign
-        unsigned: NDArray[np.float32] = raw[..., 0].astype(np.float32) / 128
-        return unsigned - np.float32(1)
+        unsigned: NDArray[np.float32] = raw[..., 0].astype(np.float32)
+        unsigned -= 128
+        unsigned /= 128
+        return unsigned
     wide = np.zeros((*raw.shape[:2], 4), np.uint8)
     wide[..., 4 - width :] = raw
     whole: NDArray[np.float32] = wide.view("<i4")[..., 0].astype(np.float32) * np.float32(2**-31)
