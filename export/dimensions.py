@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
+from .base_graph import sort_nodes
 from .graph import GraphIndex, dims_of, uses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from onnx import ModelProto, NodeProto, ValueInfoProto
+    from onnx import ModelProto, NodeProto
 
 PREFIX = "dim:"
 
@@ -57,17 +58,25 @@ def bind_dimensions(model: ModelProto) -> None:
     """Gives a graph that uses `dim:NAME` values a node that reads each off one of the graph's own inputs."""
     index = GraphIndex(model.graph)
     wanted = sorted({name for node in model.graph.node for name in uses(node) if name.startswith(PREFIX)} - set(index.producer))
-    sources = [_source(index.infos[name], name, dim) for dim in wanted for name in index.inputs]
-    found = {node.output[0]: node for node in sources if node is not None}
-    if missing := [name for name in wanted if name not in found]:
-        raise ValueError(f"no input of this part has the dimension {missing[0].removeprefix(PREFIX)!r}")
-    nodes = [*found.values(), *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    added = []
+    for dim in wanted:
+        source = next((found for name in index.inputs if (found := _source(index, name, dim)) is not None), None)
+        if source is None:
+            raise ValueError(f"no input of this part has the dimension {dim.removeprefix(PREFIX)!r}")
+        added.append(source)
+    if added:
+        model.graph.node.extend(added)
+        sort_nodes(model)
 
 
-def _source(info: ValueInfoProto, name: str, dim: str) -> NodeProto | None:
+def _source(index: GraphIndex, name: str, dim: str) -> NodeProto | None:
+    """Reads the size off the input, or off its cast where it is uint8: TensorRT lets such an input go nowhere else."""
+    info = index.infos[name]
+    value = name
+    if info.type.tensor_type.elem_type == TensorProto.UINT8:
+        casts = [index.graph.node[user] for user in index.consumers[name] if index.graph.node[user].op_type == "Cast"]
+        value = casts[0].output[0] if casts else name
     for axis, size in enumerate(dims_of(info) or ()):
         if size == dim.removeprefix(PREFIX):
-            return helper.make_node("Shape", [name], [dim], start=axis, end=axis + 1)
+            return helper.make_node("Shape", [value], [dim], start=axis, end=axis + 1)
     return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from .base_graph import ancestors_of, sort_nodes
-from .graph import GraphIndex
+from .graph import GraphIndex, uses
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -42,7 +42,47 @@ def to_fp16(base: ModelProto, keep_fp32: Collection[str] = ()) -> ModelProto:
             copy, keep_io_types=True, disable_shape_infer=True, op_block_list=list(DEFAULT_OP_BLOCK_LIST), node_block_list=sorted(blocked)
         )
     sort_nodes(converted)
+    _drop_round_trips(converted)
     return converted
+
+
+def _drop_round_trips(model: ModelProto) -> None:
+    """The converter rounds to fp16 and back between two nodes that both stay fp32; what is rounded there is lost for nothing."""
+    index = GraphIndex(model.graph)
+    cast_to = {node.output[0]: node for node in model.graph.node if node.op_type == "Cast"}
+    kinds = {name: node.attribute[0].i for name, node in cast_to.items()}
+    instead: dict[str, str] = {}
+    for name, node in cast_to.items():
+        inner = cast_to.get(node.input[0])
+        if kinds[name] == TensorProto.FLOAT and inner is not None and kinds[inner.output[0]] == TensorProto.FLOAT16 and _is_fp32(index, inner, kinds):
+            instead[name] = inner.input[0]
+    outputs = set(index.outputs)
+    for node in model.graph.node:
+        node.input[:] = [instead.get(name, name) for name in node.input]
+    for name, source in instead.items():
+        if name in outputs:
+            cast_to[name].CopyFrom(helper.make_node("Identity", [source], [name], name=cast_to[name].name))
+    _drop_unused(model)
+
+
+def _is_fp32(index: GraphIndex, cast: NodeProto, kinds: dict[str, int]) -> bool:
+    """Only nodes that stay fp32, and the graph's own inputs, are cast down by the converter."""
+    name = cast.input[0]
+    info = index.infos.get(name)
+    if name in index.inputs:
+        return info is not None and info.type.tensor_type.elem_type == TensorProto.FLOAT
+    return name.endswith("_cast_to_fp16") or kinds.get(name) == TensorProto.FLOAT
+
+
+def _drop_unused(model: ModelProto) -> None:
+    needed = {item.name for item in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if any(name in needed for name in node.output):
+            kept.append(NodeProto.FromString(node.SerializeToString()))
+            needed.update(uses(node))
+    del model.graph.node[:]
+    model.graph.node.extend(reversed(kept))
 
 
 def _give_own_copies(model: ModelProto, blocked: Collection[str]) -> None:

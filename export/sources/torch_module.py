@@ -18,6 +18,7 @@ from mm_edge.export.graph import OPSET, strip
 from mm_edge.export.model import SourceModel
 from mm_edge.export.parity import relative_error
 from mm_edge.export.recipe import TOLERANCES
+from mm_edge.export.rename import rename_values
 from mm_edge.export.runner import Runner
 from mm_edge.spec import TextInput
 
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("mm_edge.export")
 TRACE_SIZE = 2  # a dimension of size 1 is taken for a constant by the tracer
 VERIFY_SIZES = (2, 1, 3)
+OUTPUT_MARK = "output:"  # the tracer does not see when an output is called like a value within the graph
 # Warns at each first use that an optional package of its own is missing; nothing here needs it.
 logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+logging.getLogger("onnxscript").setLevel(logging.ERROR)  # tells of every fold that it did not do
 
 
 class ByPosition(nn.Module):
@@ -174,7 +177,7 @@ def _trace(wrapped: ByPosition, spec: ModelSpec, vocabulary: dict[str, int], *, 
             dynamic_shapes=None if fixed_batch else (shapes,),
             opset_version=OPSET,
             input_names=[tensor.name for tensor in tensors],
-            output_names=list(wrapped.outputs),
+            output_names=[OUTPUT_MARK + name for name in wrapped.outputs],
             external_data=False,
             optimize=optimize,
             verbose=False,
@@ -184,6 +187,7 @@ def _trace(wrapped: ByPosition, spec: ModelSpec, vocabulary: dict[str, int], *, 
     if program is None:
         raise WorkFailedError("the tracer gave nothing")
     graph: ModelProto = strip(program.model_proto)
+    rename_values(graph, {OUTPUT_MARK + name: name for name in wrapped.outputs})
     if unused := set(n.name for n in tensors) - {item.name for item in graph.graph.input}:
         raise UsageError(f"the model does not use {sorted(unused)}", asked="tracing", todo="Remove it from the spec")
     return graph

@@ -1,0 +1,50 @@
+"""Models of Hugging Face: hf:PATH_OR_ID, with their preprocessing in the graph and in the spec of the inputs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mm_edge.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from mm_edge.export.model import SourceModel
+    from mm_edge.export.recipe import Recipe
+
+# The file of this folder that knows each family, by the name of its configuration.
+FAMILIES = {
+    "clip": "picture_and_text",
+    "siglip": "picture_and_text",
+    "clap": "sound_and_text",
+    "vilt": "vilt",
+    "whisper": "sound",
+    "wav2vec2": "sound",
+}
+
+
+def from_huggingface(name: str, recipe: Recipe) -> SourceModel:
+    try:
+        from transformers import AutoConfig
+    except ImportError:
+        raise MissingExtraError("transformers", "hf") from None
+    asked = f"reading hf:{name}"
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=recipe.trust_remote_code, local_files_only=Path(name).is_dir())
+    except ValueError as error:
+        if "trust_remote_code" in str(error):
+            raise UsageError("it wants to run code of its own", asked=asked, todo="Read that code; if you trust it, give --trust-remote-code") from None
+        raise UsageError(_first_sentence(error), asked=asked) from None
+    except (OSError, KeyError) as error:
+        raise UsageError(_first_sentence(error), asked=asked, todo="Give a folder that `save_pretrained` wrote, or the name of a model on the hub") from None
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise UsageError(
+            f"it is of the kind '{config.model_type}'", asked=asked, todo=f"Known are {', '.join(sorted(FAMILIES))}; wrap others in a factory (docs/exporting.md)"
+        )
+    model: SourceModel = import_module(f".{family}", __package__).load(name, config, recipe)
+    return model
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,73 @@
+"""What every family needs: loading without surprises, the tokenizer as one file, the checks that nothing was lost on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mm_edge.errors import UsageError
+from mm_edge.export.sources.torch_module import from_module
+from mm_edge.spec import TextInput, TextPrepare
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mm_edge.export.model import SourceModel
+    from mm_edge.export.recipe import Recipe
+    from mm_edge.spec import ModelSpec
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+def load_pretrained(kind: Any, name: str, recipe: Recipe, **options: Any) -> Any:
+    """`kind.from_pretrained`: a local folder is read offline, weights come as safetensors or as plain tensors, never as code."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    options = {"local_files_only": Path(name).is_dir(), **options}
+    if recipe.trust_remote_code:
+        options["trust_remote_code"] = True
+    try:
+        return kind.from_pretrained(name, **options)
+    except (OSError, ValueError, KeyError) as error:
+        found = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UsageError(found, asked=f"loading {kind.__name__} from {name}", todo="The folder must hold what `save_pretrained` writes, the processor's files too") from None
+
+
+def load_model(kind: Any, name: str, recipe: Recipe) -> nn.Module:
+    model: nn.Module = load_pretrained(kind, name, recipe, dtype=torch.float32, weights_only=True)
+    return model.eval()
+
+
+def tokenizer_file(tokenizer: Any, name: str) -> bytes:
+    """The fast tokenizer as one file, without the padding and truncation that were used last."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise UsageError("its tokenizer has no fast form", asked=f"reading hf:{name}", todo="Save it once with AutoTokenizer(..., use_fast=True)")
+    plain = type(backend).from_str(backend.to_str())
+    plain.no_padding()
+    plain.no_truncation()
+    content: str = plain.to_str()
+    return content.encode()
+
+
+def text_input(tokenizer: Any, length: int, *, mask: bool, prompts: int) -> TextInput:
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    return TextInput("text", TextPrepare(TOKENIZER_FILE, length, pad_id=int(pad), mask=mask, prompts=prompts))
+
+
+def finish(module: nn.Module, spec: ModelSpec, name: str, tokenizer: Any = None) -> SourceModel:
+    """The wrapped module as a source. The bundle's tokenizer is held against the model's own before anything is exported."""
+    origin = f"hf:{Path(name).name if Path(name).is_dir() else name}"
+    if tokenizer is not None:
+        module.files = {TOKENIZER_FILE: tokenizer_file(tokenizer, name)}  # type: ignore[assignment]  # a plain attribute
+        module.vocabulary = {"text": len(tokenizer)}  # type: ignore[assignment]
+    model = from_module(module, spec, origin)
+    if tokenizer is not None:
+        from mm_edge.export.tokens import prove_tokenizer
+
+        prove_tokenizer(model, "text", tokenizer)
+    return model
