@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .catalog import cache_home, entry, names
+from .catalog import cache_home, card, entry, is_trained, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 
     Feed = dict[str, npt.NDArray[np.generic]]
 
-__all__ = ["cache_home", "calibration", "card", "entry", "evaluate", "labelled", "load", "names"]
-
-
-def card(name: str) -> dict[str, str]:
-    """What the model takes and gives, its data, figures and limits."""
-    return dict(entry(name).module.CARD)
+__all__ = ["cache_home", "calibration", "card", "entry", "evaluate", "is_trained", "labelled", "load", "names"]
 
 
 def load(name: str, *, weights: Path | None = None) -> FusionModel:

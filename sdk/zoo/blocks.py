@@ -1,6 +1,8 @@
-"""The bricks that encoders share: convolutions with batch normalisation that fold into one, residual steps, perceptrons."""
+"""The bricks that encoders share: foldable convolutions, residual steps, perceptrons, attention."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -42,7 +44,7 @@ class Perceptron(nn.Sequential):
 
     def __init__(self, *widths: int, dropout: float = 0.0) -> None:
         layers: list[nn.Module] = []
-        for inside, outside in zip(widths[:-2], widths[1:-1], strict=True):
+        for inside, outside in pairwise(widths[:-1]):
             layers += [nn.Linear(inside, outside), nn.ReLU(inplace=True)]
             if dropout:
                 layers.append(nn.Dropout(dropout))

@@ -1,4 +1,4 @@
-"""What the zoo has: every model's name, how it is built, taught and examined. Nothing here imports torch before it is asked."""
+"""What the zoo has: every model's name, and where its builder, recipe and weights are."""
 
 from __future__ import annotations
 
@@ -51,3 +51,13 @@ def cache_home() -> Path:
     """Where made data is kept: $XDG_CACHE_HOME/mm-edge/zoo, else ~/.cache/mm-edge/zoo."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "mm-edge" / "zoo"
+
+
+def card(name: str) -> dict[str, str]:
+    """What the model takes and gives, its data, figures and limits."""
+    return dict(entry(name).module.CARD)
+
+
+def is_trained(name: str) -> bool:
+    """Whether its weights ship."""
+    return entry(name).weights.is_file()

@@ -1,18 +1,22 @@
-"""Fusions: bring the embeddings of several inputs together. A missing input is replaced by a value that training learned."""
+"""Fusions: bring the embeddings of several inputs together; learned values stand in for what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from .blocks import Attention, Layer, Perceptron
-from .encoders.encoder import Encoder, Features
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .encoders.encoder import Encoder, Features
 
 
 class Gate(nn.Module):
-    """Puts learned values in the place of features whose input is missing; its size is that of the feature's width."""
+    """Puts learned values in the place of the features of an input that is missing."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()

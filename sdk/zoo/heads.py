@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .blocks import Conv, Perceptron
-from .encoders.encoder import Encoder, Features
+
+if TYPE_CHECKING:
+    from .encoders.encoder import Encoder, Features
 
 
 class Fused(NamedTuple):
@@ -61,7 +63,7 @@ class PointHead(Head):
     """The place in `where`'s map of what `what` asks for.
 
     The map's cells and "nowhere" (whose logit is 0) share one softmax. So the logits of the cells are a heat map, their
-    log-sum-exp is the logit of "it is there", and the point is the mean place, sharpened lest two candidates be averaged.
+    log-sum-exp is the logit of "it is there"; the point is the mean place, sharpened lest two candidates be averaged.
     """
 
     roles = ("point", "heatmap", "score")
@@ -100,7 +102,7 @@ class PointHead(Head):
 
 
 class BoxesHead(Head):
-    """One box a cell of `where`'s map: corners in 0..1 of the picture [batch, cells, 4], and scores [batch, cells, labels]."""
+    """A box for each cell of `where`'s map: corners in 0..1 [batch, cells, 4], and scores [batch, cells, labels]."""
 
     roles = ("boxes", "scores")
 

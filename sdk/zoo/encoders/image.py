@@ -11,7 +11,7 @@ from .encoder import Encoder, Features
 
 
 def as_planes(picture: Tensor) -> Tensor:
-    """uint8 [batch, height, width, 3] as float [batch, 3, height, width] in -1..1. The cast comes first: TensorRT wants it so."""
+    """uint8 [batch, height, width, 3] as float [batch, 3, height, width] in -1..1; TensorRT wants the cast first."""
     return picture.to(torch.float32).permute(0, 3, 1, 2) * (1 / 127.5) - 1.0
 
 

@@ -1,4 +1,4 @@
-"""Where things are, for the map that places are learned on: shares of cells, outlines, and what stands in every cell."""
+"""Where things are, for the map that places are learned on: shares of cells, outlines, contents of cells."""
 
 from __future__ import annotations
 

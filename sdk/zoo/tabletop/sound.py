@@ -46,7 +46,7 @@ def clip(rng: np.random.Generator, sounds: Sounds, word: str | None, acoustics: 
         speech = _echoed(rng, speech)
     power = _power_where_loud(speech)
     kind_of_noise = NOISES[rng.integers(len(NOISES))]
-    background = _noise(rng, kind_of_noise, sounds)
+    background = noise(rng, kind_of_noise, sounds)
     background /= np.sqrt(np.mean(background**2)) + 1e-9
     level = np.sqrt(power if power > 0 else 1.0) * 10 ** (-rng.uniform(*acoustics.snr_db) / 20)
     mixed = speech + level * background
@@ -109,7 +109,7 @@ def _echoed(rng: np.random.Generator, sound: Floats) -> Floats:
     return np.fft.irfft(spectrum, size)[:WINDOW].astype(np.float32)
 
 
-def _noise(rng: np.random.Generator, kind: str, sounds: Sounds) -> Floats:
+def noise(rng: np.random.Generator, kind: str, sounds: Sounds) -> Floats:
     if kind == "babble":
         voices = int(rng.integers(3, 7))
         talk = [rng.uniform(0.4, 1) * _cut(rng, _one_of(rng, sounds["talk"])) for _ in range(voices)]

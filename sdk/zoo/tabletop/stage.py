@@ -1,4 +1,4 @@
-"""What is drawn upon: the canvas, the id of what stands at every pixel, and the source of chance that all of it shares."""
+"""What is drawn upon: the canvas, the id of what stands at every pixel, and the chance that all of it shares."""
 
 from __future__ import annotations
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .course import Course, Feeds, Predict
 
 CHECKPOINT = "checkpoint.safetensors"
+LARGEST_GRADIENT = 5.0  # its norm; a longer one is shortened
+LOG_EVERY = 10  # steps
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Run:
 
     step: int = 0
     seconds: float = 0.0
-    best: float = -math.inf
+    best: float = -1.0
     best_step: int = 0
     losses: list[dict[str, float]] = field(default_factory=list)
     exams: list[dict[str, float]] = field(default_factory=list)
@@ -76,6 +78,53 @@ def predictor(model: FusionModel, batch: int = 64) -> Predict:
     return predict
 
 
+@dataclass
+class Pupil:
+    """All that a training changes. `average` is a running mean of the weights, `best` its state at the best examination."""
+
+    model: FusionModel
+    tutor: nn.Module
+    average: FusionModel
+    best: FusionModel
+    optimizer: torch.optim.Optimizer
+
+    @classmethod
+    def of(cls, model: FusionModel, tutor: nn.Module, plan: Plan) -> Pupil:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks the keyword alone
+        parameters = [*model.parameters(), *tutor.parameters()]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": plan.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate)
+        return cls(model, tutor, copy.deepcopy(model), copy.deepcopy(model), optimizer)
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"model": self.model, "average": self.average, "best": self.best, "tutor": self.tutor}
+
+    def step(self, course: Course, plan: Plan, number: int, batch: dict[str, torch.Tensor]) -> dict[str, float]:
+        """One step of the optimizer; gives the loss and what the course shows."""
+        progress = max(0.0, (number - plan.warm_up) / max(plan.steps - plan.warm_up, 1))
+        rate = plan.learning_rate * min(1.0, (number + 1) / plan.warm_up) * (0.5 + 0.5 * math.cos(math.pi * progress))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        self.tutor.train()
+        loss, shown = course.loss(self.model, self.tutor, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
+        torch.nn.utils.clip_grad_norm_([*self.model.parameters(), *self.tutor.parameters()], LARGEST_GRADIENT)
+        self.optimizer.step()
+        keep = min(plan.averaging, (number + 1) / (number + 10))
+        with torch.no_grad():
+            for mean, now in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
+                if mean.is_floating_point():
+                    mean.lerp_(now, 1 - keep)
+                else:
+                    mean.copy_(now)
+        return {"loss": float(loss.detach()), **shown}
+
+
 def learn(
     model: FusionModel,
     course: Course,
@@ -89,79 +138,38 @@ def learn(
     """
     torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.seed)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks the keyword alone
-    tutor = course.tutor(model)
-    average = copy.deepcopy(model)
-    best = copy.deepcopy(model)
-    decayed = [p for m in (model, tutor) for p in m.parameters() if p.ndim > 1]
-    others = [p for m in (model, tutor) for p in m.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=plan.learning_rate,
-    )
-    kept = {"model": model, "average": average, "best": best, "tutor": tutor}
+    pupil = Pupil.of(model, course.tutor(model), plan)
     run = Run()
     path = out / CHECKPOINT
     if path.exists():
-        run = Run(**checkpoint.load(path, kept, optimizer))
+        run = Run(**checkpoint.load(path, pupil.modules(), pupil.optimizer))
     with ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(course.batch, run.step, plan.batch, plan.seed)
         while run.step < plan.steps and not run.stopped:
             began = time.monotonic()
             batch = coming.result()
             coming = ahead.submit(course.batch, run.step + 1, plan.batch, plan.seed)
-            shown = _step(model, tutor, average, optimizer, course, plan, run.step, batch)
+            shown = pupil.step(course, plan, run.step, batch)
             run.step += 1
-            if run.step % 10 == 0:
-                run.losses.append({"step": float(run.step), **shown})
             last = run.step == plan.steps
+            if run.step % LOG_EVERY == 0 or last:
+                run.losses.append({"step": float(run.step), **shown})
             if run.step % plan.evaluate_every == 0 or last:
-                _examine(average, best, course, plan, run)
+                _examine(pupil, course, plan, run)
             run.seconds += time.monotonic() - began
             if run.step % plan.save_every == 0 or last or run.stopped:
-                checkpoint.save(path, kept, optimizer, dict(vars(run)))
+                checkpoint.save(path, pupil.modules(), pupil.optimizer, dict(vars(run)))
             if told is not None:
                 told(run, shown)
-    return best, run
+    return pupil.best.eval(), run
 
 
-def _step(
-    model: FusionModel,
-    tutor: nn.Module,
-    average: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    course: Course,
-    plan: Plan,
-    step: int,
-    batch: dict[str, torch.Tensor],
-) -> dict[str, float]:
-    progress = max(0.0, (step - plan.warm_up) / max(plan.steps - plan.warm_up, 1))
-    rate = plan.learning_rate * min(1.0, (step + 1) / plan.warm_up) * (0.5 + 0.5 * math.cos(math.pi * progress))
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    model.train()
-    tutor.train()
-    loss, shown = course.loss(model, tutor, batch)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
-    torch.nn.utils.clip_grad_norm_([*model.parameters(), *tutor.parameters()], 5.0)
-    optimizer.step()
-    keep = min(plan.averaging, (step + 1) / (step + 10))
-    with torch.no_grad():
-        for mean, now in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(now, 1 - keep)
-            else:
-                mean.copy_(now)
-    return {"loss": float(loss.detach()), **shown}
-
-
-def _examine(average: FusionModel, best: nn.Module, course: Course, plan: Plan, run: Run) -> None:
-    figures = course.examine(predictor(average))
+def _examine(pupil: Pupil, course: Course, plan: Plan, run: Run) -> None:
+    figures = course.examine(predictor(pupil.average))
     run.exams.append({"step": float(run.step), **figures})
     if figures[course.main] > run.best:
         run.best, run.best_step = figures[course.main], run.step
-        best.load_state_dict(average.state_dict())
+        pupil.best.load_state_dict(pupil.average.state_dict())
     elif run.step - run.best_step >= plan.patience * plan.evaluate_every:
         run.stopped = f"no better {course.main} in {plan.patience} examinations"
 

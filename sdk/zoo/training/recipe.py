@@ -1,12 +1,15 @@
-"""All that makes a training repeatable: the course, the plans, and the courses of the rivals that have one input only."""
+"""All that makes a training repeatable: the course, the plans, the courses of the rivals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from .course import Course
-from .loop import Plan
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .course import Course
+    from .loop import Plan
 
 
 @dataclass(frozen=True)
