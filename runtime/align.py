@@ -100,6 +100,11 @@ class Aligner:
         return moment
 
     @property
+    def has_driver(self) -> bool:
+        """Whether a tick is there, or waits."""
+        return self._pending is not None or bool(self.channels[self.driver].items)
+
+    @property
     def pending(self) -> Sample | None:
         return self._pending
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mm_edge.sample import Event, InputAge, Moment, Prediction
@@ -40,7 +41,8 @@ class Delivery:
         deadline_ms: float | None,
         on_broken: Callable[[Exception], None],
     ) -> None:
-        self._receivers: tuple[Channel[Item], ...] = tuple(sink.channel for sink in sinks)
+        self._light: tuple[Channel[Item], ...] = tuple(keeper.channel for keeper in sinks if not keeper.sink.wants_samples)
+        self._full: tuple[Channel[Item], ...] = tuple(keeper.channel for keeper in sinks if keeper.sink.wants_samples)
         self._taps: tuple[Channel[Item], ...] = ()
         self.impaired = False
         self.predictions = self.deadline_missed = 0
@@ -54,11 +56,9 @@ class Delivery:
     def add(self, tap: Channel[Item]) -> None:
         # Replaced as a whole: a lane that delivers meanwhile goes on with the tuple it has.
         self._taps += (tap,)
-        self._receivers += (tap,)
 
     def remove(self, tap: Channel[Item]) -> None:
         self._taps = tuple(other for other in self._taps if other is not tap)
-        self._receivers = tuple(other for other in self._receivers if other is not tap)
 
     def close_taps(self) -> None:
         for tap in self._taps:
@@ -93,10 +93,14 @@ class Delivery:
             latency_ms=latency_ms,
             deadline_missed=missed,
             health="degraded" if degraded else "ok",
-            sources={name: reading.sample for name, reading in moment.readings.items() if reading.sample is not None},
         )
-        for channel in self._receivers:
+        for channel in self._light:
             channel.put(prediction)
+        if readers := self._full + self._taps:
+            sources = {name: reading.sample for name, reading in moment.readings.items() if reading.sample is not None}
+            full = replace(prediction, sources=sources)
+            for channel in readers:
+                channel.put(full)
         self.predictions += 1
         self.deadline_missed += missed
         for label, ms in latency_ms.items():
@@ -116,7 +120,7 @@ class Delivery:
 
     def tell(self, source: str, state: str, detail: str) -> None:
         event = Event(self._clock.now_ns(), source, state, detail)
-        for channel in self._receivers:
+        for channel in self._light + self._full + self._taps:
             channel.put(event)
         level = logging.INFO if state in {"starting", "live", "ended"} else logging.WARNING
         log.log(level, "%s: %s%s", source, state, f" ({detail})" if detail else "")

@@ -118,6 +118,7 @@ class Callback:
     """A sink that calls a function with each prediction, in the sink's own thread."""
 
     name = "callback"
+    wants_samples = True
 
     def __init__(self, function: Callable[[Prediction], None]) -> None:
         self._function = function

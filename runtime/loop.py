@@ -78,8 +78,8 @@ class Loop:
             while True:
                 task, until_ns = self._next()
                 if task is not None:
-                    if self._ready or self._may_admit():
-                        self.bell.notify()  # there may be more to do than this lane can take
+                    if self._ready or (self._aligner.has_driver and self._may_admit()):
+                        self.bell.notify()  # there is more to do than this lane can take
                     return task
                 if self._stopping or (self.over is not None and not self._flying):
                     self.bell.notify_all()

@@ -52,6 +52,7 @@ class Sink(Protocol):
     """Runs in a thread of its own behind a bounded channel: a slow one loses its own items, counted, and stalls nobody."""
 
     name: str
+    wants_samples: bool  # whether it reads Prediction.sources: pictures that wait for a slow sink cost much memory
 
     def open(self, run: RunInfo) -> None: ...
 

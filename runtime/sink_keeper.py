@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Item: TypeAlias = Prediction | Event | Summary
 CAPACITY = 64
+CAPACITY_WITH_SAMPLES = 4
 STUCK_NS = 500 * NS_PER_MS
 
 
@@ -29,7 +30,7 @@ class SinkKeeper(threading.Thread):
     def __init__(self, sink: Sink, policy: Policy, clock: Clock, tell: Callable[[str, str, str], None]) -> None:
         super().__init__(name=f"mm-edge-sink-{sink.name}", daemon=True)
         self.sink = sink
-        self.channel: Channel[Item] = Channel(CAPACITY, policy)
+        self.channel: Channel[Item] = Channel(CAPACITY_WITH_SAMPLES if sink.wants_samples else CAPACITY, policy)
         self.error: Exception | None = None
         self._clock, self._tell = clock, tell
         self._info: RunInfo | None = None

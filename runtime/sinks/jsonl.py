@@ -27,6 +27,7 @@ class JsonlSink:
     """
 
     name = "jsonl"
+    wants_samples = False
 
     def __init__(self, target: str) -> None:
         self._target = target

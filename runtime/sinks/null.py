@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 class NullSink:
     name = "null"
+    wants_samples = False
 
     def open(self, run: RunInfo) -> None:
         """Nothing to open."""

@@ -24,6 +24,7 @@ class PrometheusSink:
     """A registry of its own: whoever embeds the runtime keeps theirs clean."""
 
     name = "prometheus"
+    wants_samples = False
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()

@@ -27,6 +27,7 @@ class TerminalSink:
     """
 
     name = "terminal"
+    wants_samples = False
 
     def __init__(self, console: Console | None = None) -> None:
         from rich.console import Console as StandardError

@@ -19,6 +19,7 @@ from mm_edge.runtime.sinks.tally import Tally
 from mm_edge.sample import Event, Prediction
 from mm_edge.spec import AudioInput, TextInput
 
+from .address import reachable_host
 from .connections import Connections
 from .guard import Guard, is_loopback, new_token
 from .hub import Hub
@@ -45,6 +46,7 @@ class ViewServer:
     """
 
     name = "view"
+    wants_samples = True
 
     def __init__(
         self,
@@ -83,7 +85,8 @@ class ViewServer:
 
     @property
     def link(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = reachable_host(self.host)
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 
     # --- the sink --------------------------------------------------------------------------------------------

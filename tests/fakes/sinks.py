@@ -8,6 +8,7 @@ from mm_edge.sample import Event, Prediction
 
 class Kept:
     name = "kept"
+    wants_samples = False
 
     def __init__(self):
         self.items, self.run, self.closed = [], None, False
