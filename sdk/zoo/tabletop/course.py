@@ -66,6 +66,12 @@ class Tabletop:
     def __init__(self, mix: Mix = USUAL, size: Size = FULL) -> None:
         self.mix, self.size = mix, size
         self.weights = class_weights(torch.tensor([11.7] * 6 + [30.0]))
+        # Most cells are empty: with equal weights nothing but emptiness is learned from them.
+        self.cell_weights = {
+            "shape": torch.tensor([1.0] * len(SHAPES) + [0.12]),
+            "color": torch.ones(len(COLORS)),
+            "cell_sign": torch.tensor([1.0] * len(SIGNS) + [0.06]),
+        }
         self.world: World
         self.tune: World
 
@@ -100,8 +106,8 @@ class Tabletop:
             tutor.get_submodule("word")(features["audio"]["embedding"]), batch["word"], self.weights
         )
         plane = features["image"]["map"]
-        for name in ("shape", "color", "cell_sign"):
-            total = total + cross_entropy(tutor.get_submodule(name)(plane), batch[f"grid_{name}"])
+        for name, weights in self.cell_weights.items():
+            total = total + cross_entropy(tutor.get_submodule(name)(plane), batch[f"grid_{name}"], weights)
         right = (outputs["command"].detach().argmax(1) == batch["command"]).float().mean()
         return total, {
             "command": float(right),
