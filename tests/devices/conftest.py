@@ -12,7 +12,10 @@ from bundles import senses_bundle
 
 HERE = Path(__file__).parent
 GUEST_TIMEOUT_S = 150
-ENDED_WITHIN_S = 1.0  # of Ctrl-C
+TOLD_WITHIN_S = ENDED_WITHIN_S = 1.0  # of a fault, of Ctrl-C
+# The guest has one CPU, whose system calls are slow, and it shares the machine's. What goes wrong in this field is not
+# late by a second: it takes a driver's time-out of 10 or 30 s, or it never comes.
+GUEST_SLOWNESS = 3.0
 
 
 def pytest_collection_modifyitems(items):
@@ -28,6 +31,7 @@ class Outcome:
     """What a scenario left behind."""
 
     folder: Path
+    slowness: float  # of where it played
 
     @property
     def log(self) -> str:
@@ -64,17 +68,24 @@ class Outcome:
         (act,) = (line for line in _json_lines(self.folder / "acts.jsonl") if line["act"] == name)
         return act
 
-    def seconds(self, act: str, source: str, state: str) -> float:
+    def assert_told(self, act: str, source: str, state: str, within_s: float = TOLD_WITHIN_S) -> None:
         """From the act to the first event after it that tells this state."""
         done_ns = self.act(act)["t_ns"]
-        told = [event for event in self.events if (event["source"], event["state"]) == (source, state)]
-        return min(event["t_ns"] - done_ns for event in told if event["t_ns"] >= done_ns) / 1e9
+        told_ns = [event["t_ns"] for event in self.events if (event["source"], event["state"]) == (source, state)]
+        seconds = min(t_ns - done_ns for t_ns in told_ns if t_ns >= done_ns) / 1e9
+        assert seconds < within_s * self.slowness
 
     def assert_ctrl_c_ended_it(self) -> None:
         """At once, with the exit code that says so, and with a summary that has counted everything."""
         assert self.exit_code == 130, self.log
-        assert (self.act("end")["t_ns"] - self.act("interrupt")["t_ns"]) / 1e9 < ENDED_WITHIN_S
-        assert self.summary["predictions"] == len(self.predictions)
+        assert (self.act("end")["t_ns"] - self.act("interrupt")["t_ns"]) / 1e9 < ENDED_WITHIN_S * self.slowness
+        self.assert_every_picture_is_accounted_for()
+
+    def assert_every_picture_is_accounted_for(self) -> None:
+        """Captured is predicted plus dropped, to the last one: nothing hides in a queue."""
+        summary = self.summary
+        assert summary["predictions"] == len(self.predictions)
+        assert summary["captured"]["image"] == summary["predictions"] + sum(summary["dropped"]["image"].values())
 
 
 def _json_lines(path: Path) -> list[dict]:
@@ -107,7 +118,7 @@ class Laboratory:
             log = self.folder / "run.log"
             run = log.read_text()[-4000:] if log.exists() else "it was not started"
             pytest.fail(f"{scenario.__name__}: {done.stdout}\n--- mm-edge run:\n{run}", pytrace=False)
-        return Outcome(self.folder)
+        return Outcome(self.folder, GUEST_SLOWNESS if self.guest else 1.0)
 
 
 @pytest.fixture(scope="session")
