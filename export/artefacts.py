@@ -15,7 +15,7 @@ from .candidates import Candidate, PartWork
 from .chain import part_feed, run_chain, sources_of
 from .graph import load, save
 from .lint import lint
-from .parity import compare_all, worst
+from .parity import compare_all
 from .proof import chain_outputs
 from .runner import LEVELS, Runner, race
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .partition import Split
     from .progress import Progress
     from .recipe import Recipe
+    from .store import Store
 
 REDUCED: tuple[Precision, ...] = ("fp16", "int8-cpu", "int8-trt")
 LEAST_GAIN = 1.1  # int8 must be this much faster than fp32 to be preferred on the CPU
@@ -49,10 +50,11 @@ class Made:
     candidates: list[Candidate] = field(default_factory=list)
     preferred: dict[Family, dict[str, Precision]] = field(default_factory=dict)
     calibration: Calibration | None = None
+    failures: dict[str, str] = field(default_factory=dict)  # by precision, the last part that could not be had in it
     notes: list[str] = field(default_factory=list)
 
 
-def make_artefacts(model: SourceModel, split: Split, data: Data, recipe: Recipe, work: Path, progress: Progress) -> Made:
+def make_artefacts(model: SourceModel, split: Split, data: Data, recipe: Recipe, work: Path, store: Store, progress: Progress) -> Made:
     made = Made({}, {})
     states = {state.name: state.output for state in model.spec.states}
     runners: dict[str, Runner] = {}
@@ -70,7 +72,7 @@ def make_artefacts(model: SourceModel, split: Split, data: Data, recipe: Recipe,
     wanted_precisions = _wanted(recipe, data, made)
     for part in split.parts:
         part_work = PartWork(
-            part, recipe, work, [part_feed(part.reads, values) for values in calibration], [part_feed(part.reads, values) for values in proof], data.kind == "random"
+            part, recipe, work, [part_feed(part.reads, values) for values in calibration], [part_feed(part.reads, values) for values in proof], store
         )
         for precision in wanted_precisions:
             with progress.step(f"{precision} {part.name}"):
@@ -104,7 +106,9 @@ def _add(made: Made, work: PartWork, precision: Precision, recipe: Recipe) -> No
     name = work.part.name
     candidate = work.make(precision, recipe.tolerance_of(precision))
     if candidate is None:
-        made.notes.append(f"'{name}' has no {precision}: nothing in it can be reduced within {recipe.tolerance_of(precision):g}")
+        reason = f"nothing in it can be reduced within {recipe.tolerance_of(precision):g}: {work.failure}" if work.failure else "it has nothing to reduce"
+        made.failures[precision] = f"'{name}' has no {precision}: {reason}"
+        made.notes.append(made.failures[precision])
         return
     made.candidates.append(candidate)
     if precision != "int8-cpu" and (findings := lint(load(candidate.path))):
@@ -136,7 +140,7 @@ def _check_asked(made: Made, recipe: Recipe) -> None:
     for precision in recipe.precisions:
         if not any(precision in paths for paths in made.paths.values()):
             raise WorkFailedError(
-                f"no part can be had in {precision} within {recipe.tolerance_of(precision):g}",
+                made.failures.get(precision, f"no part can be had in {precision} within {recipe.tolerance_of(precision):g}"),
                 asked="reducing the precision",
                 todo="No bundle was written. Raise --tolerance, or leave that precision out",
             )
@@ -187,7 +191,3 @@ def _choose(made: Made, split: Split) -> None:
     made.preferred = {"cpu": cpu, "gpu": gpu}
     if "fp16" in gpu.values():
         made.notes.append(GPU_NOTE)
-
-
-def worst_row(made: Made) -> ParityRow:
-    return worst(made.parity)

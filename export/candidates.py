@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
+
+import mm_edge
 from mm_edge.errors import MmEdgeError
 
 from .base_graph import base_graph
+from .blame import worst_node
 from .fp16 import fp32_by_nature, to_fp16
 from .graph import save
 from .int8 import calibrate, quantizable, to_int8_cpu, to_int8_trt
 from .parity import relative_error, usual_norm
 from .remainder import Search, smallest_remainder
 from .runner import LEVELS, Runner, race
+from .store import Store, digest_of, digest_of_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +68,8 @@ class PartWork:
     folder: Path
     calibration: list[Feed]
     proof: list[Feed]
-    random: bool
+    store: Store
+    failure: str = ""  # where the last precision that could not be had went wrong
     kept: dict[Precision, frozenset[str]] = field(default_factory=dict)
 
     @cached_property
@@ -94,15 +101,42 @@ class PartWork:
         return max(relative_error(a[name], b[name], scales[name]) for a, b in zip(got, wanted, strict=True) for name in b)
 
     def make(self, precision: Precision, tolerance: float) -> Candidate | None:
-        """The best candidate within `tolerance` of this part, or None when there is none."""
+        """The best candidate within `tolerance` of this part, or None when there is none; what was found before an interruption is taken."""
+        key = self._key(precision, tolerance)
+        if (found := self.store.get(key)) is not None:
+            record, file = found
+            self.kept[precision] = frozenset(record.pop("kept"))
+            return Candidate(path=file, kept=self.kept[precision], **record)
+        candidate = self._make(precision, tolerance)
+        if candidate is not None:
+            record = {name: getattr(candidate, name) for name in ("part", "precision", "loss", "ms", "fp32_ms", "size", "trials", "note")}
+            self.store.put(key, {**record, "kept": sorted(candidate.kept)}, candidate.path)
+        return candidate
+
+    def _key(self, precision: Precision, tolerance: float) -> str:
+        import onnxruntime
+
+        recipe = msgspec.json.encode(self.recipe)
+        return digest_of(self._content, self._samples, precision, f"{tolerance}", recipe, onnxruntime.__version__, mm_edge.__version__)
+
+    @cached_property
+    def _content(self) -> bytes:
+        return hashlib.sha256(self.part.graph.SerializeToString(deterministic=True)).digest()
+
+    @cached_property
+    def _samples(self) -> str:
+        return digest_of_feeds([*self.calibration, *self.proof])
+
+    def _make(self, precision: Precision, tolerance: float) -> Candidate | None:
         nodes = _reducible(self.base, precision)
         if not nodes:
             return None
         makers = self._makers(precision)
         results = [found for maker in makers if (found := self._search(precision, maker, nodes, tolerance))]
-        if not results or precision != "int8-cpu":
-            return results[0] if results else None
-        return self._fastest(results)
+        if not results:
+            self.failure = worst_node(self.base, makers[-1](frozenset()), self.search_feeds[0])
+            return None
+        return self._fastest(results) if precision == "int8-cpu" else results[0]
 
     def _fastest(self, results: list[Candidate]) -> Candidate:
         runners = {str(place): Runner(item.path, threads=self.recipe.threads) for place, item in enumerate(results)}

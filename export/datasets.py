@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from mm_edge.errors import InputError
 from mm_edge.spec import modality_of
 
 from .feeds import PRESENCE, check_feed, fixed_shape, graph_inputs, random_feed
+from .store import digest_of_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,12 +43,7 @@ class Data:
     @property
     def digest(self) -> str:
         """Of every byte that was calibrated on."""
-        sha = hashlib.sha256()
-        for feed in self.calibration:
-            for name in sorted(feed):
-                sha.update(f"{name} {feed[name].dtype} {feed[name].shape}\n".encode())
-                sha.update(np.ascontiguousarray(feed[name]).tobytes())
-        return sha.hexdigest()
+        return digest_of_feeds(self.calibration)
 
 
 def gather_data(model: SourceModel, recipe: Recipe) -> Data:

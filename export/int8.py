@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto
 
 from mm_edge.errors import InputError
 
@@ -146,8 +146,31 @@ def _quantize(base: ModelProto, ranges: Any, keep: Collection[str], kinds: list[
         )
         quantizer.quantize_model()
     quantized: ModelProto = quantizer.model.model
+    _float_outputs(quantized)
     sort_nodes(quantized)
     return quantized
+
+
+def _float_outputs(model: ModelProto) -> None:
+    """What a product gives to the outside is not rounded once more: nobody goes on with integers there."""
+    index = GraphIndex(model.graph)
+    gone: set[int] = set()
+    for name in index.outputs:
+        place = index.producer[name]
+        last = model.graph.node[place]
+        if last.op_type != "DequantizeLinear" or last.input[0] not in index.producer:
+            continue
+        before = index.producer[last.input[0]]
+        value = model.graph.node[before].input[0]
+        if index.consumers[last.input[0]] != [place] or index.consumers[value] != [before] or value not in index.producer:
+            continue
+        maker = model.graph.node[index.producer[value]]
+        if maker.op_type in {"Gemm", "MatMul"}:
+            maker.output[0] = name
+            gone |= {place, before}
+    kept = [NodeProto.FromString(node.SerializeToString()) for number, node in enumerate(model.graph.node) if number not in gone]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
 
 
 def _without_range(base: ModelProto, ranges: Any, kinds: Collection[str]) -> set[str]:

@@ -19,6 +19,7 @@ from .proof import prove_split
 from .recipe import TOLERANCES, Recipe
 from .runner import Runner
 from .sources import load_source
+from .store import Store, default_folder
 from .tables import Table, part_table, parity_table, precision_table
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def export(
         data = gather_data(model, recipe)
         with progress.step("prove the split"):
             prove_split(model, split)
-        made = make_artefacts(model, split, data, recipe, Path(folder), progress)
+        store = Store(default_folder())
+        made = make_artefacts(model, split, data, recipe, Path(folder), store, progress)
         gate(made.parity, {precision: recipe.tolerance_of(precision) for precision in TOLERANCES})
         engines = build_all(split, made, model.spec.dims, recipe, progress)
         with progress.step("write and reload the bundle"):
@@ -72,6 +74,7 @@ def export(
                 engines=engines,
             )
             write_and_reload(target, manifest, files, Path(recipe.sign) if recipe.sign else None)
+    store.clear()
     exported = Exported(target, manifest, split, made, tuple(dict.fromkeys((*model.notes, *split.notes, *data.notes, *made.notes))))
     if report is not None:
         from .report import write_report

@@ -1,0 +1,198 @@
+"""A model that somebody else made as ONNX: model.onnx, with a spec in TOML or one that is guessed and printed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+import onnx
+from msgspec import Meta
+
+from mm_edge.errors import UsageError
+from mm_edge.export.feeds import graph_inputs, graph_outputs
+from mm_edge.export.graph import OPSET, strip
+from mm_edge.export.model import SourceModel
+from mm_edge.export.runner import Runner
+from mm_edge.spec import BATCH, ModelSpec, Strict, TextInput
+
+from .onnx_front_end import prepend_pictures, to_pixels
+from .onnx_guess import guess_spec, tidy
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from mm_edge.export.feeds import Feed
+    from mm_edge.export.recipe import Recipe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+OLDEST_OPSET = 13
+
+
+class FrontEnd(Strict):
+    """What a float picture input wants done to uint8 pixels: x / scale, minus mean, over std; then its own layout."""
+
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[Annotated[float, Meta(gt=0)], ...] = (1.0, 1.0, 1.0)
+    scale: Annotated[float, Meta(gt=0)] = 255.0
+    layout: Literal["nchw", "nhwc"] = "nchw"
+
+
+class ForeignSpec(Strict):
+    """The file of --spec. `rename` maps the graph's own names to the spec's; `tokenizers` the bundle's names to files."""
+
+    model: ModelSpec
+    rename: dict[str, str] = {}
+    front_end: dict[str, FrontEnd] = {}
+    tokenizers: dict[str, str] = {}
+
+
+def from_onnx_file(source: str, recipe: Recipe) -> SourceModel:
+    path = Path(source)
+    graph = _load(path)
+    notes: list[str] = []
+    if recipe.spec:
+        foreign, folder = _read_spec(Path(recipe.spec)), Path(recipe.spec).parent
+    else:
+        foreign, guessed = guess_spec(graph, path)
+        folder = path.parent
+        notes.append("the spec was guessed; save what follows as a file, correct it, and give it with --spec:\n" + spec_toml(foreign))
+        notes += guessed
+    tidy(graph, foreign.rename)
+    _check_names(graph, foreign, path)
+    original = onnx.ModelProto()
+    original.CopyFrom(graph)
+    runner = Runner(original, optimize="none")
+    prepend_pictures(graph, foreign)
+    _name_batch(graph, foreign.model)
+    graph = _newer(graph, notes)
+    fixed = not any(dim.dim_param == BATCH for item in graph.graph.input for dim in item.type.tensor_type.shape.dim)
+
+    def reference(feed: Feed) -> Feed:
+        """The foreign graph as it came, fed with what its maker would feed."""
+        return runner({name: to_pixels(value, foreign.front_end[name]) if name in foreign.front_end else value for name, value in feed.items()})
+
+    files: dict[str, bytes | Path] = {name: folder / file for name, file in foreign.tokenizers.items()}
+    for item in foreign.model.inputs:
+        if isinstance(item, TextInput) and item.prepare.tokenizer not in files:
+            raise UsageError(f"no file is given for the tokenizer '{item.prepare.tokenizer}'", asked=f"reading {path.name}", todo="Name it under [tokenizers] in the spec")
+    if fixed:
+        notes.append("the batch is fixed in the graph")
+    return SourceModel(foreign.model, strip(graph), reference, path.name, files=files, vocabulary=_vocabulary(graph, foreign.model), fixed_batch=fixed, notes=notes)
+
+
+def _load(path: Path) -> ModelProto:
+    asked = f"reading {path}"
+    try:
+        graph = onnx.load(str(path))  # external data too
+        onnx.checker.check_model(graph)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no file {Path(error.filename or path).name}", asked=asked, todo="A model with external data needs those files beside it") from None
+    except Exception as error:  # the library raises classes that share no base
+        raise UsageError(str(error).strip().splitlines()[0], asked=asked, todo="Check it: python -m onnx.checker") from None
+    opset = next((item.version for item in graph.opset_import if item.domain in {"", "ai.onnx"}), 0)
+    if opset < OLDEST_OPSET:
+        raise UsageError(f"it has opset {opset}", asked=asked, todo=f"Export it again with opset {OLDEST_OPSET} or newer")
+    return graph
+
+
+def _newer(graph: ModelProto, notes: list[str]) -> ModelProto:
+    """fp16 scales of Q/DQ need opset 19; everything here is made for one opset."""
+    opset = next(item.version for item in graph.opset_import if item.domain in {"", "ai.onnx"})
+    if opset >= OPSET:
+        return graph
+    try:
+        return onnx.version_converter.convert_version(graph, OPSET)
+    except Exception as error:  # noqa: BLE001  # the library raises bare RuntimeError and worse
+        notes.append(f"opset {opset} is kept, int8 for TensorRT may be refused: {str(error).strip().splitlines()[0]}")
+        return graph
+
+
+def _read_spec(path: Path) -> ForeignSpec:
+    asked = f"reading {path}"
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), ForeignSpec)
+    except OSError as error:
+        raise UsageError(str(error.strerror), asked=asked) from None
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise UsageError(str(error), asked=asked, todo="docs/exporting.md shows one") from None
+
+
+def _check_names(graph: ModelProto, foreign: ForeignSpec, path: Path) -> None:
+    weights = {item.name for item in graph.graph.initializer}
+    there = {item.name for item in graph.graph.input} - weights
+    wanted = {tensor.name for tensor in graph_inputs(foreign.model)}
+    if there != wanted:
+        raise UsageError(f"the graph takes {sorted(there)}, the spec {sorted(wanted)}", asked=f"reading {path.name}", todo="[rename] in the spec maps the graph's names")
+    if missing := sorted(set(graph_outputs(foreign.model)) - {item.name for item in graph.graph.output}):
+        raise UsageError(f"the graph does not give {missing}", asked=f"reading {path.name}", todo="`reads` in the spec names the graph's outputs")
+    kept = [item for item in graph.graph.output if item.name in graph_outputs(foreign.model)]
+    del graph.graph.output[:]
+    graph.graph.output.extend(kept)
+
+
+def _name_batch(graph: ModelProto, spec: ModelSpec) -> None:
+    """The first dimension of an input, where it varies, is the batch, whatever the graph calls it."""
+    names = {tensor.name: tensor.shape for tensor in graph_inputs(spec)}
+    called: dict[str, str] = {}
+    for item in graph.graph.input:
+        for dim, wanted in zip(item.type.tensor_type.shape.dim, names.get(item.name, ()), strict=False):
+            if isinstance(wanted, str) and not dim.HasField("dim_value"):
+                called[dim.dim_param] = wanted
+                dim.dim_param = wanted
+            elif isinstance(wanted, int) and not dim.HasField("dim_value"):
+                dim.dim_value = wanted
+    for item in (*graph.graph.output, *graph.graph.value_info):
+        for dim in item.type.tensor_type.shape.dim:
+            if dim.dim_param in called:
+                dim.dim_param = called[dim.dim_param]
+
+
+def _vocabulary(graph: ModelProto, spec: ModelSpec) -> dict[str, int]:
+    """The table that a text's ids are looked up in bounds them."""
+    sizes = {item.name: item.dims[0] for item in graph.graph.initializer if len(item.dims) == 2}
+    found = {}
+    for item in spec.inputs:
+        if isinstance(item, TextInput):
+            tables = [sizes[node.input[0]] for node in graph.graph.node if node.op_type == "Gather" and node.input[1] == item.name and node.input[0] in sizes]
+            found[item.name] = min(tables, default=2)
+    return found
+
+
+def spec_toml(foreign: ForeignSpec) -> str:
+    """The spec as the file that --spec reads. Written by hand: the standard library reads TOML and does not write it."""
+    plain: Any = msgspec.to_builtins(foreign)
+    lines: list[str] = []
+    _table(plain, "", lines)
+    return "\n".join(lines)
+
+
+def _table(table: dict[str, Any], path: str, lines: list[str]) -> None:
+    nested = {key: value for key, value in table.items() if isinstance(value, dict) or (isinstance(value, (list, tuple)) and value and isinstance(value[0], dict))}
+    for key, value in table.items():
+        if key not in nested and value is not None:
+            lines.append(f"{_key(key)} = {_value(value)}")
+    for key, value in nested.items():
+        name = f"{path}.{_key(key)}" if path else _key(key)
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if item:
+                lines.append(f"\n[[{name}]]" if isinstance(value, (list, tuple)) else f"\n[{name}]")
+                _table(item, name, lines)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
+
+
+def _value(value: Any) -> str:
+    import json
+
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans are written alike in TOML and JSON
