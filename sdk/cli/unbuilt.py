@@ -14,33 +14,6 @@ if TYPE_CHECKING:
 
 # What the verb does, and what it takes: `[MAY]` or `MUST` be given, `--flag`, `--option VALUE`.
 UNBUILT = {
-    "run": (
-        "Run a bundle live on camera, microphone and text, or on files.",
-        *(
-            "[BUNDLE]",
-            "--camera SPEC",
-            "--mic SPEC",
-            "--text TEXT|-",
-            "--take FOLDER",
-            "--seconds N",
-            "--speed real|max",
-            "--demo",
-        ),
-        *("--engine auto|onnxruntime|tensorrt|tensorrt-rtx", "--precision auto|fp32|fp16|int8", "--deadline-ms N"),
-        *("--jsonl FILE|-", "--view [HOST:]PORT", "--record FILE.mcap", "--config FILE.toml", "--set a.b=c"),
-    ),
-    "export": (
-        "Make a bundle out of a model: split it by modality, quantize it, prove it.",
-        *(
-            "SOURCE",
-            "--output BUNDLE",
-            "--precision auto|fp32|fp16|int8[,..]",
-            "--calibrate PATH",
-            "--tolerance X",
-            "--sign KEY",
-        ),
-        "--target tensorrt-rtx:sm86",
-    ),
     "build": ("Build the engines of a bundle for this machine, now.", "BUNDLE"),
     "bench": (
         "Measure a bundle on this machine.",
@@ -52,8 +25,6 @@ UNBUILT = {
             "--baseline FILE",
         ),
     ),
-    "train": ("Train one of the models that ship with mm-edge.", "zoo:NAME", "--out DIR", "--quick"),
-    "zoo": ("List the models that ship with mm-edge.", "--json"),
     "replay": (
         "Play a recording through a bundle again.",
         *("FILE.mcap", "[BUNDLE]", "--jsonl FILE|-", "--speed N|max", "--compare OTHER"),
@@ -90,9 +61,8 @@ def _parameter(word: str, name: str) -> inspect.Parameter:
     info: Any
     if word.startswith("--"):
         option, _, value = word.partition(" ")
-        short = ["-o"] if option == "--output" else []
-        info = typer.Option(None, option, *short, metavar=value) if value else typer.Option(False, option)
-        kind = list[str] if option == "--set" else str | None if value else bool
+        info = typer.Option(None, option, metavar=value) if value else typer.Option(False, option)
+        kind = str | None if value else bool
     else:
         info, kind = typer.Argument(None if word.startswith("[") else ..., metavar=word.strip("[]")), str
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=kind)

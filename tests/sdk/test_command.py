@@ -1,0 +1,268 @@
+"""The command as a whole: every verb of the contract, exit codes, one message an error."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import typer
+from typer.main import get_command
+
+from mm_edge import errors
+from mm_edge.cli import app
+from mm_edge.cli.unbuilt import UNBUILT
+
+COMMAND = Path(sys.executable).with_name("mm-edge")
+# What users script against: every verb with its options.
+CONTRACT = {
+    "run": "--camera --mic --text --take --engine --precision --seconds --jsonl --view --record --deadline-ms --demo "
+    "--config --set",
+    "export": "-o --precision --calibrate --tolerance --sign --target",
+    "inspect": "--json",
+    "verify": "--key",
+    "build": "",
+    "bench": "--scenario --json --html --baseline",
+    "train": "--out --quick",
+    "zoo": "--json",
+    "doctor": "--json",
+    "devices": "--json",
+    "keygen": "",
+    "replay": "--jsonl --speed --compare",
+    "recover": "",
+    "info": "",
+    "label": "",
+    "export-dataset": "--format",
+    "view": "",
+    "service": "",
+}
+BUILT = [verb for verb in CONTRACT if find_spec(f"mm_edge.cli.{verb.replace('-', '_')}")]
+NOT_BUILT = [verb for verb in CONTRACT if verb not in BUILT]
+
+
+def test_every_verb_of_the_contract_is_there():
+    assert set(app.VERBS) == set(CONTRACT)
+
+
+@pytest.mark.parametrize("verb", CONTRACT)
+def test_every_option_of_the_contract_is_there(verb):
+    command = get_command(app._command([verb])).commands[verb]
+    options = {word for parameter in command.params for word in parameter.opts}
+    assert set(CONTRACT[verb].split()) <= options
+    assert command.help
+
+
+def test_what_is_built_has_left_the_list_of_what_is_not():
+    assert set(UNBUILT) == set(NOT_BUILT)
+
+
+@pytest.mark.parametrize("verb", NOT_BUILT)
+def test_what_is_not_built_says_so(verb, command):
+    outcome = command(verb, *(["x"] if any(not word.startswith(("[", "-")) for word in UNBUILT[verb][1:]) else []))
+    assert outcome.code == 3
+    said = f"error: mm-edge {verb}: this part of mm-edge is not built yet."
+    assert outcome.err == f"{said} See the verbs that are: mm-edge --help\n"
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"], ["-h"]])
+def test_help_names_every_verb(argv, command):
+    outcome = command(*argv)
+    assert outcome.code == 0
+    assert all(re.search(rf"\b{verb}\b", outcome.out) for verb in CONTRACT)
+    assert outcome.out.count("not built yet") <= len(NOT_BUILT)
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (["nonsense"], "nonsense"),
+        (["inspec"], "inspec"),
+        (["--nonsense"], "--nonsense"),
+        (["verify"], "BUNDLE"),
+        (["verify", "a", "b"], "b"),
+        (["verify", "a", "--nonsense"], "--nonsense"),
+        (["verify", "a", "--minimum-version", "many"], "--minimum-version"),
+        (["verify", "a", "--minimum-version", "-1"], "--minimum-version"),
+        (["verify", "a", "--key"], "--key"),
+        (["keygen"], "DIR"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(argv, word, refused):
+    message = refused(*argv)
+    assert word in message
+    assert re.search(r" See: mm-edge .*--help\n$", message)
+
+
+CODES = {
+    errors.WorkFailedError: 1,
+    errors.UsageError: 2,
+    errors.ConfigError: 2,
+    errors.BundleError: 2,
+    errors.InputError: 2,
+    errors.UnavailableError: 3,
+    errors.DeviceError: 3,
+    errors.EngineError: 3,
+    errors.NotBuiltYetError: 3,
+    errors.SourceLostError: 1,
+}
+
+
+def verb_that(action):
+    """A command line of one verb that does as it is told."""
+
+    def command(_argv):
+        made = typer.Typer(callback=app._before_any_verb)
+        made.command("do")(action)
+        return made
+
+    return command
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_every_error_has_its_code_and_one_message(kind, command, monkeypatch):
+    def action():
+        raise kind("it was not found", asked="opening it", todo="Look again")
+
+    monkeypatch.setattr(app, "_command", verb_that(action))
+    assert command("do") == type(command("do"))(CODES[kind], "", "error: opening it: it was not found. Look again\n")
+
+
+def test_missing_extra_names_the_command_that_helps(command, monkeypatch):
+    def action():
+        raise errors.MissingExtraError("torch", "export")
+
+    monkeypatch.setattr(app, "_command", verb_that(action))
+    outcome = command("do")
+    assert outcome.code == 3
+    assert "pip install 'mm-edge[export]'" in outcome.err
+
+
+def test_a_fault_of_ours_is_told_as_one(command, monkeypatch):
+    def action():
+        return 1 / 0
+
+    monkeypatch.setattr(app, "_command", verb_that(action))
+    outcome = command("do")
+    assert outcome.code == 1
+    assert "fault of mm-edge itself: ZeroDivisionError" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("argv", [["--debug", "do"], ["do", "--debug"]])
+def test_debug_shows_where_it_happened(argv, command, monkeypatch):
+    def action():
+        return 1 / 0
+
+    monkeypatch.setattr(app, "_command", verb_that(action))
+    outcome = command(*argv)
+    assert outcome.code == 1
+    assert "Traceback" in outcome.err
+    assert "return 1 / 0" in outcome.err
+
+
+def test_debug_after_two_dashes_belongs_to_the_verb():
+    assert app._debug_first(["run", "--", "--debug"]) == ["run", "--", "--debug"]
+    assert app._debug_first(["run", "--debug", "x"]) == ["--debug", "run", "x"]
+
+
+def test_interrupted_is_130(command, monkeypatch):
+    def action():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "_command", verb_that(action))
+    assert command("do").code == 130
+
+
+def test_exit_code_of_a_verb_is_the_commands(command, monkeypatch):
+    def action():
+        raise typer.Exit(1)
+
+    monkeypatch.setattr(app, "_command", verb_that(action))
+    assert command("do").code == 1
+
+
+WAITING = """
+import sys, time, typer
+from mm_edge.cli import __main__, app
+
+def wait():
+    print("waiting", flush=True)
+    time.sleep(60)
+
+def command(argv):
+    made = typer.Typer(callback=app._before_any_verb)
+    made.command("wait")(wait)
+    return made
+
+app._command = command
+sys.argv[1:] = ["wait"]
+__main__.main()
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_real_command_with_130(stop):
+    with subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"waiting\n"
+        process.send_signal(stop)
+        assert process.wait(timeout=30) == 130
+        assert process.stderr.read() == b""
+
+
+def test_reader_that_goes_away_is_no_news(bundle_path):
+    with subprocess.Popen(
+        [COMMAND, "inspect", bundle_path, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.wait(timeout=30) == 1
+        assert process.stderr.read() == b""
+
+
+def test_version(command):
+    from mm_edge import __version__
+
+    assert command("--version") == type(command("--version"))(0, f"mm-edge {__version__}\n", "")
+
+
+def test_completion_is_offered(tmp_path):
+    """As the shell asks for it: every verb that begins with what was typed."""
+    asked = {
+        "_MM_EDGE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "mm-edge in",
+        "COMP_CWORD": "1",
+        "PATH": os.environ["PATH"],
+    }
+    done = subprocess.run([COMMAND], env=asked, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["inspect", "info"]
+
+
+def test_inspect_tells_the_same_for_both_readers(bundle_path, manifest, command):
+    told = json.loads(command("inspect", bundle_path, "--json").out)
+    assert told["manifest"]["name"] == manifest.name
+    assert told["signature"] is None
+    shown = command("inspect", bundle_path).out
+    for word in (
+        "small",
+        "version 3",
+        "encode_image",
+        "int8-cpu",
+        "drives the loop",
+        "200 ms",
+        "mask",
+        "stop go",
+        "passed",
+    ):
+        assert word in shown
+
+
+def test_keygen_never_writes_over_a_key(tmp_path, command, refused):
+    assert command("keygen", tmp_path / "keys").code == 0
+    private = tmp_path / "keys" / "mm-edge.key"
+    before = private.read_bytes()
+    assert private.stat().st_mode & 0o777 == 0o600
+    assert "is there already" in refused("keygen", tmp_path / "keys")
+    assert private.read_bytes() == before
