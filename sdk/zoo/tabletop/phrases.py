@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .mesh import SHAPES
-from .scene import COLORS
+from .scene import COLORS, SPLIT_NUMBER
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -155,7 +155,7 @@ def wordings(split: Split, many: int = 96) -> Ints:
     The last colour and the last shape stand for "not told"; where neither is told the ids are zero.
     """
     held_out = split == "held-out"
-    rng = np.random.default_rng((19, {"train": 0, "tune": 1, "held-out": 2}[split]))
+    rng = np.random.default_rng((19, SPLIT_NUMBER[split]))
     table = np.zeros((len(COLORS) + 1, len(SHAPES) + 1, many, TEXT_LENGTH), np.int64)
     for i, color in enumerate((*COLORS, None)):
         for k, shape in enumerate((*SHAPES, None)):

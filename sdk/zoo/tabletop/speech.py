@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import wave
 from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mm_edge.errors import UnavailableError
 
+from .scene import SPLIT_NUMBER
 from .signs import SIGNS
 
 if TYPE_CHECKING:
@@ -28,15 +30,16 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 16_000
 ACCENTS = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-x-gbclan", "en-029", "en-us-nyc")
 HELD_OUT_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-gbcwmd")
+DEFAULT = "default"  # the accent's own voice, without a variant; four times as often as each of the others
 VOICES = (
-    *("Alex", "Alicia", "Andrea", "Andy", "Annie", "antonio", "aunty", "Belinda", "benjamin", "boris", "caleb"),
-    *("david", "Denis", "Diogo", "ed", "edward", "Gene", "Gustave", "Henrique", "Hugo", "iven", "iven2", "iven3"),
-    *("Jacky", "john", "kaukovalta", "Lee", "linda", "marcelo", "Marco", "Mario", "max", "michael", "Michel"),
+    *("Alex", "Alicia", "Andrea", "Andy", "Annie", "antonio", "aunty", DEFAULT, "benjamin", "boris", "caleb"),
+    *("david", "Denis", "Diogo", "ed", "edward", "Gene", DEFAULT, "Henrique", "Hugo", "iven", "iven2", "iven3"),
+    *("Jacky", "john", "kaukovalta", "Lee", "linda", "marcelo", "Marco", "Mario", "max", DEFAULT, DEFAULT),
     *("Mike", "Nguyen", "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro", "shelby", "steph"),
     *("steph3", "Tweaky", "f1", "f2", "f4", "m1", "m2", "m4", "m5", "m7", "klatt", "klatt3", "klatt5"),
 )
 HELD_OUT_VOICES = (
-    *("adam", "anika", "f3", "f5", "m3", "m6", "m8", "klatt2", "klatt4", "Gene2", "iven4", "Miguel", "norbert"),
+    *("adam", "anika", "f3", "f5", "m3", "m6", "m8", "klatt2", "klatt4", "Gene2", "iven4", "miguel", "norbert"),
     *("steph2", "travis", "victor", "zac", "grandma"),
 )
 OTHER_WORDS = (
@@ -80,13 +83,32 @@ def require_espeak() -> str:
     return path
 
 
+@lru_cache
+def voices_there() -> frozenset[str]:
+    """Accents and variants that espeak-ng has. It speaks with its default voice, without a word, for any that it has not."""
+    found = set()
+    for kind in ("en", "variant"):
+        listed = subprocess.run([require_espeak(), f"--voices={kind}"], capture_output=True, text=True, check=False)
+        for line in listed.stdout.splitlines()[1:]:
+            words = line.split()
+            found |= {words[1], line[line.find("!v/") + 3 :].split("  ")[0].strip() if "!v/" in line else ""}
+    return frozenset(found)
+
+
 def say(call: Call) -> npt.NDArray[np.int16]:
     """One utterance at 16 kHz, silence cut off at both ends."""
     import soxr
 
     text, voice, rate, pitch = call
+    espeak = require_espeak()
+    if missing := [part for part in voice.split("+") if part not in voices_there()]:
+        raise UnavailableError(
+            f"espeak-ng has no voice '{missing[0]}'",
+            asked=f"speaking '{text}' with the voice {voice}",
+            todo="Install its voices: sudo apt-get install espeak-ng-data",
+        )
     done = subprocess.run(
-        [require_espeak(), "-v", voice, "-s", str(rate), "-p", str(pitch), "--stdout", text],
+        [espeak, "-v", voice, "-s", str(rate), "-p", str(pitch), "--stdout", text],
         capture_output=True,
         check=False,
     )
@@ -101,13 +123,13 @@ def say(call: Call) -> npt.NDArray[np.int16]:
         raw = np.frombuffer(file.readframes(1 << 24), np.int16)
     sound = soxr.resample(raw.astype(np.float32), rate_in, SAMPLE_RATE)
     loud = np.flatnonzero(np.abs(sound) > 0.02 * np.abs(sound).max())
-    return np.clip(sound[loud[0] : loud[-1] + 1], -32768, 32767).astype(np.int16)  # type: ignore[no-any-return]
+    return np.asarray(np.clip(sound[loud[0] : loud[-1] + 1], -32768, 32767).astype(np.int16))
 
 
 def calls(split: Split, seed: int, voices_at_most: int | None = None) -> list[Call]:
     """What is spoken, by whom and how. `tune` speaks with the voices of training, in other manners."""
     held_out = split == "held-out"
-    rng = np.random.default_rng((seed, 31, {"train": 0, "tune": 1, "held-out": 2}[split]))
+    rng = np.random.default_rng((seed, 31, SPLIT_NUMBER[split]))
     voices, accents = (HELD_OUT_VOICES, HELD_OUT_ACCENTS) if held_out else (VOICES, ACCENTS)
     others = HELD_OUT_OTHER_WORDS if held_out else OTHER_WORDS
     sentences = HELD_OUT_SENTENCES if held_out else SENTENCES
@@ -116,7 +138,8 @@ def calls(split: Split, seed: int, voices_at_most: int | None = None) -> list[Ca
 
     def speak(text: str, voice: str) -> None:
         accent = accents[rng.integers(len(accents))]
-        made.append((text, f"{accent}+{voice}", int(rng.integers(115, 225)), int(rng.integers(20, 85))))
+        full = accent if voice == DEFAULT else f"{accent}+{voice}"
+        made.append((text, full, int(rng.integers(115, 225)), int(rng.integers(20, 85))))
 
     for voice in voices[:: max(1, len(voices) // (voices_at_most or len(voices)))][:voices_at_most]:
         for word in SIGNS:
