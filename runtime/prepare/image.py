@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mm_edge.spec import ImagePrepare
 
+HALVE_FROM = 4
 MOST_GEOMETRIES = 64  # source sizes that are remembered; a source rarely changes its size
 
 
@@ -37,9 +38,9 @@ class ImagePreparer:
 class Resizer:
     """Fits a picture into a smaller one.
 
-    Shrinking must average, or fine detail turns into noise that the model never saw in training. OpenCV's own
-    INTER_AREA does that at about 5 ms for 1280x720 -> 224x224; halving by 2x2 means while the picture stays at least as
-    large as its goal, and bilinear for the rest, comes as close for about 0.6 ms (benchmarks/scenarios/prepare.py).
+    Bilinear shrinking looks at 2x2 pixels for each that it gives, and passes over the rest. So that fine detail does
+    not turn into noise, what is to shrink further than HALVE_FROM in both directions is halved first, by means of 2x2,
+    for as long. INTER_AREA would average exactly, at fifteen times the cost: benchmarks/preparing.py has the figures.
     The colours are swapped last, on the small picture.
     """
 
@@ -77,7 +78,7 @@ class Resizer:
 
     def _resize(self, picture: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
         height, width = into.shape[:2]
-        while picture.shape[0] >= 2 * height and picture.shape[1] >= 2 * width:
+        while picture.shape[0] >= HALVE_FROM * height and picture.shape[1] >= HALVE_FROM * width:
             half = self._kept(picture.shape[0] // 2, picture.shape[1] // 2)
             even = picture[: 2 * half.shape[0], : 2 * half.shape[1]]
             picture = cv2.resize(even, half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
