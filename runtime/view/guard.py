@@ -108,7 +108,8 @@ def _right_origin(request: web.Request) -> bool:
     """Programs send no Origin; a browser sends that of the page, which has to be ours."""
     origin = request.headers.get("Origin")
     if origin is None:
-        return request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
+        followed_link = request.path == "/" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+        return followed_link or request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
     try:
         return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
     except ValueError:

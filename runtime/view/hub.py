@@ -25,8 +25,7 @@ STATE_PERIOD_S = 0.25
 class Viewer:
     """One who watches. `on_the_way` frames were sent and not yet drawn."""
 
-    def __init__(self, *, wants_state: bool = True) -> None:
-        self.wants_state = wants_state
+    def __init__(self) -> None:
         self.on_the_way = 0
         self.news = asyncio.Event()
         self._frame_number = -1

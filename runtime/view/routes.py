@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from mm_edge.runtime.sinks.prometheus import CONTENT_TYPE
 
@@ -30,6 +30,7 @@ MOST_VIEWERS = 64
 HEARTBEAT_S = 10.0
 MOST_MESSAGES_PER_S = 200  # three times what a page at 60 frames a second sends
 STALLED_S = 5.0
+LEAVE_WITHIN_S = 0.2
 BOUNDARY = "frame"
 TYPES = {
     ".html": "text/html",
@@ -60,6 +61,7 @@ class Routes:
         self, hub: Hub, view: Callable[[], RunView], prometheus: PrometheusSink, act: Callable[[SetText | Play], None]
     ) -> None:
         self._hub, self._view, self._prometheus, self._act = hub, view, prometheus, act
+        self._watching: set[asyncio.Task[Any]] = set()
         # Read once: nothing that is asked for can name another file.
         self._page = {
             file.name: (file.read_bytes(), kind)
@@ -107,20 +109,33 @@ class Routes:
         body = msgspec.json.encode({"health": health, "idle_s": view.idle_s})
         return web.Response(body=body, status=status, content_type="application/json")
 
+    async def end(self) -> None:
+        """Takes leave of all who watch; whoever does not answer at once is left."""
+        for task in self._watching:
+            task.cancel()
+        if self._watching:
+            await asyncio.wait(self._watching, timeout=LEAVE_WITHIN_S)
+
     # --- those who watch -------------------------------------------------------------------------------------
 
-    def _enter(self, *, wants_state: bool) -> Viewer:
+    def _enter(self) -> Viewer:
         if len(self._hub.viewers) >= MOST_VIEWERS:
             raise web.HTTPServiceUnavailable(text=f"{MOST_VIEWERS} are watching already.\n")
-        viewer = Viewer(wants_state=wants_state)
+        viewer = Viewer()
         self._hub.enter(viewer)
+        task = asyncio.current_task()
+        if task is not None:
+            self._watching.add(task)
+            task.add_done_callback(self._watching.discard)
         return viewer
 
     async def _live(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MOST_MESSAGE_BYTES, compress=False)
+        socket = web.WebSocketResponse(
+            heartbeat=HEARTBEAT_S, timeout=LEAVE_WITHIN_S / 2, max_msg_size=MOST_MESSAGE_BYTES, compress=False
+        )
         if not socket.can_prepare(request).ok:
             raise web.HTTPUpgradeRequired
-        viewer = self._enter(wants_state=True)
+        viewer = self._enter()
         sender: asyncio.Task[None] | None = None
         try:
             await socket.prepare(request)
@@ -132,6 +147,7 @@ class Routes:
                 sender.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                     await sender
+                await socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
         return socket
 
     async def _send(self, socket: web.WebSocketResponse, viewer: Viewer) -> None:
@@ -152,16 +168,16 @@ class Routes:
                 second_began_s, messages = clock(), 0
             messages += 1
             if messages > MOST_MESSAGES_PER_S:
-                await socket.close(code=1008, message=b"too many messages")
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
                 return
             if received.type is not WSMsgType.TEXT:
-                await socket.close(code=1003, message=b"not a message")
+                await socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"not a message")
                 return
             try:
                 message = read_message(received.data)
             except msgspec.MsgspecError as error:
                 log.debug("a page sent what is no message: %s", error)
-                await socket.close(code=1008, message=b"not a message")
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"not a message")
                 return
             if isinstance(message, Drawn):
                 self._hub.drawn(viewer)
@@ -170,7 +186,7 @@ class Routes:
 
     async def _mjpeg(self, request: web.Request) -> web.StreamResponse:
         """The pictures alone, for a browser's <img>, for VLC or for OpenCV."""
-        viewer = self._enter(wants_state=False)
+        viewer = self._enter()
         stream = web.StreamResponse(headers={"Content-Type": f"multipart/x-mixed-replace; boundary={BOUNDARY}"})
         try:
             await stream.prepare(request)

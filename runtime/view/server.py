@@ -19,7 +19,7 @@ from mm_edge.runtime.sinks.tally import Tally
 from mm_edge.sample import Event, Prediction
 from mm_edge.spec import AudioInput, TextInput
 
-from .address import reachable_host
+from .address import invitation, reachable_host
 from .connections import Connections
 from .guard import Guard, is_loopback, new_token
 from .hub import Hub
@@ -75,13 +75,13 @@ class ViewServer:
         if not self._thread.ident:
             self._thread.start()
             self._opened.wait()
-            if isinstance(self._error, OSError):
-                raise UsageError(
-                    f"{self._error.strerror or self._error}",
-                    asked=f"opening the live page at {self.host}:{self.port}",
-                    todo="Give another port: --view 8701",
-                ) from None
+            if self._error:
+                raise self._error
         return self.link
+
+    def invitation(self) -> str:
+        """What to tell people on the terminal: the link, and a code for a phone where one can reach it."""
+        return invitation(self.link, token=self.token is not None)
 
     @property
     def link(self) -> str:
@@ -142,7 +142,7 @@ class ViewServer:
             )
             await runner.setup()
             accept = connections.factory(cast("web.Server", runner.server))  # it is there after setup
-            server = await self._loop.create_server(accept, self.host, self.port)
+            server = await self._listen(accept)
             self.port = server.sockets[0].getsockname()[1]
             self._opened.set()
             tasks = [
@@ -160,7 +160,18 @@ class ViewServer:
                 for task in tasks:
                     task.cancel()
                 server.close()
+                await routes.end()
                 await runner.cleanup()
+
+    async def _listen(self, accept: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
+        try:
+            return await asyncio.get_running_loop().create_server(accept, self.host, self.port)
+        except OSError as error:
+            raise UsageError(
+                error.strerror or f"{error}",
+                asked=f"opening the live page at {self.host}:{self.port}",
+                todo="Give another port: --view 8701",
+            ) from None
 
     def _act(self, message: SetText | Play) -> None:
         if isinstance(message, SetText):

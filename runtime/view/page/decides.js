@@ -29,7 +29,9 @@ export function decide({ outputs }) {
 
 export function drawDecisions({ outputs }) {
   const names = Object.keys(outputs);
-  const shown = keep(find("outputs"), names, (name) => make("div", {}, make("dt", { text: name }), make("dd"), make("div", { class: "bars" })));
+  const shown = keep(find("outputs"), names, (name) => make(
+    "div", {}, make("div", { class: "head" }, make("dt", { text: name }), make("dd", { class: "now" }, make("span"), make("small"))), make("dd", { class: "bars" }),
+  ));
   for (const block of shown) now(block, reading(outputs[block.dataset.key]));
   const lines = keep(find("timeline"), names, (name) => {
     const canvas = make("canvas", { role: "img", "aria-label": `${name} over the last minute` });
@@ -40,15 +42,17 @@ export function drawDecisions({ outputs }) {
 }
 
 function now(block, { head, score, bars }) {
-  const [, dd, list] = block.children;
-  say(dd, score === null || bars.length ? head : `${head}  ${percent(score)}`);
+  const [top, list] = block.children;
+  const [words, figure] = top.lastChild.children;
+  say(words, head);
+  say(figure, score === null || bars.length ? "" : percent(score));
   const kept = keep(list, bars.map(([label]) => label), (label) => make(
     "div", { class: "bar" }, make("span", { text: label }), make("meter", { min: 0, max: 1, "aria-label": label }), make("span"),
   ));
   kept.forEach((bar, i) => {
-    const [, meter, figure] = bar.children;
+    const [, meter, share] = bar.children;
     meter.value = bars[i][1];
-    say(figure, percent(bars[i][1]));
+    say(share, percent(bars[i][1]));
   });
 }
 

@@ -1,13 +1,13 @@
 // Each input: what feeds it and how it is, its age, its rate, what was dropped. And what happened lately.
 
 import { find, keep, make, mark, say } from "./dom.js";
-import { ago, number, state } from "./words.js";
+import { ago, duration, number, state } from "./words.js";
 
 export function drawInputs({ inputs, sources }) {
   const rows = keep(find("inputs"), Object.keys(inputs), (name) => make(
     "li", {},
     make("h3", {}, make("span", { text: name }), make("span", { class: "dot" })),
-    make("p", { class: "from" }), make("p", { class: "figures" }),
+    make("p", { class: "from" }), make("dl", { class: "figures" }),
   ));
   for (const row of rows) {
     const input = inputs[row.dataset.key];
@@ -25,16 +25,18 @@ export function drawInputs({ inputs, sources }) {
 function figures(parent, { age_ms: age, rate_hz: rate, dropped, captured, state: used }) {
   const losses = Object.entries(dropped).filter(([, count]) => count);
   const told = {
-    age: age ? `${number(age.last, 0)} ms` : "–",
-    p99: age ? `${number(age.p99, 0)} ms` : "–",
+    age: age ? `${long(age.last)}` : "–",
+    "age p99": age ? long(age.p99) : "–",
     rate: rate ? `${number(rate)} /s` : "–",
-    used: state(used),
-    ...(captured === null ? {} : { captured: String(captured) }),
+    state: state(used),
+    captured: captured === null ? "–" : String(captured),
     dropped: losses.length ? losses.map(([cause, count]) => `${count} ${cause}`).join(", ") : "none",
   };
-  const parts = keep(parent, Object.keys(told), (word) => make("b", {}, make("span", { text: `${word} ` }), make("i")));
+  const parts = keep(parent, Object.keys(told), (word) => make("div", {}, make("dt", { text: word }), make("dd")));
   for (const part of parts) say(part.lastChild, told[part.dataset.key]);
 }
+
+const long = (ms) => (ms < 10_000 ? `${number(ms, 0)} ms` : duration(ms / 1000));
 
 export function drawEvents({ events }) {
   const newest = [...events].reverse();

@@ -20,6 +20,7 @@ let newest = null;
 let drawing = false;
 let plotted = 0;
 let latest = null;
+let ended = false;
 // Read by the tests: how many frames were drawn, and when the first was.
 window.drawn = { frames: 0, first: null };
 
@@ -56,6 +57,7 @@ function plot(now) {
 
 link.addEventListener("state", ({ detail: { run, page } }) => {
   mark(find("cut"), "hidden", "");
+  ended = run.health === "ended";
   stale(run.idle_s === null || run.idle_s > 1);
   head(run);
   drawInputs(run);
@@ -86,11 +88,12 @@ function why({ health, sources, inputs }) {
 }
 
 link.addEventListener("cut", () => {
+  stale(true);
+  if (ended) return; // the robot said goodbye
   mark(find("health"), "data-state", "cut");
   say(find("health"), "Cut off");
   mark(find("cut"), "hidden", null);
   say(find("cut"), "The connection to the robot is cut. What is shown is old. Trying again.");
-  stale(true);
 });
 
 listenControls(link);

@@ -92,9 +92,12 @@ function glow({ size: [columns, rows], box: [x0, y0, x1, y1], values }) {
   context.drawImage(heat, x0, y0, x1 - x0, y1 - y0);
 }
 
+// What has a place stands there; the rest is told in a corner.
+const drawn = (value) => typeof value?.x === "number" || (Array.isArray(value) && !value[0]?.prompt);
+
 // Over the picture for the eye; on the picture, once in two seconds, for those who are read to.
 function label({ outputs }) {
-  const told = Object.entries(outputs).filter(([, value]) => !Array.isArray(value) || value[0]?.prompt);
+  const told = Object.entries(outputs).filter(([, value]) => !drawn(value));
   const words = new Map(told.map(([name, value]) => [name, reading(value)]));
   const rows = keep(caption, [...words.keys()], (name) => make("li", {}, `${name} `, make("b")));
   for (const row of rows) {

@@ -1,5 +1,6 @@
 """A robot that is made up, feeding a real server: pictures, sound, a prompt and decisions at 30 a second."""
 
+import functools
 import threading
 import time
 
@@ -31,6 +32,22 @@ SHA = "0" * 64
 RATE = 16_000
 SIZE = (720, 1280)
 SIGNS = ("stop", "go", "left", "right")
+NAMES = {"image": "camera", "audio": "mic", "text": "text"}
+FED_BY = {
+    "image": "/dev/video0, 1280x720 at 30/s, MJPG",
+    "audio": "default, 48000/s, resampled to 16000/s",
+    "text": "typed",
+}
+ENGINE = {
+    "engine": "onnxruntime",
+    "version": "1.31.1",
+    "provider": "CPUExecutionProvider",
+    "precision": {"encode_image": "fp32", "fuse": "fp32"},
+    "driver": "image",
+    "depth": 2,
+    "lanes": 2,
+}
+NO_FIGURES = {"captured": {}, "dropped": {}, "latency_ms": {}, "age_ms": {}, "engine": {}}
 
 
 def manifest():
@@ -84,16 +101,25 @@ class FilePlayer:
         self.steps += 1
 
 
+@functools.cache
 def scenes(size=SIZE, count=60):
     """A table with a ball that goes round; each picture with the place of the ball."""
     height, width = size
-    ground = cv2.resize(np.random.default_rng(0).integers(90, 150, (18, 32, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.resize(np.random.default_rng(0).normal(0, 5, (height // 8, 8)).astype(np.float32), (width, height))
+    fall = np.linspace(168, 118, height, dtype=np.float32)[:, None, None] * np.array([0.78, 0.9, 1.0], np.float32)
+    ground = np.clip(fall + grain[..., None], 0, 255).astype(np.uint8)
     made = []
     for n in range(count):
         turn = 2 * np.pi * n / count
         x, y = int(width * (0.5 + 0.3 * np.cos(turn))), int(height * (0.5 + 0.3 * np.sin(turn)))
         picture = ground.copy()
-        cv2.rectangle(picture, (width // 8, height // 2), (width // 8 + width // 10, height // 2 + height // 5), (170, 120, 60), -1)
+        cv2.rectangle(
+            picture,
+            (width // 8, height // 2),
+            (width // 8 + width // 10, height // 2 + height // 5),
+            (170, 120, 60),
+            -1,
+        )
         cv2.circle(picture, (x, y), height // 12, (40, 50, 210), -1, cv2.LINE_AA)
         made.append((picture, (float(x), float(y))))
     return made
@@ -116,17 +142,13 @@ class Robot(threading.Thread):
         self._pictures = pictures or scenes()
         self._ring = SoundRing(4 * RATE)
         self._heard = 0
-        server.open(
-            RunInfo(
-                manifest(),
-                {"image": "/dev/video0, 1280x720 at 30/s, MJPG", "audio": "default, 48000/s, resampled to 16000/s", "text": "typed"},
-                {"engine": "onnxruntime", "version": "1.31.1", "provider": "CPUExecutionProvider", "precision": {"fuse": "fp32"}, "depth": 2, "lanes": 2, "driver": "image"},
-                {"image": "camera", "audio": "mic", "text": "text"},
-                lambda: Counts({"image": self.captured, "audio": self._heard, "text": 1}, {"image": {"overrun": self.captured // 40, "stale": 0}}),
-            )
-        )
+        server.open(RunInfo(manifest(), FED_BY, ENGINE, NAMES, self.counts))
         for source in ("camera", "mic", "text"):
             self.tell(source, "live")
+
+    def counts(self):
+        captured = {"image": self.captured, "audio": self._heard, "text": 1}
+        return Counts(captured, {"image": {"overrun": self.captured // 40, "stale": 0}})
 
     def tell(self, source, state, detail=""):
         self.server.take(Event(time.monotonic_ns(), source, state, detail))
@@ -148,7 +170,8 @@ class Robot(threading.Thread):
         tone = 300 + 2200 * (0.5 + 0.5 * np.sin(self.seq / 40))
         t = (np.arange(step) + self._ring.written) / RATE
         loud = float(0.25 + 0.25 * np.sin(self.seq / 9))
-        self._ring.write((loud * np.sin(2 * np.pi * tone * t) + 0.01 * np.random.default_rng(self.seq).normal(size=step)).astype(np.float32))
+        hiss = 0.01 * np.random.default_rng(self.seq).normal(size=step)
+        self._ring.write((loud * np.sin(2 * np.pi * tone * t) + hiss).astype(np.float32))
         self._heard = self.seq // 3
         self.used.append(self.text)
         sign = SIGNS[self.seq // 75 % 4]
@@ -157,12 +180,13 @@ class Robot(threading.Thread):
         samples = {"image": Sample("image", self.captured, now, picture), "text": Sample("text", 0, now, self.text)}
         if self.hearing:
             samples["audio"] = Sample("audio", self._heard, now, SoundBlock(self._ring, self._ring.written, step))
-        stages = {"prepare.image": 0.4, "encode.image": 7.4 + wobble, "encode.audio": 2.1, "fuse": 1.1 + 0.1 * wobble, "decode": 0.08}
+        stages = {"prepare.image": 0.4, "encode.image": 7.4 + wobble, "encode.audio": 2.1, "fuse": 1.1, "decode": 0.08}
+        scores = {label: sure if label == sign else (1 - sure) / 3 for label in SIGNS}
         return Prediction(
             seq=self.seq,
             t_ns=now,
             outputs={
-                "sign": {"label": sign, "score": sure, "scores": {label: sure if label == sign else (1 - sure) / 3 for label in SIGNS}},
+                "sign": {"label": sign, "score": sure, "scores": scores},
                 "target": {"x": x, "y": y, "score": 0.93},
                 "heard": {"speech": loud * 1.8, "alarm": 0.04},
                 "things": [{"box": [160.0, 360.0, 288.0, 504.0], "label": "cup", "score": 0.81}],
@@ -182,8 +206,13 @@ class Robot(threading.Thread):
         self._over.set()
         self.join()
         self.server.take(
-            Summary(seconds=1, predictions=self.seq, captured={}, dropped={}, latency_ms={}, age_ms={}, deadline_missed=0, cpu_seconds=0, rss_mb=0, engine={})
+            Summary(seconds=1.0, predictions=self.seq, deadline_missed=0, cpu_seconds=0.0, rss_mb=0.0, **NO_FIGURES)
         )
+
+
+@pytest.fixture
+def player():
+    return FilePlayer()
 
 
 @pytest.fixture
