@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -12,6 +11,8 @@ import numpy as np
 from mm_edge.runtime.source import Capture, Opened
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 1280, 720
@@ -21,11 +22,21 @@ NS_PER_S = 1_000_000_000
 def frames(count: int) -> list[NDArray[np.uint8]]:
     """720p pictures with shapes that move over a textured ground."""
     generator = np.random.default_rng(0)
-    ground = cv2.resize(generator.integers(60, 190, (HEIGHT // 16, WIDTH // 16, 3), np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    ground = cv2.resize(
+        generator.integers(60, 190, (HEIGHT // 16, WIDTH // 16, 3), np.uint8),
+        (WIDTH, HEIGHT),
+        interpolation=cv2.INTER_CUBIC,
+    )
     made = []
     for k in range(count):
         frame = ground.copy()
-        cv2.circle(frame, (int(WIDTH * (0.5 + 0.4 * np.cos(k / 17))), int(HEIGHT * (0.5 + 0.4 * np.sin(k / 13)))), 90, (40, 40, 220), cv2.FILLED)
+        cv2.circle(
+            frame,
+            (int(WIDTH * (0.5 + 0.4 * np.cos(k / 17))), int(HEIGHT * (0.5 + 0.4 * np.sin(k / 13)))),
+            90,
+            (40, 40, 220),
+            cv2.FILLED,
+        )
         cv2.rectangle(frame, (k * 7 % WIDTH, 80), (k * 7 % WIDTH + 160, 240), (210, 120, 40), cv2.FILLED)
         made.append(frame)
     return made
@@ -46,7 +57,8 @@ def video(path: Path, count: int, fps: float = 30.0) -> Path:
 
 
 class ReadyCamera:
-    """A live camera whose frames cost nothing to make: what is measured is the loop behind it. Stamped as it is handed over.
+    """A live camera whose frames cost nothing to make: what is measured is the loop behind it. Stamped as it is
+    handed over.
 
     A reader that comes late misses frames, as with a real camera; `frames` 0 goes on for ever.
     """

@@ -1,6 +1,6 @@
 """What the live loop adds to the model's own time, and what it saves: ratios, each taken within one run.
 
-    python -m mm_edge.benchmarks.live_loop [NAME …] [--json FILE] [--long]
+python -m mm_edge.benchmarks.live_loop [NAME …] [--json FILE] [--long]
 """
 
 from __future__ import annotations
@@ -13,23 +13,29 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from mm_edge.bundle import Bundle
 from mm_edge.config import LoopConfig, MicConfig, RunConfig
-from mm_edge.runtime.engines.choose import fixed_shapes, usable_cores
+from mm_edge.errors import WorkFailedError
+from mm_edge.runtime.engines.choose import usable_cores
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from mm_edge.runtime.engines.tensors import fixed_shapes
 from mm_edge.runtime.process import cpu_seconds
 from mm_edge.runtime.session import Session
 from mm_edge.runtime.sinks.null import NullSink
 from mm_edge.sample import Prediction
+from mm_edge.spec import AudioPrepare
 
 from .frames import ReadyCamera, frames, video
 from .models import CACHE, senses_bundle, vision_bundle
 from .plain_loops import PlainModel, newest_wins, one_after_the_other, read_video, reader_and_two_workers
+
+if TYPE_CHECKING:
+    from mm_edge.runtime.sink import Summary
 
 SLOWER = 3.0  # "three times too slow": the camera gives a frame in a third of the model's time
 
@@ -47,8 +53,8 @@ class Ages(NullSink):
             self.stages_ms.append(dict(item.latency_ms))
 
 
-def run_live(bundle: Bundle, sources: list[Any], seconds: float | None, **loop: Any) -> tuple[Ages, Session, float]:
-    """Runs, and gives the ages, the session, and the CPU seconds that the run itself took (not loading)."""
+def run_live(bundle: Bundle, sources: list[Any], seconds: float | None, **loop: Any) -> tuple[Ages, Summary, float]:
+    """Runs, and gives the ages, the summary, and the CPU seconds that the run itself took (not loading)."""
     ages = Ages()
     session = Session(bundle, RunConfig(loop=LoopConfig(**loop)), sources, [ages])
     before = 0.0
@@ -57,7 +63,13 @@ def run_live(bundle: Bundle, sources: list[Any], seconds: float | None, **loop: 
         session.wait(seconds)
         used = cpu_seconds() - before
     session.raise_error()
-    return ages, session, used
+    return ages, summary_of(session), used
+
+
+def summary_of(session: Session) -> Summary:
+    if session.summary is None:
+        raise WorkFailedError("the run left no summary", asked="measuring")
+    return session.summary
 
 
 def p(values: list[float], percent: float) -> float:
@@ -113,7 +125,9 @@ def bare_stages(graph: bytes, pictures: list[Any], seconds: float, fps: float = 
 
 
 def saturated(seconds: float = 12.0) -> dict[str, float]:
-    """Throughput of the loop when frames come faster than it can take them, against the slowest stage on as many lanes."""
+    """Throughput of the loop when frames come faster than it can take them, against the slowest stage on as many
+    lanes.
+    """
     pictures = frames(60)
     cores = usable_cores()
     ours, floor = [], []
@@ -121,10 +135,13 @@ def saturated(seconds: float = 12.0) -> dict[str, float]:
         graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
         for _ in range(3):
             floor.append(side_by_side(graph, pictures, seconds / 6, cores))
-            ages, session, _ = run_live(bundle, [ReadyCamera("image", pictures, 1000.0)], seconds / 6, depth=max(2, cores))
-            assert session.summary is not None
+            ages, _, _ = run_live(bundle, [ReadyCamera("image", pictures, 1000.0)], seconds / 6, depth=max(2, cores))
             ours.append(len(ages.total_ms) / (seconds / 6))
-    return {"floor_per_s": statistics.median(floor), "loop_per_s": statistics.median(ours), "ratio": statistics.median([a / b for a, b in zip(ours, floor, strict=True)])}
+    return {
+        "floor_per_s": statistics.median(floor),
+        "loop_per_s": statistics.median(ours),
+        "ratio": statistics.median([a / b for a, b in zip(ours, floor, strict=True)]),
+    }
 
 
 def side_by_side(graph: bytes, pictures: list[Any], seconds: float, cores: int) -> float:
@@ -166,10 +183,8 @@ def too_slow(seconds: float = 60.0) -> dict[str, float]:
         graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
         own_ms = model_ms(graph, pictures)
         fps = SLOWER * 1000 / own_ms
-        ages, session, _ = run_live(bundle, [ReadyCamera("image", pictures, fps)], seconds)
+        ages, summary, _ = run_live(bundle, [ReadyCamera("image", pictures, fps)], seconds)
         loop_stage_ms = statistics.median(stage["fuse"] for stage in ages.stages_ms)
-    summary = session.summary
-    assert summary is not None
     half = len(ages.total_ms) // 2
     bound = 2 * loop_stage_ms + 1000 / fps
     return {
@@ -180,7 +195,9 @@ def too_slow(seconds: float = 60.0) -> dict[str, float]:
         "age_p99_ms": p(ages.total_ms, 99),
         "bound_ms": bound,
         "p99_over_bound": p(ages.total_ms, 99) / bound,
-        "slope_ms_per_s": float(np.polyfit(np.arange(len(ages.total_ms)) * seconds / len(ages.total_ms), ages.total_ms, 1)[0]),
+        "slope_ms_per_s": float(
+            np.polyfit(np.arange(len(ages.total_ms)) * seconds / len(ages.total_ms), ages.total_ms, 1)[0]
+        ),
         "second_half_over_first": statistics.median(ages.total_ms[half:]) / statistics.median(ages.total_ms[:half]),
         "captured": summary.captured["image"],
         "predicted": summary.predictions,
@@ -197,14 +214,23 @@ def incremental(seconds: float = 20.0) -> dict[str, float]:
     pictures = frames(60)
     cpu: dict[bool, list[float]] = {False: [], True: []}
     with Bundle.open(senses_bundle()) as bundle:
-        spec = bundle.manifest.input("audio")
+        audio = AudioPrepare(sample_rate=16_000, window=16_000, hop=1_600)
         costs = parts_ms(bundle)
         for every in (False, True, True, False):
-            sources = [ReadyCamera("image", pictures, 30.0), SyntheticMic("audio", spec.prepare, MicConfig()), LiteralText("text", "the red ball")]  # type: ignore[arg-type]
+            sources = [
+                ReadyCamera("image", pictures, 30.0),
+                SyntheticMic("audio", audio, MicConfig()),
+                LiteralText("text", "the red ball"),
+            ]
             ages, _, used = run_live(bundle, sources, seconds / 4, every_part_every_tick=every)
             cpu[every].append(used / len(ages.total_ms) * 1000)
     reuse, everything = (statistics.mean(cpu[every]) for every in (False, True))
-    return {"cpu_ms_a_tick_with_reuse": reuse, "cpu_ms_a_tick_without": everything, "ratio": reuse / everything, **{f"alone_ms.{name}": ms for name, ms in costs.items()}}
+    return {
+        "cpu_ms_a_tick_with_reuse": reuse,
+        "cpu_ms_a_tick_without": everything,
+        "ratio": reuse / everything,
+        **{f"alone_ms.{name}": ms for name, ms in costs.items()},
+    }
 
 
 def parts_ms(bundle: Bundle) -> dict[str, float]:
@@ -251,7 +277,11 @@ def offline(count: int = 600) -> dict[str, Any]:
             session.raise_error()
             return labels
 
-        loops = {"mm_edge": ours, "one_after_the_other": lambda: one_after_the_other(path, models[0]), "reader_and_two_workers": lambda: reader_and_two_workers(path, models)}
+        loops = {
+            "mm_edge": ours,
+            "one_after_the_other": lambda: one_after_the_other(path, models[0]),
+            "reader_and_two_workers": lambda: reader_and_two_workers(path, models),
+        }
         for turn in range(4):
             for name, loop in loops.items():
                 cpu_before, began = cpu_seconds(), time.perf_counter()
@@ -285,7 +315,9 @@ def live_peers(seconds: float = 24.0) -> dict[str, float]:
             ours, theirs, our_cpu, their_cpu = [], [], 0.0, 0.0
             for _ in range(3):
                 before = cpu_seconds()
-                theirs += newest_wins(ReadyCamera("image", pictures, fps), PlainModel(graph, (224, 224)), seconds / 6)[0][3:]
+                theirs += newest_wins(ReadyCamera("image", pictures, fps), PlainModel(graph, (224, 224)), seconds / 6)[
+                    0
+                ][3:]
                 their_cpu += cpu_seconds() - before
                 ages, _, used = run_live(bundle, [ReadyCamera("image", pictures, fps)], seconds / 6)
                 ours += ages.total_ms[3:]
@@ -305,7 +337,10 @@ def live_peers(seconds: float = 24.0) -> dict[str, float]:
 def start(repeats: int = 5) -> dict[str, float]:
     """Process start to first prediction, and memory, against a bare script that loads the same sessions."""
     bundle = str(senses_bundle())
-    bare_s, ours_s, bare_mb, ours_mb = [], [], [], []
+    bare_s: list[float] = []
+    ours_s: list[float] = []
+    bare_mb: list[float] = []
+    ours_mb: list[float] = []
     for _ in range(repeats):
         for values, memory, code in ((bare_s, bare_mb, BARE_START), (ours_s, ours_mb, OUR_START)):
             began = time.perf_counter()
@@ -322,7 +357,11 @@ def start(repeats: int = 5) -> dict[str, float]:
     }
 
 
-RSS = "import os; print(int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 1e6, flush=True); os._exit(0)"
+RSS = """
+import os
+print(int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6, flush=True)
+os._exit(0)
+"""
 # numpy, cv2 and onnxruntime, and the bundle's own sessions with one run each: what any script has to pay.
 BARE_START = f"""
 import sys, zipfile, numpy, cv2, onnxruntime as ort
@@ -333,7 +372,9 @@ with zipfile.ZipFile(sys.argv[1]) as bundle:
     for name in bundle.namelist():
         if name.endswith("fp32.onnx"):
             session = ort.InferenceSession(bundle.read(name), options)
-            feeds = {{i.name: numpy.zeros([d if isinstance(d, int) else 1 for d in i.shape], kinds[i.type]) for i in session.get_inputs()}}
+            feeds = {{}}
+            for i in session.get_inputs():
+                feeds[i.name] = numpy.zeros([d if isinstance(d, int) else 1 for d in i.shape], kinds[i.type])
             kept.append((session, session.run(None, feeds)))
 {RSS}
 """
@@ -354,9 +395,13 @@ def soak(seconds: float = 600.0) -> dict[str, float]:
     from mm_edge.runtime.sources.text.literal import LiteralText
 
     with Bundle.open(senses_bundle()) as bundle:
-        spec = bundle.manifest.input("audio")
-        sources = [ReadyCamera("image", frames(60), 30.0), SyntheticMic("audio", spec.prepare, MicConfig()), LiteralText("text", "the red ball")]  # type: ignore[arg-type]
-        session = Session(bundle, RunConfig(), sources, [NullSink()])  # type: ignore[arg-type]
+        audio = AudioPrepare(sample_rate=16_000, window=16_000, hop=1_600)
+        sources = [
+            ReadyCamera("image", frames(60), 30.0),
+            SyntheticMic("audio", audio, MicConfig()),
+            LiteralText("text", "the red ball"),
+        ]
+        session = Session(bundle, RunConfig(), sources, [NullSink()])
         memory = []
         with session:
             session.wait(20.0)
@@ -365,16 +410,31 @@ def soak(seconds: float = 600.0) -> dict[str, float]:
                 memory.append(resident_mb())
                 session.wait(5.0)
             memory.append(resident_mb())
-    return {"seconds": seconds, "first_mb": memory[0], "last_mb": memory[-1], "most_mb": max(memory), "grown_mb": memory[-1] - memory[0]}
+    return {
+        "seconds": seconds,
+        "first_mb": memory[0],
+        "last_mb": memory[-1],
+        "most_mb": max(memory),
+        "grown_mb": memory[-1] - memory[0],
+    }
 
 
-SHORT = {"overhead": overhead, "saturated": saturated, "incremental": incremental, "offline": offline, "live_peers": live_peers, "start": start}
+SHORT = {
+    "overhead": overhead,
+    "saturated": saturated,
+    "incremental": incremental,
+    "offline": offline,
+    "live_peers": live_peers,
+    "start": start,
+}
 LONG = {"too_slow": too_slow, "soak": soak}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*SHORT, *LONG, []], help="which ones; without a name, the short ones")
+    parser.add_argument(
+        "names", nargs="*", choices=[*SHORT, *LONG, []], help="which ones; without a name, the short ones"
+    )
     parser.add_argument("--json", type=Path, help="add the figures to this file")
     parser.add_argument("--long", action="store_true", help="the ones that take minutes too")
     given = parser.parse_args()

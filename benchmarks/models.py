@@ -1,11 +1,13 @@
-"""The models that the benchmarks run: real architectures from the zoo with seeded weights, exported by the project's own exporter."""
+"""The models that the benchmarks run: real architectures from the zoo with seeded weights, exported by the project's
+own exporter.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +26,16 @@ def senses_bundle() -> Path:
     return _exported("senses", _senses, split="auto")
 
 
-def _exported(name: str, make: Callable[[], Any], split: str) -> Path:
+def _exported(name: str, make: Callable[[], Any], split: Literal["auto", "never"]) -> Path:
     """Made once for each state of what it is made from, and kept."""
     import mm_edge
     from mm_edge import export, zoo
 
-    folders = [Path(__file__), *sorted(Path(zoo.__file__).parent.rglob("*.py")), *sorted(Path(export.__file__).parent.rglob("*.py"))]
+    folders = [
+        Path(__file__),
+        *sorted(Path(zoo.__file__).parent.rglob("*.py")),
+        *sorted(Path(export.__file__).parent.rglob("*.py")),
+    ]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in folders)).hexdigest()[:12]
     path = CACHE / f"{name}-{mm_edge.__version__}-{digest}.mmb"
     if not path.exists():
@@ -38,7 +44,11 @@ def _exported(name: str, make: Callable[[], Any], split: str) -> Path:
         from mm_edge.export.sources.torch_module import from_module
 
         module = make()
-        export_bundle(from_module(module, module.spec, f"benchmarks.models:{name}"), path, Recipe(split=split, precisions=("fp32",)))
+        export_bundle(
+            from_module(module, module.spec, f"benchmarks.models:{name}"),
+            path,
+            Recipe(split=split, precisions=("fp32",)),
+        )
     return path
 
 
@@ -55,7 +65,11 @@ def _vision() -> Any:
         spec = ModelSpec(
             name="vision",
             inputs=(ImageInput(name="image", prepare=ImagePrepare(size=(224, 224))),),
-            outputs=(ClassesOutput(name="label", reads={"logits": "logits"}, labels=tuple(f"class {k}" for k in range(LABELS))),),
+            outputs=(
+                ClassesOutput(
+                    name="label", reads={"logits": "logits"}, labels=tuple(f"class {k}" for k in range(LABELS))
+                ),
+            ),
             sync=Sync(driver="image"),
         )
 
@@ -73,11 +87,22 @@ def _vision() -> Any:
 def _senses() -> Any:
     import torch
 
-    from mm_edge.spec import AudioInput, AudioPrepare, ClassesOutput, ImageInput, ImagePrepare, InputSync, ModelSpec, Sync, TextInput, TextPrepare
+    from mm_edge.spec import (
+        AudioInput,
+        AudioPrepare,
+        ClassesOutput,
+        ImageInput,
+        ImagePrepare,
+        InputSync,
+        ModelSpec,
+        Sync,
+        TextInput,
+        TextPrepare,
+    )
     from mm_edge.zoo.compose import FusionModel
     from mm_edge.zoo.encoders import AudioCnn, ImageCnn, TextTransformer
     from mm_edge.zoo.fusions import Concatenation
-    from mm_edge.zoo.heads import ClassesHead
+    from mm_edge.zoo.heads import ClassesHead, Head
     from mm_edge.zoo.tabletop.phrases import TEXT_LENGTH, tokenizer_json, vocabulary
 
     torch.manual_seed(0)
@@ -89,7 +114,10 @@ def _senses() -> Any:
             TextInput(name="text", prepare=TextPrepare(tokenizer="tokenizer.json", length=TEXT_LENGTH)),
         ),
         outputs=(ClassesOutput(name="command", reads={"logits": "command"}, labels=tuple("abcdefg")),),
-        sync=Sync(driver="image", inputs={"audio": InputSync(max_age_ms=400, missing="mask"), "text": InputSync(missing="mask")}),
+        sync=Sync(
+            driver="image",
+            inputs={"audio": InputSync(max_age_ms=400, missing="mask"), "text": InputSync(missing="mask")},
+        ),
         presence="presence",
     )
     encoders = {
@@ -98,5 +126,5 @@ def _senses() -> Any:
         "text": TextTransformer(len(vocabulary()), TEXT_LENGTH, width=384, layers=6, heads=8),
     }
     fusion = Concatenation(encoders, of=("image", "audio", "text"), width=96)
-    heads = {"command": ClassesHead(fusion.width, 7)}
+    heads: dict[str, Head] = {"command": ClassesHead(fusion.width, 7)}
     return FusionModel(spec, encoders, fusion, heads, files={"tokenizer.json": tokenizer_json()}).eval()

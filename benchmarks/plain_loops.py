@@ -1,6 +1,7 @@
 """What people write by hand around the same ONNX file: the loops that ours is measured against, in the same process.
 
-They use ONNX Runtime the way its documentation shows, but with one thread a session and bound buffers, which is the best
+They use ONNX Runtime the way its documentation shows, but with one thread a session and bound buffers, which is the
+best
 that they can do on few cores; with its default threads the same loops cost several times the CPU.
 """
 
@@ -13,13 +14,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import numpy as np
 import onnxruntime as ort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -79,7 +80,9 @@ def reader_and_two_workers(path: Path, models: list[PlainModel]) -> list[int]:
 
 
 def newest_wins(camera: Any, model: PlainModel, seconds: float) -> tuple[list[float], int]:
-    """The usual live loop: a thread keeps the newest frame, the main thread takes it. Gives ages in ms, and frames read."""
+    """The usual live loop: a thread keeps the newest frame, the main thread takes it. Gives ages in ms, and frames
+    read.
+    """
     newest: deque[Any] = deque(maxlen=1)
     arrived = threading.Event()
     ended = threading.Event()

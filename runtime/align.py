@@ -1,4 +1,6 @@
-"""Brings unlike streams together: which sample of each input belongs to a tick of the driver. Pure: no threads, no clock of its own."""
+"""Brings unlike streams together: which sample of each input belongs to a tick of the driver. Pure: no threads, no
+clock of its own.
+"""
 
 from __future__ import annotations
 
@@ -51,9 +53,11 @@ Step: TypeAlias = Moment | Wait | Skip | Stop | Over
 
 
 class Aligner:
-    """Makes moments out of channels, by the rules of docs/architecture.md (a tick). Called with the channels' bell held.
+    """Makes moments out of channels, by the rules of docs/architecture.md (a tick). Called with the channels' bell
+    held.
 
-    `played` inputs lose nothing and are waited for until it is certain what belongs to the tick, so that the same stamps
+    `played` inputs lose nothing and are waited for until it is certain what belongs to the tick, so that the same
+    stamps
     always make the same moments; a live input counts with what has arrived. `absent` inputs have no source at all.
     `can_mask`: the model has a presence input, so that it knows about a missing one.
     """
@@ -109,9 +113,9 @@ class Aligner:
         return self._pending
 
     def _find(self, follower: _Follower, driver: Sample, now_ns: int) -> Reading | Wait | Skip | Stop:
-        rule, name = follower.rule, follower.name
+        name = follower.name
         if name in self.absent:
-            return MISSING if rule.missing != "stop" else Stop(driver, name)
+            return MISSING if follower.rule.missing != "stop" else Stop(driver, name)
         channel = self.channels[name]
         limit_ns = driver.t_ns + follower.tolerance_ns
         if follower.played and channel.watermark_ns <= limit_ns:
@@ -123,13 +127,18 @@ class Aligner:
         wait_until_ns = driver.t_ns + driver.shift_ns + follower.wait_ns
         if follower.wait_ns and not follower.played and now_ns < wait_until_ns:
             return Wait(wait_until_ns)
-        if rule.missing == "stop":
-            return Stop(driver, name)
-        if rule.missing == "hold" and sample is not None:
-            return Reading("held", sample)
-        if rule.missing == "mask" or (rule.missing == "hold" and self.can_mask):
+        return self._without(follower, driver, sample)
+
+    def _without(self, follower: _Follower, driver: Sample, outdated: Sample | None) -> Reading | Skip | Stop:
+        """What its rule says, where nothing young enough is there."""
+        missing = follower.rule.missing
+        if missing == "stop":
+            return Stop(driver, follower.name)
+        if missing == "hold" and outdated is not None:
+            return Reading("held", outdated)
+        if missing == "mask" or (missing == "hold" and self.can_mask):
             return MISSING
-        return Skip(driver, name)
+        return Skip(driver, follower.name)
 
 
 class _Follower:

@@ -1,4 +1,6 @@
-"""A bounded channel between a source and the loop: it says by name what happens when it is full, and counts every loss by cause."""
+"""A bounded channel between a source and the loop: it says by name what happens when it is full, and counts every
+loss by cause.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,15 @@ FOREVER_NS = 1 << 62
 
 
 class Channel(Generic[T]):
-    """A queue that never grows. `bell` is rung when something comes in; channels may share one, so that one waits for all.
+    """A queue that never grows. `bell` is rung when something comes in; channels may share one, so that one waits for
+    all.
 
     drop_oldest: the newest always gets in, the oldest is counted as overrun. wait: the giver waits for room.
     """
 
-    def __init__(self, capacity: int, policy: Policy, lock: threading.Lock | None = None, bell: threading.Condition | None = None) -> None:
+    def __init__(
+        self, capacity: int, policy: Policy, lock: threading.Lock | None = None, bell: threading.Condition | None = None
+    ) -> None:
         self.capacity, self.policy = capacity, policy
         self.lock = lock or threading.Lock()
         self.bell = bell or threading.Condition(self.lock)
@@ -80,7 +85,9 @@ class Channel(Generic[T]):
 class SampleChannel(Channel["Sample"]):
     """A channel of one input's samples, in the order of their stamps. Its methods are called with the lock held."""
 
-    def __init__(self, capacity: int, policy: Policy, lock: threading.Lock | None = None, bell: threading.Condition | None = None) -> None:
+    def __init__(
+        self, capacity: int, policy: Policy, lock: threading.Lock | None = None, bell: threading.Condition | None = None
+    ) -> None:
         super().__init__(capacity, policy, lock, bell)
         self.current: Sample | None = None  # the newest that a tick has come to; it stays until a newer one replaces it
         self._newest_ns = -FOREVER_NS
@@ -91,7 +98,9 @@ class SampleChannel(Channel["Sample"]):
         return FOREVER_NS if self.closed else self._newest_ns
 
     def settle(self, limit_ns: int) -> Sample | None:
-        """The newest sample captured at or before `limit_ns`. Older ones are let go: a later tick wants nothing older."""
+        """The newest sample captured at or before `limit_ns`. Older ones are let go: a later tick wants nothing
+        older.
+        """
         unused = False
         while self.items and self.items[0].t_ns <= limit_ns:
             if unused:

@@ -41,7 +41,9 @@ class Delivery:
         deadline_ms: float | None,
         on_broken: Callable[[Exception], None],
     ) -> None:
-        self._light: tuple[Channel[Item], ...] = tuple(keeper.channel for keeper in sinks if not keeper.sink.wants_samples)
+        self._light: tuple[Channel[Item], ...] = tuple(
+            keeper.channel for keeper in sinks if not keeper.sink.wants_samples
+        )
         self._full: tuple[Channel[Item], ...] = tuple(keeper.channel for keeper in sinks if keeper.sink.wants_samples)
         self._taps: tuple[Channel[Item], ...] = ()
         self.impaired = False
@@ -49,8 +51,16 @@ class Delivery:
         self.dropped: Counter[str] = Counter()  # captures of the driver that came to nothing here
         self.latency: defaultdict[str, Distribution] = defaultdict(Distribution)
         self.age: defaultdict[str, Distribution] = defaultdict(Distribution)
-        self._clock, self._played, self._absent, self._deadline_ms, self._on_broken = clock, played, absent, deadline_ms, on_broken
-        self._max_age_ns = {name: ms_to_ns(rule.max_age_ms) for name, rule in rules.items() if rule.max_age_ms is not None}
+        self._clock, self._played, self._absent, self._deadline_ms, self._on_broken = (
+            clock,
+            played,
+            absent,
+            deadline_ms,
+            on_broken,
+        )
+        self._max_age_ns = {
+            name: ms_to_ns(rule.max_age_ms) for name, rule in rules.items() if rule.max_age_ms is not None
+        }
         self._failures = 0
 
     def add(self, tap: Channel[Item]) -> None:
@@ -66,7 +76,9 @@ class Delivery:
 
     def completed(self, moment: Moment, tasks: list[Task]) -> None:
         self._failures = 0
-        latency_ms = {task.stage.label: ns_to_ms(task.ended_ns - task.started_ns) for task in tasks if not task.stage.silent}
+        latency_ms = {
+            task.stage.label: ns_to_ms(task.ended_ns - task.started_ns) for task in tasks if not task.stage.silent
+        }
         driver, degraded = moment.driver, self.impaired
         inputs: dict[str, InputAge] = {}
         now_ns = self._clock.now_ns()

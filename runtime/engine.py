@@ -20,11 +20,15 @@ class Value(Protocol):
     """
 
     def host(self) -> NDArray[Any]:
-        """The numbers on the host, after waiting for whoever still computes them. Not a copy where they are there already."""
+        """The numbers on the host, after waiting for whoever still computes them. Not a copy where they are there
+        already.
+        """
 
 
 class Buffer(Value, Protocol):
-    """Host memory that `prepare` writes into and parts read from: plain on the CPU, pinned where a device copies from it."""
+    """Host memory that `prepare` writes into and parts read from: plain on the CPU, pinned where a device copies from
+    it.
+    """
 
     array: NDArray[Any]
 
@@ -35,7 +39,9 @@ class Slot(Protocol):
     outputs: Mapping[str, Value]
 
     def run(self, inputs: Sequence[Value]) -> None:
-        """Runs the graph on `inputs`, in the order of the part's `takes`. On a device it may return once all is enqueued."""
+        """Runs the graph on `inputs`, in the order of the part's `takes`. On a device it may return once all is
+        enqueued.
+        """
 
 
 class Executable(Protocol):

@@ -39,4 +39,7 @@ class Distribution:
     def figures(self, *percents: int) -> dict[str, float]:
         if not self.count:
             return {}
-        return {**{f"p{percent}": round(self.percentile(percent), 4) for percent in percents}, "max": round(self.most, 4)}
+        return {
+            **{f"p{percent}": round(self.percentile(percent), 4) for percent in percents},
+            "max": round(self.most, 4),
+        }

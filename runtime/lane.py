@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 
 class Lane(threading.Thread):
-    """`prepare_thread` is called once in the thread, for priorities and affinity. What a task raises is the task's result."""
+    """`prepare_thread` is called once in the thread, for priorities and affinity. What a task raises is the task's
+    result.
+    """
 
-    def __init__(self, number: int, loop: Loop, engine: Engine, prepare_thread: Callable[[], None], trace: Trace | None) -> None:
+    def __init__(
+        self, number: int, loop: Loop, engine: Engine, prepare_thread: Callable[[], None], trace: Trace | None
+    ) -> None:
         super().__init__(name=f"mm-edge-lane-{number}", daemon=True)
         self.error: BaseException | None = None  # a fault of the loop itself, never of a task
         self._loop, self._engine, self._prepare_thread, self._trace = loop, engine, prepare_thread, trace
@@ -44,6 +48,6 @@ class Lane(threading.Thread):
             except Exception as error:  # noqa: BLE001  # the moment fails, and is told; the lane goes on
                 task.error = error
             task.ended_ns = now_ns()
-            if trace is not None and task.moment is not None:
+            if trace is not None:
                 trace.span(self.name, task.stage.label, task.started_ns, task.ended_ns, task.moment.seq)
             task = self._loop.exchange(task)

@@ -1,8 +1,8 @@
 """The Python way in: open a bundle with its sources, iterate over predictions, set the text, or ask for one prediction.
 
-    with mm_edge.open("scout.mmb", camera=0, mic="default", text="the red ball") as session:
-        for prediction in session:
-            print(prediction.outputs, prediction.inputs["image"].age_ms)
+with mm_edge.open("scout.mmb", camera=0, mic="default", text="the red ball") as session:
+    for prediction in session:
+        print(prediction.outputs, prediction.inputs["image"].age_ms)
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .sink import RunInfo, Sink, Summary
     from .source import Source
     from .sources.play import PlayClock
+    from .trace import Trace
 
 NEWEST_KEPT = 2  # predictions that wait for a reader who is slower than the run
 
@@ -34,7 +35,16 @@ NEWEST_KEPT = 2  # predictions that wait for a reader who is slower than the run
 class Live:
     """A bundle at work. Without sources it only answers `predict`."""
 
-    def __init__(self, bundle: Bundle, config: RunConfig, sources: Sequence[Source], play: PlayClock | None, sinks: Sequence[Sink], trace: Any = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        config: RunConfig,
+        sources: Sequence[Source],
+        *,
+        play: PlayClock | None,
+        sinks: Sequence[Sink],
+        trace: Trace | None = None,
+    ) -> None:
         self.bundle, self.config, self.play = bundle, config, play
         self._texts = [source for source in sources if hasattr(source, "put")]
         self._predictor: Predictor | None = None
@@ -47,13 +57,17 @@ class Live:
             self._session.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
     def session(self) -> Session:
         if self._session is None:
-            raise UsageError("it was opened without sources", asked="running the bundle", todo="Give camera=, mic=, text= or take=")
+            raise UsageError(
+                "it was opened without sources", asked="running the bundle", todo="Give camera=, mic=, text= or take="
+            )
         return self._session
 
     def __iter__(self) -> Iterator[Prediction]:
@@ -103,14 +117,20 @@ class Live:
     # --- one prediction --------------------------------------------------------------------------------------
 
     def predict(self, **values: Any) -> Prediction:
-        """One prediction from values at hand, by input: a picture in BGR as OpenCV gives it, sound as floats, a text."""
+        """One prediction from values at hand, by input: a picture in BGR as OpenCV gives it, sound as floats, a
+        text.
+        """
         if self._predictor is None:
             self._predictor = Predictor.load(self.bundle, self.config)
         return self._predictor.predict(values)
 
     def _text_source(self) -> Any:
         if len(self._texts) != 1:
-            raise UsageError(f"{len(self._texts)} inputs of this run take a text that can be set", asked="setting the text", todo="Open it with text=")
+            raise UsageError(
+                f"{len(self._texts)} inputs of this run take a text that can be set",
+                asked="setting the text",
+                todo="Open it with text=",
+            )
         return self._texts[0]
 
 
@@ -147,17 +167,23 @@ def open_live(
     on_prediction: Callable[[Prediction], None] | None = None,
     sinks: Sequence[Sink] = (),
 ) -> Live:
-    """Opens a bundle. The specs are those of the command line; `inputs` names them by input, for plug-ins and several cameras."""
+    """Opens a bundle. The specs are those of the command line; `inputs` names them by input, for plug-ins and several
+    cameras.
+    """
     if not isinstance(config, RunConfig):
         config = load_config(RunConfig, Path(config) if config else None, settings)
     opened = Bundle.open(bundle, config.trust)
     try:
         options = {"camera": camera, "mic": mic, "text": text}
-        given = by_options(opened.manifest, {name: [str(value)] for name, value in options.items() if value is not None})
+        given = by_options(
+            opened.manifest, {name: [str(value)] for name, value in options.items() if value is not None}
+        )
         config = with_inputs(config, {**given, **(inputs or {})}, str(take) if take else None)
         wired = bool(config.sources.inputs or config.sources.take)
         sources, play = wire_sources(opened.manifest, config) if wired else ([], None)
-        return Live(opened, config, sources, play, [*sinks, *([Callback(on_prediction)] if on_prediction else [])])
+        return Live(
+            opened, config, sources, play=play, sinks=[*sinks, *([Callback(on_prediction)] if on_prediction else [])]
+        )
     except BaseException:
         opened.close()
         raise

@@ -1,13 +1,15 @@
-"""The loop: admits moments, hands out their tasks to lanes, delivers predictions in order. No thread of its own; lanes run it.
+"""The loop: admits moments, hands out their tasks to lanes, delivers predictions in order. No thread of its own;
+lanes run it.
 
-A lane that has finished a task gives it back and takes the next in one step: a task that has become ready (of the oldest
-moment first), else the first ones of a new moment, if fewer than `depth` are in flight. Nothing is computed under the lock.
+A lane that has finished a task gives it back and takes the next in one step: a task that has become ready (of the
+oldest
+moment first), else the first ones of a new moment, if fewer than `depth` are in flight. Nothing is computed under the
+lock.
 """
 
 from __future__ import annotations
 
 import heapq
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +20,8 @@ from .stage import MISSING
 from .task import Task
 
 if TYPE_CHECKING:
+    import threading
+
     from mm_edge.sample import Moment
 
     from .align import Aligner
@@ -48,7 +52,16 @@ class Loop:
     """Shared by all lanes. `lock` guards everything in it, the channels and the tasks."""
 
     def __init__(
-        self, plan: Plan, aligner: Aligner, receiver: Receiver, clock: Clock, lock: threading.Lock, bell: threading.Condition, *, depth: int, reuse: bool = True
+        self,
+        plan: Plan,
+        aligner: Aligner,
+        receiver: Receiver,
+        clock: Clock,
+        *,
+        lock: threading.Lock,
+        bell: threading.Condition,
+        depth: int,
+        reuse: bool = True,
     ) -> None:
         self.lock, self.bell = lock, bell
         self.skipped: Counter[str] = Counter()  # captures of the driver that gave no prediction, by cause
@@ -84,7 +97,9 @@ class Loop:
                 if self._stopping or (self.over is not None and not self._flying):
                     self.bell.notify_all()
                     return None
-                self.bell.wait(None if until_ns == FOREVER_NS else max(0.0, (until_ns - self._clock.now_ns()) / NS_PER_S))
+                self.bell.wait(
+                    None if until_ns == FOREVER_NS else max(0.0, (until_ns - self._clock.now_ns()) / NS_PER_S)
+                )
 
     def stop(self) -> None:
         """No further task is handed out."""
@@ -106,7 +121,8 @@ class Loop:
     # --- under the lock --------------------------------------------------------------------------------------
 
     def _may_admit(self) -> bool:
-        # Moments that are done but wait for an older one hold no buffers; as many of them as there are in flight may wait.
+        # Moments that are done but wait for an older one hold no buffers; as many of them as there are in flight may
+        # wait.
         return self.over is None and len(self._flying) < self._depth and len(self._landed) < self._depth
 
     def _next(self) -> tuple[Task | None, int]:
@@ -169,7 +185,6 @@ class Loop:
                 source.dependents.append(task)
                 task.blockers += 1
         if task.blockers == 0:
-            assert task.moment is not None
             heapq.heappush(self._ready, (task.moment.seq, task.stage.index, task))
 
     def _finish(self, done: Task) -> bool:
@@ -187,7 +202,6 @@ class Loop:
                     if dependent.error is not None:
                         finished.append(dependent)  # without what it needs it cannot run
                     else:
-                        assert dependent.moment is not None
                         heapq.heappush(self._ready, (dependent.moment.seq, dependent.stage.index, dependent))
             task.dependents = []
             if task.stage is self._plan.stages[-1]:
@@ -196,7 +210,6 @@ class Loop:
         return landed
 
     def _land(self, decoded: Task) -> None:
-        assert decoded.moment is not None
         flight = self._flying.pop(decoded.moment.seq)
         # What is left in the air belongs to stages that no output waits for; their results stay until they are done.
         self._landed[decoded.moment.seq] = (flight, flight.made, decoded.error)
@@ -206,7 +219,9 @@ class Loop:
     # --- without the lock ------------------------------------------------------------------------------------
 
     def _deliver(self) -> None:
-        """Tells the receiver, in order. One lane at a time does it; one that comes meanwhile leaves its moment to that one."""
+        """Tells the receiver, in order. One lane at a time does it; one that comes meanwhile leaves its moment to
+        that one.
+        """
         with self.lock:
             if self._delivering:
                 return

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Where one input of a decode part comes from: another stage's result, the last token, or the part's own last step."""
+    """Where one input of a decode part comes from: another stage's result, the last token, or the part's own last
+    step.
+    """
 
     position: int  # among the needed stages; TOKEN and STATE are none of them
     name: str
@@ -32,19 +34,28 @@ TOKEN, STATE = -1, -2
 
 
 class GenerateStage(Stage):
-    """Runs a decode part until its end token. Two slots take turns, so that a step reads the state that the last one wrote."""
+    """Runs a decode part until its end token. Two slots take turns, so that a step reads the state that the last one
+    wrote.
+    """
 
     def __init__(
         self,
         output: TextOutput,
         executable: Executable,
+        engine: Engine,
+        *,
         needs: Sequence[int],
         feeds: Sequence[Feed],
-        engine: Engine,
         token: tuple[tuple[int, ...], np.dtype[Any]],
     ) -> None:
         super().__init__(stage_label(executable.part.name), needs)
-        self._output, self._executable, self._feeds, self._engine, self._token = output, executable, feeds, engine, token
+        self._output, self._executable, self._feeds, self._engine, self._token = (
+            output,
+            executable,
+            feeds,
+            engine,
+            token,
+        )
         self._logits = output.reads["logits"].rpartition(".")[2]
 
     def make_place(self) -> Place:
@@ -53,7 +64,6 @@ class GenerateStage(Stage):
         return Place({"token": token}, (slots, token))
 
     def run(self, task: Task) -> None:
-        assert task.place is not None
         slots, token = task.place.extra
         for slot in slots:
             for value in slot.outputs.values():
@@ -78,14 +88,18 @@ class GenerateStage(Stage):
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """One output: its decoder, and for each role the stage and the tensor. Generated tokens are a stage's result: tensor ''."""
+    """One output: its decoder, and for each role the stage and the tensor. Generated tokens are a stage's result:
+    tensor ''.
+    """
 
     decoder: Decoder
     roles: Mapping[str, tuple[int, str]]  # role -> position among the needed stages, tensor
 
 
 class DecodeStage(Stage):
-    """The end of a moment: waits for the outputs to be on the host and decodes them. Its result is the outputs by name."""
+    """The end of a moment: waits for the outputs to be on the host and decodes them. Its result is the outputs by
+    name.
+    """
 
     def __init__(
         self,
@@ -94,22 +108,27 @@ class DecodeStage(Stage):
         geometries: Mapping[str, int],
         prompts: Mapping[str, Callable[[Any], tuple[str, ...]]],
     ) -> None:
-        """`geometries`: which of the needed stages prepared a picture; `prompts`: how a text input's text becomes prompts."""
+        """`geometries`: which of the needed stages prepared a picture; `prompts`: how a text input's text becomes
+        prompts.
+        """
         super().__init__("decode", needs)
         self._decodings, self._geometries, self._prompts = decodings, geometries, prompts
 
     def make_place(self) -> Place:
         return Place({})
 
-    def key(self, moment: Moment, keys: Sequence[Hashable]) -> Hashable:
+    def key(self, moment: Moment, _keys: Sequence[Hashable]) -> Hashable:
         return moment.seq  # every moment is told, even one that is like the last
 
     def run(self, task: Task) -> None:
-        assert task.moment is not None
         readings = task.moment.readings
         context = DecodeContext(
-            {name: task.inputs[at].result for name, at in self._geometries.items() if task.inputs[at].key is not MISSING},
-            {name: split(readings[name].sample.payload) for name, split in self._prompts.items() if readings[name].sample},
+            {
+                name: task.inputs[at].result
+                for name, at in self._geometries.items()
+                if task.inputs[at].key is not MISSING
+            },
+            {name: split(sample.payload) for name, split in self._prompts.items() if (sample := readings[name].sample)},
         )
         task.result = {
             decoding.decoder.name: decoding.decoder.decode(

@@ -39,7 +39,11 @@ class _Builder:
     """Adds stages as they are asked for; what nobody reads is not there."""
 
     def __init__(
-        self, manifest: Manifest, executables: Mapping[str, Executable], engine: Engine, read_file: Callable[[str], bytes]
+        self,
+        manifest: Manifest,
+        executables: Mapping[str, Executable],
+        engine: Engine,
+        read_file: Callable[[str], bytes],
     ) -> None:
         self.manifest, self.executables, self.engine, self.read_file = manifest, executables, engine, read_file
         self.stages: list[Stage] = []
@@ -55,7 +59,10 @@ class _Builder:
         for name, output in texts.items():
             self._found[f"part:{name}"] = self._add(self._generate(output))
         self._add(self._decode())
-        width = sum(isinstance(stage, PartStage) and not any(isinstance(self.stages[i], PartStage) for i in stage.needs) for stage in self.stages)
+        width = sum(
+            isinstance(stage, PartStage) and not any(isinstance(self.stages[i], PartStage) for i in stage.needs)
+            for stage in self.stages
+        )
         return Plan(tuple(self.stages), max(1, width))
 
     def _add(self, stage: Stage) -> int:
@@ -91,7 +98,9 @@ class _Builder:
             return stage, name
         shape, dtype = self._shape(read.source)
         label = f"{read.source} x {read.history}"
-        return self._once(label, lambda: HistoryStage(stage, name, read.history, self.engine, shape, dtype)), ""
+        return self._once(
+            label, lambda: HistoryStage(stage, name, read.history, self.engine, shape=shape, dtype=dtype)
+        ), ""
 
     def _source_now(self, source: str) -> tuple[int, str]:
         kind, _, rest = source.partition(":")
@@ -132,7 +141,7 @@ class _Builder:
             else:
                 stage, name = self._source(part.reads[tensor.name])
                 feeds.append(Feed(_position(needs, stage), name))
-        return GenerateStage(output, self.executables[part.name], needs, feeds, self.engine, token)
+        return GenerateStage(output, self.executables[part.name], self.engine, needs=needs, feeds=feeds, token=token)
 
     def _decode(self) -> DecodeStage:
         needs: list[int] = []
@@ -145,8 +154,14 @@ class _Builder:
                 roles = {str(role): (_position(needs, stage), name) for role, (stage, name) in found.items()}
             decodings.append(Decoding(decoder(output, self.manifest, self.read_file), roles))
         shown = {output.input for output in self.manifest.outputs if hasattr(output, "input")}
-        pictures = [spec.name for spec in self.manifest.inputs if isinstance(spec, (ImageInput, VideoInput)) and spec.name in shown]
-        geometries = {name: _position(needs, self._found[f"input:{name}"]) for name in pictures if f"input:{name}" in self._found}
+        pictures = [
+            spec.name
+            for spec in self.manifest.inputs
+            if isinstance(spec, (ImageInput, VideoInput)) and spec.name in shown
+        ]
+        geometries = {
+            name: _position(needs, self._found[f"input:{name}"]) for name in pictures if f"input:{name}" in self._found
+        }
         asked = {output.input for output in self.manifest.outputs if isinstance(output, SimilarityOutput)}
         prompts = {
             spec.name: partial(_prompts, most=spec.prepare.prompts)

@@ -1,4 +1,6 @@
-"""One prediction from values at hand, without sources: the same stages as the loop's, one after the other, in the caller's thread."""
+"""One prediction from values at hand, without sources: the same stages as the loop's, one after the other, in the
+caller's thread.
+"""
 
 from __future__ import annotations
 
@@ -61,9 +63,17 @@ class Predictor:
     def _predict(self, values: Mapping[str, Any]) -> Prediction:
         names = [spec.name for spec in self._manifest.inputs]
         if unknown := set(values) - set(names):
-            raise InputError(f"the bundle takes {', '.join(names)}", asked=f"predicting from {', '.join(sorted(unknown))}", todo="Give values by those names")
+            raise InputError(
+                f"the bundle takes {', '.join(names)}",
+                asked=f"predicting from {', '.join(sorted(unknown))}",
+                todo="Give values by those names",
+            )
         if not values:
-            raise InputError(f"the bundle takes {', '.join(names)}", asked="predicting from nothing", todo="Give at least one of them")
+            raise InputError(
+                f"the bundle takes {', '.join(names)}",
+                asked="predicting from nothing",
+                todo="Give at least one of them",
+            )
         t_ns = time.monotonic_ns()
         readings = {name: self._reading(name, values.get(name), t_ns) for name in names}
         driver = next(reading.sample for reading in readings.values() if reading.sample is not None)

@@ -1,4 +1,6 @@
-"""What costs privileges or fairness: affinity, real-time scheduling, a frozen garbage collector, a short switch interval."""
+"""What costs privileges or fairness: affinity, real-time scheduling, a frozen garbage collector, a short switch
+interval.
+"""
 
 from __future__ import annotations
 
@@ -46,4 +48,6 @@ class Realtime:
         try:
             ask()
         except (OSError, ValueError) as error:
-            self._refuse(f"{what} was refused: {error}. The run goes on without it; it needs CAP_SYS_NICE and existing cores")
+            self._refuse(
+                f"{what} was refused: {error}. The run goes on without it; it needs CAP_SYS_NICE and existing cores"
+            )

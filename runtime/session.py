@@ -1,4 +1,6 @@
-"""A session: one bundle, its sources and its sinks, running. Everything that a run needs is made here, and ended here."""
+"""A session: one bundle, its sources and its sinks, running. Everything that a run needs is made here, and ended
+here.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,15 @@ class Session:
     """
 
     def __init__(
-        self, bundle: Bundle, config: RunConfig, sources: Sequence[Source], sinks: Sequence[Sink], *, engine: Engine | None = None, clock: Clock | None = None, trace: Trace | None = None
+        self,
+        bundle: Bundle,
+        config: RunConfig,
+        sources: Sequence[Source],
+        sinks: Sequence[Sink],
+        *,
+        engine: Engine | None = None,
+        clock: Clock | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self.bundle, self.config, self.trace = bundle, config, trace
         self._clock = clock or MonotonicClock()
@@ -79,10 +89,14 @@ class Session:
         self.channels = {source.input: self._channel(source, lock, bell) for source in sources}
         rules = {**manifest.sync.inputs, **config.sync}
         can_mask = any(read.source == "presence" for part in manifest.parts for read in part.reads.values())
-        self.aligner = Aligner(self.driver, rules, self.channels, played=self.played, absent=self.absent, can_mask=can_mask)
+        self.aligner = Aligner(
+            self.driver, rules, self.channels, played=self.played, absent=self.absent, can_mask=can_mask
+        )
 
         self._realtime = Realtime(config.realtime, lambda refusal: self.tell("realtime", "refused", refusal))
-        self.sink_keepers = [SinkKeeper(sink, "wait" if self.played else "drop_oldest", self._clock, self.tell) for sink in sinks]
+        self.sink_keepers = [
+            SinkKeeper(sink, "wait" if self.played else "drop_oldest", self._clock, self.tell) for sink in sinks
+        ]
         self.delivery = Delivery(
             self.sink_keepers,
             rules,
@@ -92,11 +106,25 @@ class Session:
             deadline_ms=config.loop.deadline_ms,
             on_broken=self._broken,
         )
-        self.loop = Loop(plan, self.aligner, self.delivery, self._clock, lock, bell, depth=config.loop.depth, reuse=not config.loop.every_part_every_tick)
+        self.loop = Loop(
+            plan,
+            self.aligner,
+            self.delivery,
+            self._clock,
+            lock=lock,
+            bell=bell,
+            depth=config.loop.depth,
+            reuse=not config.loop.every_part_every_tick,
+        )
         count = config.loop.lanes or max(1, min(cores, config.loop.depth * plan.width))
-        self.lanes = [Lane(number, self.loop, self.engine, self._realtime.prepare_thread, trace) for number in range(count)]
+        self.lanes = [
+            Lane(number, self.loop, self.engine, self._realtime.prepare_thread, trace) for number in range(count)
+        ]
         self._go = threading.Event()
-        self.source_keepers = [SourceKeeper(source, self.channels[source.input], self._clock, self._source_became, self._go) for source in sources]
+        self.source_keepers = [
+            SourceKeeper(source, self.channels[source.input], self._clock, self._source_became, self._go)
+            for source in sources
+        ]
         self._watch = threading.Thread(target=self._watch_over, name="mm-edge-watch", daemon=True)
         self._ended = threading.Event()
         self._error: Exception | None = None
@@ -107,7 +135,9 @@ class Session:
     # --- life ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Opens the sources, all at once, and lets the loop go. A source that is not there ends it here (exit code 3)."""
+        """Opens the sources, all at once, and lets the loop go. A source that is not there ends it here (exit code
+        3).
+        """
         self._begun = True
         self._realtime.begin()
         for keeper in self.source_keepers:
@@ -115,7 +145,11 @@ class Session:
         until_s = time.monotonic() + OPEN_WITHIN_S
         for keeper in self.source_keepers:
             if not keeper.settled.wait(max(0.0, until_s - time.monotonic())):
-                raise WorkFailedError(f"it did not open within {OPEN_WITHIN_S:.0f} s", asked=f"opening {keeper.source.name}", todo="mm-edge devices shows what is there")
+                raise WorkFailedError(
+                    f"it did not open within {OPEN_WITHIN_S:.0f} s",
+                    asked=f"opening {keeper.source.name}",
+                    todo="mm-edge devices shows what is there",
+                )
             if keeper.first_error is not None:
                 raise keeper.first_error
         info = RunInfo(
@@ -148,26 +182,18 @@ class Session:
         """Ends the run: no further moment begins, those in flight are finished if they hurry. May be called again."""
         if self.summary is not None:
             return
-        self.loop.finish_flying()
-        for keeper in self.source_keepers:
-            keeper.stop()
-        self._go.set()
-        for channel in self.channels.values():
-            channel.close()
         until_s = time.monotonic() + END_WITHIN_S
-        for lane in self.lanes:
-            if lane.ident is not None:
-                lane.join(max(0.0, until_s - time.monotonic()))
+        self._stop_sources()
+        left = _join(self.lanes, until_s)
         self.loop.stop()
         self._ended.set()
-        left = [keeper.name for keeper in self.source_keepers if keeper.ident is not None and not _joined(keeper, until_s)]
+        left += _join(self.source_keepers, until_s)
         self.delivery.close_taps()
         self.summary = self._sum_up()
         for sink_keeper in self.sink_keepers:
-            if sink_keeper.ident is not None:
-                _put_last(sink_keeper, self.summary)
-        left += [keeper.name for keeper in self.sink_keepers if keeper.ident is not None and not _joined(keeper, until_s)]
-        self.left_behind = bool(left) or any(lane.is_alive() for lane in self.lanes)
+            sink_keeper.end(self.summary)
+        left += _join(self.sink_keepers, until_s)
+        self.left_behind = bool(left)
         if left:
             log.warning("left behind, because they did not come back in time: %s", ", ".join(left))
         if self._begun:
@@ -176,9 +202,19 @@ class Session:
             for executable in self._executables.values():
                 executable.close()
 
+    def _stop_sources(self) -> None:
+        self.loop.finish_flying()
+        for keeper in self.source_keepers:
+            keeper.stop()
+        self._go.set()
+        for channel in self.channels.values():
+            channel.close()
+
     @contextmanager
     def tap(self, capacity: int) -> Iterator[Channel[Item]]:
-        """What the sinks get, for a reader in a thread of its own: the newest where the run is live, everything where it is played."""
+        """What the sinks get, for a reader in a thread of its own: the newest where the run is live, everything where
+        it is played.
+        """
         channel: Channel[Item] = Channel(capacity, "wait" if self.played else "drop_oldest")
         self.delivery.add(channel)
         if self._ended.is_set():
@@ -198,14 +234,18 @@ class Session:
             raise self._error
         over = self.loop.over
         if isinstance(over, Stop):
-            raise WorkFailedError(f"the input '{over.input}' was missing", asked="its rule says missing = \"stop\"")
+            raise WorkFailedError(f"the input '{over.input}' was missing", asked='its rule says missing = "stop"')
         for keeper in self.source_keepers:
             if keeper.first_error is not None:
                 raise keeper.first_error
         for sink_keeper in self.sink_keepers:
             if sink_keeper.error is not None:
                 found = sink_keeper.error
-                raise found if isinstance(found, MmEdgeError) else WorkFailedError(f"{found}", asked=f"writing to {sink_keeper.sink.name}") from found
+                raise (
+                    found
+                    if isinstance(found, MmEdgeError)
+                    else WorkFailedError(f"{found}", asked=f"writing to {sink_keeper.sink.name}")
+                ) from found
 
     def __enter__(self) -> Session:
         try:
@@ -215,7 +255,9 @@ class Session:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     # --- what is told ----------------------------------------------------------------------------------------
@@ -225,15 +267,26 @@ class Session:
 
     def describe(self) -> dict[str, Any]:
         """What really runs."""
-        return {**describe(self.engine, self._precisions), "depth": self.config.loop.depth, "lanes": len(self.lanes), "driver": self.driver}
+        return {
+            **describe(self.engine, self._precisions),
+            "depth": self.config.loop.depth,
+            "lanes": len(self.lanes),
+            "driver": self.driver,
+        }
 
     def counts(self) -> Counts:
-        """Captures and losses as they stand; once the run has ended, captured = predictions + dropped for the driver."""
+        """Captures and losses as they stand; once the run has ended, captured = predictions + dropped for the
+        driver.
+        """
         dropped = {name: {"overrun": 0, "stale": 0, **channel.dropped} for name, channel in self.channels.items()}
         of_driver = Counter(dropped[self.driver]) + self.delivery.dropped + self.loop.skipped
         if self.summary is None and self._ended.is_set():
             of_driver["unfinished"] = len(self.channels[self.driver].items) + self.loop.unfinished
-        dropped[self.driver] = {"overrun": 0, "stale": 0, **{cause: count for cause, count in of_driver.items() if count}}
+        dropped[self.driver] = {
+            "overrun": 0,
+            "stale": 0,
+            **{cause: count for cause, count in of_driver.items() if count},
+        }
         return Counts({name: channel.given for name, channel in self.channels.items()}, dropped)
 
     @property
@@ -248,21 +301,35 @@ class Session:
             return wanted
         fallback = [spec.name for spec in self.bundle.manifest.inputs if spec.name in names]
         if not fallback or self.config.driver:
-            raise WorkFailedError(f"nothing feeds '{wanted}'", asked="choosing the input that drives the run", todo="Give it a source, as --camera, --mic or --text")
+            raise WorkFailedError(
+                f"nothing feeds '{wanted}'",
+                asked="choosing the input that drives the run",
+                todo="Give it a source, as --camera, --mic or --text",
+            )
         log.warning("'%s' has no source; '%s' drives the run instead", wanted, fallback[0])
         return fallback[0]
 
     def _channel(self, source: Source, lock: threading.Lock, bell: threading.Condition) -> SampleChannel:
         if source.input == self.driver:
-            return SampleChannel(1 if source.live else DRIVER_AHEAD, "drop_oldest" if source.live else "wait", lock, bell)
+            return SampleChannel(
+                1 if source.live else DRIVER_AHEAD, "drop_oldest" if source.live else "wait", lock, bell
+            )
         return SampleChannel(FOLLOWER_CAPACITY, "wait" if source.input in self.played else "drop_oldest", lock, bell)
 
     def _source_became(self, name: str, state: Health, detail: str) -> None:
-        self.delivery.impaired = any(keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers)
+        self.delivery.impaired = any(
+            keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers
+        )
         self.tell(name, state, detail)
 
     def _broken(self, error: Exception) -> None:
-        self._error = error if isinstance(error, MmEdgeError) else WorkFailedError(f"{error}", asked="running the bundle's parts", todo="mm-edge verify BUNDLE; mm-edge doctor")
+        self._error = (
+            error
+            if isinstance(error, MmEdgeError)
+            else WorkFailedError(
+                f"{error}", asked="running the bundle's parts", todo="mm-edge verify BUNDLE; mm-edge doctor"
+            )
+        )
         self.loop.stop()
 
     def _watch_over(self) -> None:
@@ -270,8 +337,10 @@ class Session:
         next_report_s = 0.0
         while not self._ended.wait(WATCH_EVERY_S):
             now_ns = self._clock.now_ns()
-            for keeper in (*self.source_keepers, *self.sink_keepers):
-                keeper.check(now_ns)
+            for source_keeper in self.source_keepers:
+                source_keeper.check(now_ns)
+            for sink_keeper in self.sink_keepers:
+                sink_keeper.check(now_ns)
             if time.monotonic() >= next_report_s:
                 next_report_s = time.monotonic() + 1.0
                 reported = self._report_drops(reported)
@@ -281,8 +350,21 @@ class Session:
 
     def _report_drops(self, before: Counter[str]) -> Counter[str]:
         """At most one line a second, however much is dropped."""
-        now = Counter({f"{name} {cause}": count for name, channel in self.channels.items() for cause, count in channel.dropped.items() if cause != "superseded"})
-        now.update({f"sink.{keeper.sink.name} {cause}": count for keeper in self.sink_keepers for cause, count in keeper.channel.dropped.items()})
+        now = Counter(
+            {
+                f"{name} {cause}": count
+                for name, channel in self.channels.items()
+                for cause, count in channel.dropped.items()
+                if cause != "superseded"
+            }
+        )
+        now.update(
+            {
+                f"sink.{keeper.sink.name} {cause}": count
+                for keeper in self.sink_keepers
+                for cause, count in keeper.channel.dropped.items()
+            }
+        )
         if new := now - before:
             log.debug("dropped in the last second: %s", ", ".join(f"{name} {count}" for name, count in new.items()))
         return now
@@ -305,16 +387,9 @@ class Session:
         )
 
 
-def _joined(thread: threading.Thread, until_s: float) -> bool:
-    thread.join(max(0.0, until_s - time.monotonic()))
-    return not thread.is_alive()
-
-
-def _put_last(keeper: SinkKeeper, summary: Summary) -> None:
-    """The summary always gets in: room is made for it where the sink is slow."""
-    with keeper.channel.lock:
-        keeper.channel.policy = "drop_oldest"
-    keeper.channel.put(summary)
-    keeper.channel.close()
-
-
+def _join(threads: Sequence[threading.Thread], until_s: float) -> list[str]:
+    """Waits for threads that were started; gives the names of those that still run."""
+    started = [thread for thread in threads if thread.ident is not None]
+    for thread in started:
+        thread.join(max(0.0, until_s - time.monotonic()))
+    return [thread.name for thread in started if thread.is_alive()]

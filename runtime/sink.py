@@ -49,7 +49,9 @@ class Summary:
 
 
 class Sink(Protocol):
-    """Runs in a thread of its own behind a bounded channel: a slow one loses its own items, counted, and stalls nobody."""
+    """Runs in a thread of its own behind a bounded channel: a slow one loses its own items, counted, and stalls
+    nobody.
+    """
 
     name: str
     wants_samples: bool  # whether it reads Prediction.sources: pictures that wait for a slow sink cost much memory

@@ -1,4 +1,6 @@
-"""Keeps one sink going in a thread of its own, behind a bounded channel, so that a slow or failing sink hurts only itself."""
+"""Keeps one sink going in a thread of its own, behind a bounded channel, so that a slow or failing sink hurts only
+itself.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,6 @@ class SinkKeeper(threading.Thread):
         self.channel: Channel[Item] = Channel(CAPACITY_WITH_SAMPLES if sink.wants_samples else CAPACITY, policy)
         self.error: Exception | None = None
         self._clock, self._tell = clock, tell
-        self._info: RunInfo | None = None
         self._busy_since_ns: int | None = None
         self._stuck = False
 
@@ -42,7 +43,6 @@ class SinkKeeper(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        assert self._info is not None
         try:
             self.sink.open(self._info)
             while (item := self.channel.wait_take()) is not None:
@@ -63,6 +63,15 @@ class SinkKeeper(threading.Thread):
         finally:
             self._close_sink()
 
+    def end(self, summary: Summary) -> None:
+        """Gives it the summary, for which room is made where the sink is slow, and lets it finish."""
+        if self.ident is None:
+            return
+        with self.channel.lock:
+            self.channel.policy = "drop_oldest"
+        self.channel.put(summary)
+        self.channel.close()
+
     @property
     def name_told(self) -> str:
         return f"sink.{self.sink.name}"
@@ -71,7 +80,11 @@ class SinkKeeper(threading.Thread):
         since_ns = self._busy_since_ns
         if since_ns is not None and not self._stuck and now_ns - since_ns > STUCK_NS:
             self._stuck = True
-            self._tell(self.name_told, "stalled", f"it has not come back for {(now_ns - since_ns) / NS_PER_MS:.0f} ms; what it cannot take is dropped")
+            self._tell(
+                self.name_told,
+                "stalled",
+                f"it has not come back for {(now_ns - since_ns) / NS_PER_MS:.0f} ms; what it cannot take is dropped",
+            )
 
     def _close_sink(self) -> None:
         try:

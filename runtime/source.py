@@ -24,7 +24,9 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a source turned out to be. `detail` is for people and names what was asked and what is given where they differ."""
+    """What a source turned out to be. `detail` is for people and names what was asked and what is given where they
+    differ.
+    """
 
     detail: str
     period_ns: int | None = None  # between two captures, where it is known; silence for longer than a few is a stall
@@ -35,7 +37,8 @@ class Opened:
 class Source(Protocol):
     """Gives one input's captures. Made without touching the device; then used by one thread, but for `interrupt`.
 
-    A driver never retries: it raises DeviceError where the device is not there or may not be used, SourceLostError where
+    A driver never retries: it raises DeviceError where the device is not there or may not be used, SourceLostError
+    where
     it stopped giving, and the session decides when to open it again. After close() open() must work again.
     """
 

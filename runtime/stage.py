@@ -1,6 +1,7 @@
 """The stages that a moment passes: prepare an input, run a part, remember a history. Built once from the manifest.
 
-A stage's key says what its result depends on. Where the key is that of the stage's newest task, that task is used again:
+A stage's key says what its result depends on. Where the key is that of the stage's newest task, that task is used
+again:
 so an encoder runs only when its input has something new, and a text is encoded once.
 """
 
@@ -11,17 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .task import Place, Task
+from mm_edge.sample import Moment, Sample
+
+from .task import NOWHERE, Place, Task
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
     from mm_edge.manifest import Part
-    from mm_edge.sample import Moment
 
     from .engine import Buffer, Engine, Executable, Slot
     from .prepare import Preparer
 
+NO_MOMENT: Final = Moment(-1, Sample("", -1, 0, None), {})
 MISSING: Final = None  # the key of a stage that has nothing to work on in this moment: zeros stand in for its result
 
 
@@ -37,7 +40,7 @@ class Stage:
         self.label, self.needs = label, tuple(needs)
         self.free: list[Place] = []
         self.last: Task | None = None
-        self.blank = Task(self, MISSING, None, None)
+        self.blank = Task(self, MISSING, NO_MOMENT, NOWHERE)
         self.blank.done = True
 
     def own_places(self, count: int) -> None:
@@ -49,9 +52,8 @@ class Stage:
     def make_place(self) -> Place:
         raise NotImplementedError
 
-    def key(self, moment: Moment, keys: Sequence[Hashable]) -> Hashable:
+    def key(self, _moment: Moment, keys: Sequence[Hashable]) -> Hashable:
         """Several inputs: as long as one of them is there, the stage runs and zeros stand in for the others."""
-        del moment
         own = tuple(keys[index] for index in self.needs)
         return MISSING if all(key is MISSING for key in own) else own
 
@@ -74,16 +76,14 @@ class PrepareStage(Stage):
         }
         return Place(buffers, {field: buffer.array for field, buffer in buffers.items()})
 
-    def key(self, moment: Moment, keys: Sequence[Hashable]) -> Hashable:
+    def key(self, moment: Moment, _keys: Sequence[Hashable]) -> Hashable:
         sample = moment.readings[self.input].sample
         return MISSING if sample is None else sample.seq
 
     def run(self, task: Task) -> None:
-        assert task.moment is not None
-        assert task.place is not None
         sample = task.moment.readings[self.input].sample
-        assert sample is not None
-        task.result = self._preparer.write(sample.payload, task.place.extra)
+        if sample is not None:  # it is there, or the stage had no key and would not run
+            task.result = self._preparer.write(sample.payload, task.place.extra)
 
 
 class PresenceStage(Stage):
@@ -99,11 +99,10 @@ class PresenceStage(Stage):
         buffer = self._engine.buffer((self._batch, len(self._inputs)), np.dtype(np.float32))
         return Place({"": buffer}, buffer.array)
 
-    def key(self, moment: Moment, keys: Sequence[Hashable]) -> Hashable:
+    def key(self, moment: Moment, _keys: Sequence[Hashable]) -> Hashable:
         return tuple(moment.readings[name].sample is not None for name in self._inputs)
 
     def run(self, task: Task) -> None:
-        assert task.place is not None
         task.place.extra[:] = task.key
 
 
@@ -113,7 +112,16 @@ class HistoryStage(Stage):
     silent = True
     in_order = True
 
-    def __init__(self, source: int, tensor: str, length: int, engine: Engine, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        source: int,
+        tensor: str,
+        length: int,
+        engine: Engine,
+        *,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+    ) -> None:
         super().__init__(f"history.{tensor}", [source])
         self._tensor, self._length, self._engine = tensor, length, engine
         self._shape, self._dtype = (shape[0], length, *shape[1:]), dtype
@@ -124,7 +132,6 @@ class HistoryStage(Stage):
         return Place({"": buffer}, buffer.array)
 
     def run(self, task: Task) -> None:
-        assert task.place is not None
         oldest = self._kept.popleft()
         np.copyto(oldest, task.inputs[0].value(self._tensor).host())
         self._kept.append(oldest)
@@ -137,7 +144,9 @@ class PartStage(Stage):
     A position just behind `needs` is the part's own newest result: its state.
     """
 
-    def __init__(self, part: Part, executable: Executable, needs: Sequence[int], feeds: Sequence[tuple[int, str]]) -> None:
+    def __init__(
+        self, part: Part, executable: Executable, needs: Sequence[int], feeds: Sequence[tuple[int, str]]
+    ) -> None:
         super().__init__(stage_label(part.name), needs)
         self.part, self.executable = part, executable
         self._feeds = feeds
@@ -154,7 +163,6 @@ class PartStage(Stage):
         return (key, moment.seq) if self.in_order and key is not MISSING else key
 
     def run(self, task: Task) -> None:
-        assert task.place is not None
         slot: Slot = task.place.extra
         slot.run([task.inputs[position].value(name) for position, name in self._feeds])
 

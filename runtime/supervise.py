@@ -1,4 +1,6 @@
-"""Keeps one source going: opens it, reads it, tells its state, and opens it again when it was lost. All retries stand here."""
+"""Keeps one source going: opens it, reads it, tells its state, and opens it again when it was lost. All retries stand
+here.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,19 @@ STALL_GRACE_NS = 100 * NS_PER_MS  # so that a jittery but living source is not c
 
 
 class SourceKeeper(threading.Thread):
-    """Owns a source; its thread is the only one that touches it, but for `interrupt`. `check` is called by the session's watch.
+    """Owns a source; its thread is the only one that touches it, but for `interrupt`. `check` is called by the
+    session's watch.
 
     `tell(state, detail)` is called on every change of state, from this thread or from the watch.
     """
 
     def __init__(
-        self, source: Source, channel: SampleChannel, clock: Clock, tell: Callable[[str, Health, str], None], go: threading.Event
+        self,
+        source: Source,
+        channel: SampleChannel,
+        clock: Clock,
+        tell: Callable[[str, Health, str], None],
+        go: threading.Event,
     ) -> None:
         super().__init__(name=f"mm-edge-{source.name}", daemon=True)
         self.source, self.channel = source, channel
@@ -54,9 +62,10 @@ class SourceKeeper(threading.Thread):
                 before = self._seq
                 try:
                     self._read_to_the_end()
-                    return
                 except MmEdgeError as error:
                     self._become("lost", str(error))
+                else:
+                    return
                 if not self.source.live:
                     return  # a file that breaks off does not come back
                 self.source.close()
@@ -76,13 +85,19 @@ class SourceKeeper(threading.Thread):
         self.source.interrupt()
 
     def check(self, now_ns: int) -> None:
-        """Calls a source stale that has been silent for a few of its periods: a read that blocks tells nobody itself."""
+        """Calls a source stale that has been silent for a few of its periods: a read that blocks tells nobody
+        itself.
+        """
         last_ns, period_ns = self._last_ns, self._period_ns
         if last_ns is None or self.state != "live" or self._stopping.is_set():
             return
         silent_ns = now_ns - last_ns
         if silent_ns > STALL_PERIODS * period_ns + STALL_GRACE_NS:
-            self._become("stale", f"nothing for {silent_ns / NS_PER_MS:.0f} ms; it gives one every {period_ns / NS_PER_MS:.1f} ms", only_from="live")
+            self._become(
+                "stale",
+                f"nothing for {silent_ns / NS_PER_MS:.0f} ms; it gives one every {period_ns / NS_PER_MS:.1f} ms",
+                only_from="live",
+            )
 
     def _open_first(self) -> None:
         try:
@@ -148,4 +163,3 @@ class SourceKeeper(threading.Thread):
                 return
             self.state = state
         self._tell(self.source.name, state, detail)
-

@@ -22,15 +22,34 @@ class Place:
         self.values, self.extra = values, extra
 
 
-class Task:
-    """Made when a moment begins, or taken over from an earlier moment whose inputs were the same. Guarded by the loop's lock.
+NOWHERE = Place({})  # where a result is that nobody needs any more
 
-    `users` counts who still needs the result: the moments in flight that read it, and the stage's memory of its newest one.
+
+class Task:
+    """Made when a moment begins, or taken over from an earlier moment whose inputs were the same. Guarded by the
+    loop's lock.
+
+    `users` counts who still needs the result: the moments in flight that read it, and the stage's memory of its
+    newest one.
     """
 
-    __slots__ = ("blockers", "dependents", "done", "ended_ns", "error", "inputs", "key", "moment", "place", "result", "stage", "started_ns", "users")
+    __slots__ = (
+        "blockers",
+        "dependents",
+        "done",
+        "ended_ns",
+        "error",
+        "inputs",
+        "key",
+        "moment",
+        "place",
+        "result",
+        "stage",
+        "started_ns",
+        "users",
+    )
 
-    def __init__(self, stage: Stage, key: Hashable, moment: Moment | None, place: Place | None) -> None:
+    def __init__(self, stage: Stage, key: Hashable, moment: Moment, place: Place) -> None:
         self.stage, self.key, self.moment, self.place = stage, key, moment, place
         self.inputs: list[Task] = []
         self.blockers, self.dependents = 0, list[Task]()
@@ -41,13 +60,12 @@ class Task:
         self.result: Any = None
 
     def value(self, name: str) -> Value:
-        assert self.place is not None
         return self.place.values[name]
 
     def release(self) -> None:
         """One user less; at the last one the place can hold another result."""
         self.users -= 1
-        if self.users == 0 and self.place is not None:
+        if self.users == 0:
             self.stage.free.append(self.place)
-            self.place = None
+            self.place = NOWHERE
             self.inputs = []

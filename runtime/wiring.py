@@ -31,7 +31,11 @@ def wire_sources(manifest: Manifest, config: RunConfig) -> tuple[list[Source], P
     play = PlayClock(config.sources.speed)
     specs = {spec.name: spec for spec in manifest.inputs}
     if unknown := sorted(set(config.sources.inputs) - set(specs)):
-        raise UsageError(f"the bundle's inputs are {', '.join(specs)}", asked=f"feeding {', '.join(unknown)}", todo="Name one of those")
+        raise UsageError(
+            f"the bundle's inputs are {', '.join(specs)}",
+            asked=f"feeding {', '.join(unknown)}",
+            todo="Name one of those",
+        )
     sources: list[Source] = []
     left = [spec for name, spec in specs.items() if name not in config.sources.inputs]
     if config.sources.take is not None:
@@ -41,8 +45,16 @@ def wire_sources(manifest: Manifest, config: RunConfig) -> tuple[list[Source], P
         if source is not None:
             sources.append(source)
     if not sources:
-        options = [f"--{option}" for option, modalities in OPTIONS.items() if any(modality_of(spec) in modalities for spec in manifest.inputs)]
-        raise UsageError("nothing feeds the bundle", asked=f"running '{manifest.name}'", todo=f"Give {', '.join(options)}, --take or --demo")
+        options = [
+            f"--{option}"
+            for option, modalities in OPTIONS.items()
+            if any(modality_of(spec) in modalities for spec in manifest.inputs)
+        ]
+        raise UsageError(
+            "nothing feeds the bundle",
+            asked=f"running '{manifest.name}'",
+            todo=f"Give {', '.join(options)}, --take or --demo",
+        )
     return sources, play
 
 
@@ -60,11 +72,15 @@ def by_options(manifest: Manifest, given: Mapping[str, Sequence[str]]) -> dict[s
             elif text != "none":
                 found = f"it has {', '.join(names)}" if names else "it has none"
                 todo = f"Say which one: --{option} {names[0]}={text}" if names else f"Leave --{option} out"
-                raise UsageError(f"the bundle '{manifest.name}' takes no single one: {found}", asked=f"--{option} {text}", todo=todo)
+                raise UsageError(
+                    f"the bundle '{manifest.name}' takes no single one: {found}", asked=f"--{option} {text}", todo=todo
+                )
     return inputs
 
 
 def with_inputs(config: RunConfig, inputs: Mapping[str, str], take: str | None = None) -> RunConfig:
     """The configuration with sources on top of it."""
-    sources = msgspec.structs.replace(config.sources, inputs={**config.sources.inputs, **inputs}, take=take or config.sources.take)
+    sources = msgspec.structs.replace(
+        config.sources, inputs={**config.sources.inputs, **inputs}, take=take or config.sources.take
+    )
     return msgspec.structs.replace(config, sources=sources)

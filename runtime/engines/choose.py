@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_edge.errors import EngineError, MissingExtraError
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from mm_edge.runtime.engine import Engine, Executable
 
 PLUG_INS = "mm_edge.engines"
-# What a wish means for a family of engines, and what stands in, part by part, where an export kept a part in a wider type.
+# What a wish means for a family of engines, and what stands in, part by part, where an export kept a part in a wider
+# type.
 _WISHES: dict[str, dict[str, tuple[Precision, ...]]] = {
     "cpu": {"fp32": ("fp32",), "fp16": ("fp16", "fp32"), "int8": ("int8-cpu", "fp32")},
     "gpu": {"fp32": ("fp32",), "fp16": ("fp16", "fp32"), "int8": ("int8-trt", "fp16", "fp32")},
@@ -41,7 +43,11 @@ def open_engine(config: EngineConfig) -> Engine:
             made: Engine = plug_in.load()(config)
             return made
     known = ", ".join([*makers, *(plug_in.name for plug_in in entry_points(group=PLUG_INS))])
-    raise EngineError(f"there is no such engine here; there are: {known}", asked=f"--engine {config.name}", todo="mm-edge doctor tells what this machine has")
+    raise EngineError(
+        f"there is no such engine here; there are: {known}",
+        asked=f"--engine {config.name}",
+        todo="mm-edge doctor tells what this machine has",
+    )
 
 
 def _onnxruntime(provider: str, config: EngineConfig) -> Engine:
@@ -61,15 +67,22 @@ def _openvino(config: EngineConfig) -> Engine:
 
 
 def choose_precisions(manifest: Manifest, family: Family, wish: str) -> dict[str, Precision]:
-    """The precision of each part. A wish that no part can follow is an error; one that some cannot follow is shown by part."""
+    """The precision of each part. A wish that no part can follow is an error; one that some cannot follow is shown by
+    part.
+    """
     if wish == "auto":
         preferred = manifest.preferred.get(family, {})
-        return {part.name: preferred.get(part.name, _first(part, ("fp32", "fp16", "int8-cpu", "int8-trt"))) for part in manifest.parts}
+        return {
+            part.name: preferred.get(part.name, _first(part, ("fp32", "fp16", "int8-cpu", "int8-trt")))
+            for part in manifest.parts
+        }
     wanted = _WISHES[family][wish]
     if not any(wanted[0] in part.artefacts for part in manifest.parts):
         there = sorted({precision for part in manifest.parts for precision in part.artefacts})
         raise EngineError(
-            f"the bundle holds {', '.join(there)}", asked=f"--precision {wish} on the {family}", todo="Export it with that precision, or leave the choice to auto"
+            f"the bundle holds {', '.join(there)}",
+            asked=f"--precision {wish} on the {family}",
+            todo="Export it with that precision, or leave the choice to auto",
         )
     return {part.name: _first(part, wanted) for part in manifest.parts}
 
@@ -78,15 +91,18 @@ def _first(part: Part, wanted: tuple[Precision, ...]) -> Precision:
     for precision in wanted:
         if precision in part.artefacts:
             return precision
-    raise EngineError(f"it has only {', '.join(part.artefacts)}", asked=f"the part '{part.name}' in one of {', '.join(wanted)}", todo="Export the bundle again")
+    raise EngineError(
+        f"it has only {', '.join(part.artefacts)}",
+        asked=f"the part '{part.name}' in one of {', '.join(wanted)}",
+        todo="Export the bundle again",
+    )
 
 
 def usable_cores() -> int:
     """The cores that this process may really use: its affinity, and the share that its container is given."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = file.read().split()
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         if quota != "max":
             cores = min(cores, max(1, round(int(quota) / int(period))))
     except (OSError, ValueError):
@@ -95,8 +111,10 @@ def usable_cores() -> int:
 
 
 def share_threads(manifest: Manifest, cores: int, depth: int, asked: int) -> dict[str, int]:
-    """Threads by part. What `depth` moments leave free is shared out by cost: moments side by side use cores better than
-    one graph on several."""
+    """Threads by part. What `depth` moments leave free is shared out by cost: moments side by side use cores better
+    than
+    one graph on several.
+    """
     if asked:
         return {part.name: asked for part in manifest.parts}
     costs = {part.name: max(part.cost.ms.values(), default=0.0) for part in manifest.parts}
@@ -105,7 +123,9 @@ def share_threads(manifest: Manifest, cores: int, depth: int, asked: int) -> dic
     return {name: max(1, int(each * cost / total)) if total else 1 for name, cost in costs.items()}
 
 
-def load_parts(bundle: Bundle, engine: Engine, precisions: Mapping[str, Precision], threads: Mapping[str, int]) -> dict[str, Executable]:
+def load_parts(
+    bundle: Bundle, engine: Engine, precisions: Mapping[str, Precision], threads: Mapping[str, int]
+) -> dict[str, Executable]:
     """Loads every part from bytes that were verified."""
     manifest = bundle.manifest
     loaded: dict[str, Executable] = {}

@@ -55,7 +55,9 @@ class OnnxRuntimeSlot:
 class OnnxRuntimeExecutable:
     """One part as a session."""
 
-    def __init__(self, part: Part, precision: Precision, session: ort.InferenceSession, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self, part: Part, precision: Precision, session: ort.InferenceSession, shapes: Mapping[str, tuple[int, ...]]
+    ) -> None:
         self.part, self.precision = part, precision
         self._session, self._shapes = session, shapes
 
@@ -83,7 +85,11 @@ class OnnxRuntimeEngine:
         asked = f"using ONNX Runtime's provider {provider}"
         if provider not in ort.get_available_providers():
             there = ", ".join(ort.get_available_providers())
-            raise EngineError(f"this ONNX Runtime has only {there}", asked=asked, todo="Install the ONNX Runtime package that brings it")
+            raise EngineError(
+                f"this ONNX Runtime has only {there}",
+                asked=asked,
+                todo="Install the ONNX Runtime package that brings it",
+            )
         self._provider, self._options = provider, {key: str(value) for key, value in (options or {}).items()}
         self._threads: dict[str, int] = {}
 
@@ -101,11 +107,17 @@ class OnnxRuntimeEngine:
     ) -> OnnxRuntimeExecutable:
         asked = f"loading the part '{part.name}' in {precision} with ONNX Runtime"
         try:
-            session = ort.InferenceSession(graph, self._session_options(threads), providers=[(self._provider, self._options)])
+            session = ort.InferenceSession(
+                graph, self._session_options(threads), providers=[(self._provider, self._options)]
+            )
         except Exception as error:  # its exceptions share no base class
             raise EngineError(f"{error}", asked=asked, todo="mm-edge verify BUNDLE; mm-edge doctor") from error
         if session.get_providers()[0] != self._provider:
-            raise EngineError(f"{self._provider} did not take it; it offers {session.get_providers()[0]}", asked=asked, todo="mm-edge doctor")
+            raise EngineError(
+                f"{self._provider} did not take it; it offers {session.get_providers()[0]}",
+                asked=asked,
+                todo="mm-edge doctor",
+            )
         self._threads[part.name] = threads
         return OnnxRuntimeExecutable(part, precision, session, shapes)
 
@@ -124,4 +136,9 @@ class OnnxRuntimeEngine:
         return options
 
     def describe(self) -> dict[str, Any]:
-        return {"engine": self.name, "version": ort.__version__, "provider": self._provider, "threads": dict(self._threads)}
+        return {
+            "engine": self.name,
+            "version": ort.__version__,
+            "provider": self._provider,
+            "threads": dict(self._threads),
+        }

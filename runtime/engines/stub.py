@@ -48,7 +48,9 @@ class StubSlot:
 class StubExecutable:
     """One part. Without a function its outputs stay zero."""
 
-    def __init__(self, part: Part, precision: Precision, function: Function | None, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self, part: Part, precision: Precision, function: Function | None, shapes: Mapping[str, tuple[int, ...]]
+    ) -> None:
         self.part, self.precision = part, precision
         self._function, self._shapes = function, shapes
 

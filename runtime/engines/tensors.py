@@ -28,5 +28,7 @@ def check_tensor(name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: 
     """Raises an InputError that names both shapes and types."""
     if array.shape != shape or array.dtype != dtype:
         raise InputError(
-            f"it is {array.dtype} {list(array.shape)}", asked=f"the input '{name}' takes {dtype} {list(shape)}", todo="Give it in that type and shape"
+            f"it is {array.dtype} {list(array.shape)}",
+            asked=f"the input '{name}' takes {dtype} {list(shape)}",
+            todo="Give it in that type and shape",
         )

@@ -22,33 +22,67 @@ INTERRUPTED = 130
 
 def run(
     bundle: Annotated[
-        Path | None, typer.Argument(metavar="[BUNDLE]", show_default=False, help="A .mmb file or a bundle's folder; without it, the one that ships.")
+        Path | None,
+        typer.Argument(
+            metavar="[BUNDLE]",
+            show_default=False,
+            help="A .mmb file or a bundle's folder; without it, the one that ships.",
+        ),
     ] = None,
     camera: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SPEC",
-            help="0, /dev/video0, file.mp4, rtsp://…, http://…/x.mjpg, csi://0, gst:PIPELINE, images/%05d.jpg, synthetic or none.",
+            help="0, /dev/video0, file.mp4, rtsp://…, http://…/x.mjpg, csi://0, gst:PIPELINE, images/%05d.jpg, "
+            "synthetic or none.",
         ),
     ] = None,
     mic: Annotated[
-        list[str] | None, typer.Option(metavar="SPEC", help="default, a device's number or a part of its name, file.wav, synthetic or none.")
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC", help="default, a device's number or a part of its name, file.wav, synthetic or none."
+        ),
     ] = None,
-    text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="The prompt; - reads lines from standard input.")] = None,
-    take: Annotated[Path | None, typer.Option(metavar="FOLDER", help="A folder with camera.mp4, sound.wav, text.jsonl, played together.")] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Play the take that ships with mm-edge: needs no device.")] = False,
-    engine: Annotated[str | None, typer.Option(metavar="NAME", help="auto, onnxruntime[:PROVIDER], openvino, tensorrt or tensorrt-rtx.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="The prompt; - reads lines from standard input.")
+    ] = None,
+    take: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A folder with camera.mp4, sound.wav, text.jsonl, played together."),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Play the take that ships with mm-edge: needs no device.")
+    ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="auto, onnxruntime[:PROVIDER], openvino, tensorrt or tensorrt-rtx."),
+    ] = None,
     precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, fp32, fp16 or int8.")] = None,
     seconds: Annotated[float | None, typer.Option(metavar="N", min=0.001, help="End after so long.")] = None,
     speed: Annotated[str | None, typer.Option(metavar="real|max", help="How fast files are played.")] = None,
-    depth: Annotated[int | None, typer.Option(metavar="N", min=1, help="How many moments may be in flight at once (2).")] = None,
-    deadline_ms: Annotated[float | None, typer.Option(metavar="N", help="Count predictions that are older than this when they are told.")] = None,
-    jsonl: Annotated[str | None, typer.Option(metavar="FILE", help="Write one JSON object a line; - is standard output.")] = None,
+    depth: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="How many moments may be in flight at once (2).")
+    ] = None,
+    deadline_ms: Annotated[
+        float | None, typer.Option(metavar="N", help="Count predictions that are older than this when they are told.")
+    ] = None,
+    jsonl: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write one JSON object a line; - is standard output.")
+    ] = None,
     view: Annotated[str | None, typer.Option(metavar="[HOST:]PORT", help="Show the run in a browser.")] = None,
-    record: Annotated[Path | None, typer.Option(metavar="FILE.mcap", help="Record what was captured and predicted.")] = None,
-    trace: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write a timeline of every stage, for ui.perfetto.dev.")] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="A configuration (docs/configuration.md).")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="One value of the configuration; may be given again.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE.mcap", help="Record what was captured and predicted.")
+    ] = None,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write a timeline of every stage, for ui.perfetto.dev.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="A configuration (docs/configuration.md).")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="One value of the configuration; may be given again."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table on the terminal.")] = False,
 ) -> None:
     """Run a bundle live on camera, microphone and text, or on files.
@@ -62,7 +96,9 @@ def run(
     from mm_edge.errors import NotBuiltYetError
 
     if record is not None:
-        raise NotBuiltYetError("recording is not built yet", asked=f"--record {record}", todo="Leave it out; --jsonl and --trace are there")
+        raise NotBuiltYetError(
+            "recording is not built yet", asked=f"--record {record}", todo="Leave it out; --jsonl and --trace are there"
+        )
     flags = {
         "engine.name": engine,
         "engine.precision": precision,
@@ -73,7 +109,9 @@ def run(
     }
     changes = [*(settings or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
     options = {"camera": camera or [], "mic": mic or [], "text": text or []}
-    live, trace_file = _open(bundle, config, changes, options, take, demo=demo, jsonl=jsonl, view=view, trace=trace, quiet=quiet)
+    live, trace_file = _open(
+        bundle, config, changes, options, take, demo=demo, jsonl=jsonl, view=view, trace=trace, quiet=quiet
+    )
     _run(live, trace_file)
 
 
@@ -99,11 +137,13 @@ def _open(
     config: RunConfig = load_config(RunConfig, config_file, changes)
     opened = Bundle.open(bundle or default_bundle(), config.trust)
     try:
-        config = with_inputs(config, by_options(opened.manifest, options), str(demo_take() if demo else take or "") or None)
+        config = with_inputs(
+            config, by_options(opened.manifest, options), str(demo_take() if demo else take or "") or None
+        )
         sources, play = wire_sources(opened.manifest, config)
         recorder, server = _trace(trace), _view(view)
         sinks = [*_sinks(jsonl, quiet=quiet), *([server] if server else [])]
-        live = Live(opened, config, sources, play, sinks, recorder)
+        live = Live(opened, config, sources, play=play, sinks=sinks, trace=recorder)
         if server is not None:
             _connect(server, live)
     except BaseException:
@@ -142,7 +182,9 @@ def _view(address: str | None) -> ViewServer | None:
 
     host, _, port = address.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise UsageError("it is not [HOST:]PORT", asked=f"--view {address}", todo="Example: --view 8700, or --view 0.0.0.0:8700")
+        raise UsageError(
+            "it is not [HOST:]PORT", asked=f"--view {address}", todo="Example: --view 8700, or --view 0.0.0.0:8700"
+        )
     server = ViewServer(host.strip("[]") or "127.0.0.1", int(port))
     typer.echo(f"The live page: {server.start()}", err=True)
     return server
@@ -160,7 +202,7 @@ def _run(live: Live, trace: Any) -> None:
     """Runs until the end, the time that was given, or a signal; then says what went wrong, if anything did."""
     interrupted = threading.Event()
 
-    def interrupt(number: int, _frame: Any) -> None:
+    def interrupt(_number: int, _frame: Any) -> None:
         if interrupted.is_set():
             os._exit(INTERRUPTED)  # asked twice: at once
         interrupted.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 
 import numpy as np
+
 from mm_edge.errors import SourceLostError
 from mm_edge.runtime.sound import SoundBlock, SoundRing
 from mm_edge.runtime.source import Capture, Opened

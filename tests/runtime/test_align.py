@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mm_edge.runtime.align import Aligner, Over, Skip, Stop, Wait
 from mm_edge.runtime.channel import SampleChannel
 from mm_edge.runtime.clock import NS_PER_MS, ManualClock

@@ -4,6 +4,7 @@ import threading
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mm_edge.runtime.channel import FOREVER_NS, Channel, SampleChannel
 from mm_edge.sample import Sample
 
@@ -53,7 +54,10 @@ def test_a_giver_that_must_lose_nothing_waits_for_room():
 def test_closing_frees_a_giver_and_a_taker():
     full, empty, results = Channel(1, "wait"), Channel(1, "wait"), []
     full.put(1)
-    threads = [threading.Thread(target=lambda: results.append(full.put(2))), threading.Thread(target=lambda: results.append(empty.wait_take()))]
+    threads = [
+        threading.Thread(target=lambda: results.append(full.put(2))),
+        threading.Thread(target=lambda: results.append(empty.wait_take())),
+    ]
     for thread in threads:
         thread.start()
     full.close()

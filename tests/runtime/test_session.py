@@ -42,7 +42,9 @@ def run(bundle, sources, *, config=RunConfig(), engine=None, sinks=None):  # noq
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 8])
 def test_every_picture_gives_its_own_prediction_in_order(bundle, depth):
-    kept = run(bundle, [Script("image", pictures(100)), words()], config=RunConfig(loop=LoopConfig(depth=depth, lanes=4)))
+    kept = run(
+        bundle, [Script("image", pictures(100)), words()], config=RunConfig(loop=LoopConfig(depth=depth, lanes=4))
+    )
     assert [prediction.seq for prediction in kept.predictions] == list(range(100))
     reds = [round(prediction.outputs["seen"]["red"] * 255) for prediction in kept.predictions]
     assert reds == list(range(100))
@@ -65,14 +67,20 @@ def test_the_model_hears_the_sound_and_reads_the_text(bundle):
 def test_a_replay_makes_the_same_moments_and_predictions(bundle):
     def play():
         kept = run(bundle, [Script("image", pictures(60)), Script("audio", sounds(20)), words()])
-        return [(item.seq, item.outputs, {name: (age.seq, age.state) for name, age in item.inputs.items()}) for item in kept.predictions]
+        return [
+            (item.seq, item.outputs, {name: (age.seq, age.state) for name, age in item.inputs.items()})
+            for item in kept.predictions
+        ]
 
     assert play() == play() == play()
 
 
 def test_encoders_run_only_for_something_new(bundle):
     kept = run(bundle, [Script("image", pictures(60)), Script("audio", sounds(22)), words()])
-    ran = {label: sum(label in item.latency_ms for item in kept.predictions) for label in ("encode.image", "encode.audio", "encode.text", "fuse")}
+    ran = {
+        label: sum(label in item.latency_ms for item in kept.predictions)
+        for label in ("encode.image", "encode.audio", "encode.text", "fuse")
+    }
     heard = len({item.inputs["audio"].seq for item in kept.predictions} - {None})
     assert ran == {"encode.image": 60, "encode.audio": heard, "encode.text": 1, "fuse": 60}
     fresh = sum(item.inputs["audio"].state == "fresh" for item in kept.predictions)
@@ -117,7 +125,13 @@ def test_a_live_driver_drops_what_the_model_is_too_slow_for_and_counts_it(bundle
 
     camera = Script("image", [picture(1, 0)], live=True)
     kept = Kept()
-    session = Session(bundle, RunConfig(loop=LoopConfig(depth=1)), [camera, words()], [kept], engine=StubEngine({"encode_image": slow}))
+    session = Session(
+        bundle,
+        RunConfig(loop=LoopConfig(depth=1)),
+        [camera, words()],
+        [kept],
+        engine=StubEngine({"encode_image": slow}),
+    )
     with session:
         assert started.wait(SOON_S)
         for t_ns in range(2, 30):
@@ -186,7 +200,12 @@ def test_a_part_that_fails_once_costs_its_moment_and_is_told(bundle):
             raise RuntimeError("out of luck")
         return {}
 
-    kept = run(bundle, [Script("image", pictures(10)), words()], engine=StubEngine({"fuse": fuse}), config=RunConfig(loop=LoopConfig(depth=1)))
+    kept = run(
+        bundle,
+        [Script("image", pictures(10)), words()],
+        engine=StubEngine({"fuse": fuse}),
+        config=RunConfig(loop=LoopConfig(depth=1)),
+    )
     assert len(kept.predictions) == 9
     assert kept.summary.dropped["image"]["failed"] == 1
     assert ("engine", "failed") in kept.events
@@ -262,7 +281,9 @@ def test_a_source_that_hangs_does_not_keep_the_run_from_ending(bundle):
 
 
 def test_deadlines_are_counted(bundle):
-    kept = run(bundle, [Script("image", pictures(10)), words()], config=RunConfig(loop=LoopConfig(deadline_ms=0.000001)))
+    kept = run(
+        bundle, [Script("image", pictures(10)), words()], config=RunConfig(loop=LoopConfig(deadline_ms=0.000001))
+    )
     assert kept.summary.deadline_missed == 10
     assert all(item.deadline_missed for item in kept.predictions)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mm_edge.errors import InputError
 from mm_edge.runtime.sound import SoundRing, sound_block
 
