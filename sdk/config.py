@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -132,5 +133,26 @@ def _convert(kind: type[T], tree: dict[str, Any], asked: str) -> T:
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
-        found = str(error).replace("`$.", "`").replace(" - at `$`", "")
+        found = _with_keys(str(error), kind, tree).replace("`$.", "`").replace(" - at `$`", "")
         raise ConfigError(found, asked=asked, todo="docs/configuration.md lists every key") from None
+
+
+def _with_keys(found: str, kind: type[T], tree: dict[str, Any]) -> str:
+    """Puts the key where msgspec writes `sync[...]`, in a table of free keys: found by trying each on its own."""
+    head = re.search(r"`\$\.([a-z_.]+)\[\.\.\.\]", found)
+    if head is None:
+        return found
+    *above, last = head[1].split(".")
+    table = tree
+    for key in above:
+        table = table[key]
+    for key, value in table[last].items():
+        alone: dict[str, Any] = {last: {key: value}}
+        for name in reversed(above):
+            alone = {name: alone}
+        try:
+            msgspec.convert(alone, kind)
+        except msgspec.ValidationError as error:
+            if str(error) == found:
+                return found.replace(f"{last}[...]", f"{last}.{key}", 1)
+    return found
