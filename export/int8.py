@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import tempfile
 from contextlib import contextmanager
@@ -41,12 +43,13 @@ class Feeds:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The library advises on the root logger; its advice (to optimize the graph first) has been followed."""
+    """The library advises on the root logger (to optimize the graph first, which was done) and prints its progress."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
         root.setLevel(level)
 

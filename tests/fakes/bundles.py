@@ -36,7 +36,16 @@ WORDS = ("[PAD]", "[UNK]", "the", "a", "red", "green", "blue", "ball", "cube", "
 RATE, HOP, LENGTH = 16_000, 1_600, 8
 
 
-def senses_bundle(path: Path, *, size: int = 32, layers: int = 0, channels: int = 64, version: int = 1, sync: Sync | None = None, private_key: Path | None = None) -> Path:
+def senses_bundle(
+    path: Path,
+    *,
+    size: int = 32,
+    layers: int = 0,
+    channels: int = 64,
+    version: int = 1,
+    sync: Sync | None = None,
+    private_key: Path | None = None,
+) -> Path:
     """image + audio + text + presence -> colour (r, g, b in 0..1), loudness (RMS), words (mean token id), senses (the mask)."""
     files = {
         "parts/encode_image.fp32.onnx": _image_part(size, layers, channels),
@@ -50,14 +59,45 @@ def senses_bundle(path: Path, *, size: int = 32, layers: int = 0, channels: int 
     text = TextInput(name="text", prepare=TextPrepare(tokenizer="tokenizer.json", length=LENGTH, lowercase=True))
     one = ("batch", 1)
     parts = (
-        _part("encode_image", {"image": "input:image"}, [TensorSpec(name="image", dtype="uint8", shape=image.shape)], [TensorSpec(name="colour", dtype="float32", shape=("batch", 3))], files),
-        _part("encode_audio", {"audio": "input:audio"}, [TensorSpec(name="audio", dtype="float32", shape=audio.shape)], [TensorSpec(name="loudness", dtype="float32", shape=one)], files),
-        _part("encode_text", {"text": "input:text"}, [TensorSpec(name="text", dtype="int64", shape=text.shape)], [TensorSpec(name="words", dtype="float32", shape=one)], files),
+        _part(
+            "encode_image",
+            {"image": "input:image"},
+            [TensorSpec(name="image", dtype="uint8", shape=image.shape)],
+            [TensorSpec(name="colour", dtype="float32", shape=("batch", 3))],
+            files,
+        ),
+        _part(
+            "encode_audio",
+            {"audio": "input:audio"},
+            [TensorSpec(name="audio", dtype="float32", shape=audio.shape)],
+            [TensorSpec(name="loudness", dtype="float32", shape=one)],
+            files,
+        ),
+        _part(
+            "encode_text",
+            {"text": "input:text"},
+            [TensorSpec(name="text", dtype="int64", shape=text.shape)],
+            [TensorSpec(name="words", dtype="float32", shape=one)],
+            files,
+        ),
         _part(
             "fuse",
-            {"colour": "part:encode_image.colour", "loudness": "part:encode_audio.loudness", "words": "part:encode_text.words", "presence": "presence"},
-            [TensorSpec(name="colour", dtype="float32", shape=("batch", 3)), TensorSpec(name="loudness", dtype="float32", shape=one), TensorSpec(name="words", dtype="float32", shape=one), TensorSpec(name="presence", dtype="float32", shape=("batch", 3))],
-            [TensorSpec(name="all", dtype="float32", shape=("batch", 5)), TensorSpec(name="senses", dtype="float32", shape=("batch", 3))],
+            {
+                "colour": "part:encode_image.colour",
+                "loudness": "part:encode_audio.loudness",
+                "words": "part:encode_text.words",
+                "presence": "presence",
+            },
+            [
+                TensorSpec(name="colour", dtype="float32", shape=("batch", 3)),
+                TensorSpec(name="loudness", dtype="float32", shape=one),
+                TensorSpec(name="words", dtype="float32", shape=one),
+                TensorSpec(name="presence", dtype="float32", shape=("batch", 3)),
+            ],
+            [
+                TensorSpec(name="all", dtype="float32", shape=("batch", 5)),
+                TensorSpec(name="senses", dtype="float32", shape=("batch", 3)),
+            ],
             files,
             kind="fuse",
         ),
@@ -69,11 +109,16 @@ def senses_bundle(path: Path, *, size: int = 32, layers: int = 0, channels: int 
         inputs=(image, audio, text),
         parts=parts,
         outputs=(
-            ScoresOutput(name="seen", reads={"values": "part:fuse.all"}, labels=("red", "green", "blue", "loudness", "words")),
+            ScoresOutput(
+                name="seen", reads={"values": "part:fuse.all"}, labels=("red", "green", "blue", "loudness", "words")
+            ),
             ScoresOutput(name="senses", reads={"values": "part:fuse.senses"}, labels=("image", "audio", "text")),
         ),
         sync=sync
-        or Sync(driver="image", inputs={"audio": InputSync(max_age_ms=500, missing="mask"), "text": InputSync(missing="mask")}),
+        or Sync(
+            driver="image",
+            inputs={"audio": InputSync(max_age_ms=500, missing="mask"), "text": InputSync(missing="mask")},
+        ),
         golden=None,
         parity=(),
         calibration=None,
@@ -95,7 +140,14 @@ def tokenizer() -> bytes:
     return made.to_str().encode()
 
 
-def _part(name: str, reads: dict[str, str], takes: list[TensorSpec], gives: list[TensorSpec], files: dict[str, bytes], kind: str = "encode") -> Part:
+def _part(
+    name: str,
+    reads: dict[str, str],
+    takes: list[TensorSpec],
+    gives: list[TensorSpec],
+    files: dict[str, bytes],
+    kind: str = "encode",
+) -> Part:
     file = f"parts/{name}.fp32.onnx"
     return Part(
         name=name,
@@ -109,7 +161,11 @@ def _part(name: str, reads: dict[str, str], takes: list[TensorSpec], gives: list
 
 def graph(name: str, nodes: list, inputs: list, outputs: list, constants: dict[str, np.ndarray] | None = None) -> bytes:
     weights = [numpy_helper.from_array(value, key) for key, value in (constants or {}).items()]
-    model = helper.make_model(helper.make_graph(nodes, name, inputs, outputs, weights), opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    model = helper.make_model(
+        helper.make_graph(nodes, name, inputs, outputs, weights),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
     onnx.checker.check_model(model)
     return model.SerializeToString()
 
@@ -140,7 +196,13 @@ def _image_part(size: int, layers: int, channels: int) -> bytes:
         nodes.append(helper.make_node("Add", ["mean", "zero"], ["colour"]))
     else:
         nodes.append(helper.make_node("Identity", ["mean"], ["colour"]))
-    return graph("encode_image", nodes, [tensor("image", TensorProto.UINT8, "batch", size, size, 3)], [tensor("colour", TensorProto.FLOAT, "batch", 3)], constants)
+    return graph(
+        "encode_image",
+        nodes,
+        [tensor("image", TensorProto.UINT8, "batch", size, size, 3)],
+        [tensor("colour", TensorProto.FLOAT, "batch", 3)],
+        constants,
+    )
 
 
 def _audio_part() -> bytes:
@@ -150,7 +212,11 @@ def _audio_part() -> bytes:
         helper.make_node("Sqrt", ["mean"], ["loudness"]),
     ]
     return graph(
-        "encode_audio", nodes, [tensor("audio", TensorProto.FLOAT, "batch", RATE)], [tensor("loudness", TensorProto.FLOAT, "batch", 1)], {"axes": np.array([1], np.int64)}
+        "encode_audio",
+        nodes,
+        [tensor("audio", TensorProto.FLOAT, "batch", RATE)],
+        [tensor("loudness", TensorProto.FLOAT, "batch", 1)],
+        {"axes": np.array([1], np.int64)},
     )
 
 
@@ -159,7 +225,13 @@ def _text_part() -> bytes:
         helper.make_node("Cast", ["text"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["float", "axes"], ["words"], keepdims=1),
     ]
-    return graph("encode_text", nodes, [tensor("text", TensorProto.INT64, "batch", LENGTH)], [tensor("words", TensorProto.FLOAT, "batch", 1)], {"axes": np.array([1], np.int64)})
+    return graph(
+        "encode_text",
+        nodes,
+        [tensor("text", TensorProto.INT64, "batch", LENGTH)],
+        [tensor("words", TensorProto.FLOAT, "batch", 1)],
+        {"axes": np.array([1], np.int64)},
+    )
 
 
 def _fuse_part() -> bytes:
@@ -167,5 +239,14 @@ def _fuse_part() -> bytes:
         helper.make_node("Concat", ["colour", "loudness", "words"], ["all"], axis=1),
         helper.make_node("Identity", ["presence"], ["senses"]),
     ]
-    inputs = [tensor("colour", TensorProto.FLOAT, "batch", 3), *(tensor(name, TensorProto.FLOAT, "batch", 1) for name in ("loudness", "words")), tensor("presence", TensorProto.FLOAT, "batch", 3)]
-    return graph("fuse", nodes, inputs, [tensor("all", TensorProto.FLOAT, "batch", 5), tensor("senses", TensorProto.FLOAT, "batch", 3)])
+    inputs = [
+        tensor("colour", TensorProto.FLOAT, "batch", 3),
+        *(tensor(name, TensorProto.FLOAT, "batch", 1) for name in ("loudness", "words")),
+        tensor("presence", TensorProto.FLOAT, "batch", 3),
+    ]
+    return graph(
+        "fuse",
+        nodes,
+        inputs,
+        [tensor("all", TensorProto.FLOAT, "batch", 5), tensor("senses", TensorProto.FLOAT, "batch", 3)],
+    )

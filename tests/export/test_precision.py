@@ -1,0 +1,167 @@
+"""fp16 and int8 graphs: what they compute, what they keep in float, and the search for the smallest remainder."""
+
+import numpy as np
+import pytest
+from handmade_graphs import Builder, info, picture_and_vector, sample
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, checker, numpy_helper
+
+from mm_edge.export.base_graph import base_graph
+from mm_edge.export.fp16 import fp32_by_nature, to_fp16
+from mm_edge.export.int8 import after_softmax, calibrate, quantizable, to_int8_cpu, to_int8_trt
+from mm_edge.export.lint import lint
+from mm_edge.export.parity import cosine, relative_error
+from mm_edge.export.remainder import Search, smallest_remainder
+from mm_edge.export.runner import LEVELS, Runner
+
+SAMPLES = [sample(seed) for seed in range(12)]
+
+
+@pytest.fixture(scope="module")
+def base():
+    return base_graph(picture_and_vector())
+
+
+@pytest.fixture(scope="module")
+def ranges(base):
+    return calibrate(base, SAMPLES[:8], "minmax")
+
+
+def loss(base, reduced, precision):
+    reference, runner = Runner(base), Runner(reduced, optimize=LEVELS[precision])
+    return max(relative_error(runner(feed)["logits"], reference(feed)["logits"]) for feed in SAMPLES[8:])
+
+
+def types(graph):
+    return {tensor.name: tensor.data_type for tensor in graph.graph.initializer}
+
+
+def test_fp16_halves_the_weights_and_keeps_the_edges_in_fp32(base):
+    half = to_fp16(base)
+    checker.check_model(half, full_check=True)
+    assert loss(base, half, "fp16") < 2e-3
+    assert types(half)["conv2.w"] == TensorProto.FLOAT16
+    assert {item.type.tensor_type.elem_type for item in half.graph.output} == {TensorProto.FLOAT}
+    assert lint(half) == []
+
+
+def test_nodes_that_are_to_stay_fp32_do(base):
+    half = to_fp16(base, {"conv2"})
+    assert types(half)["conv2.w"] == TensorProto.FLOAT
+    assert types(half)["conv1.w"] == TensorProto.FLOAT16
+    assert loss(base, half, "fp16") < 2e-3
+
+
+def test_everything_in_fp32_is_exactly_the_fp32_graph(base):
+    """The converter's round trips through fp16 between nodes that both stay fp32 are gone."""
+    kept = to_fp16(base, {node.name for node in base.graph.node})
+    assert loss(base, kept, "fp16") < 1e-6
+
+
+def test_a_spectrogram_keeps_fp32_up_to_its_logarithm():
+    b = Builder()
+    b.add("Mul", "power", "sound", "sound")
+    b.add("MatMul", "mels", "power", b.weight("filters", np.abs(b.random.normal(0, 1e-4, (64, 16))).astype(np.float32)))
+    b.add("Max", "floored", "mels", b.weight("floor", np.float32(1e-10)))
+    b.add("Log", "log", "floored")
+    b.add("Gemm", "logits", "log", b.normal("w", 16, 4))
+    graph = b.model([info("sound", TensorProto.FLOAT, 1, 64)], [info("logits", TensorProto.FLOAT, 1, 4)])
+    base = base_graph(graph)
+    assert {"mels", "log"} <= fp32_by_nature(base)
+    feeds = [{"sound": (np.random.default_rng(seed).normal(0, 0.001, (1, 64))).astype(np.float32)} for seed in range(4)]
+    reference, runner = Runner(base), Runner(to_fp16(base), optimize="basic")
+    assert max(relative_error(runner(feed)["logits"], reference(feed)["logits"]) for feed in feeds) < 2e-3
+
+
+@pytest.mark.parametrize("between", [True, False])
+def test_int8_for_the_cpu_uses_unsigned_activations_and_signed_weights_a_channel(base, ranges, between):
+    quantized = to_int8_cpu(base, ranges, between=between)
+    checker.check_model(quantized)
+    assert loss(base, quantized, "int8-cpu") < 0.05
+    weights = {tensor.name: tensor for tensor in quantized.graph.initializer}
+    assert weights["conv2.w_quantized"].data_type == TensorProto.INT8
+    assert weights["conv2.w_scale"].dims == [32]
+    zero_points = {weights[node.input[2]].data_type for node in quantized.graph.node if node.op_type == "QuantizeLinear"}
+    assert zero_points == {TensorProto.UINT8}
+
+
+def test_int8_for_tensorrt_breaks_none_of_its_rules(base, ranges):
+    quantized = to_int8_trt(base, ranges)
+    checker.check_model(quantized)
+    assert lint(quantized) == []
+    assert loss(base, quantized, "int8-trt") < 0.05
+    assert "QuantizeLinear" in {node.op_type for node in quantized.graph.node}
+
+
+def test_the_methods_of_calibration_give_different_ranges(base):
+    largest = {method: float(np.max(calibrate(base, SAMPLES[:8], method).data["relu2"].range_value[1])) for method in ("minmax", "percentile", "entropy")}
+    assert largest["entropy"] < largest["percentile"] <= largest["minmax"]
+
+
+def test_a_softmax_and_what_reads_it_are_never_quantized():
+    base = base_graph(picture_and_vector(softmax=True))
+    assert after_softmax(base) == {"attention", "logits"}
+    ranges = calibrate(base, SAMPLES[:4], "minmax")
+    for quantized in (to_int8_cpu(base, ranges, between=True), to_int8_trt(base, ranges)):
+        read = {name for node in quantized.graph.node if node.op_type == "QuantizeLinear" for name in node.input}
+        softmax = next(node for node in quantized.graph.node if node.op_type == "Softmax")
+        assert not read & set(softmax.output)
+        head = next(node for node in quantized.graph.node if node.op_type == "Gemm" and node.name == "logits")
+        makers = {output: node.op_type for node in quantized.graph.node for output in node.output}
+        assert makers.get(head.input[0]) != "DequantizeLinear"
+
+
+def test_a_product_of_two_activations_is_not_quantized():
+    b = Builder()
+    b.add("MatMul", "scores", "a", "b")
+    b.add("Gemm", "logits", "scores", b.normal("w", 8, 4))
+    graph = b.model([info("a", TensorProto.FLOAT, 2, 8), info("b", TensorProto.FLOAT, 8, 8)], [info("logits", TensorProto.FLOAT, 2, 4)])
+    assert quantizable(base_graph(graph)) == ["logits"]
+
+
+def test_the_logits_are_not_rounded_to_integers_on_their_way_out(base, ranges):
+    quantized = to_int8_cpu(base, ranges, between=False)
+    maker = next(node for node in quantized.graph.node if "logits" in node.output)
+    assert maker.op_type == "Gemm"
+
+
+def test_a_scale_of_a_silent_input_is_not_zero():
+    """A value that was 0 in every sample still gets a range: a zero scale divides by zero on the device."""
+    silent = [{**feed, "vector": np.zeros_like(feed["vector"])} for feed in SAMPLES[:4]]
+    base = base_graph(picture_and_vector())
+    quantized = to_int8_trt(base, calibrate(base, silent, "minmax"))
+    scales = [numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer if tensor.name.endswith("_scale")]
+    assert all((scale.astype(np.float64) > 0).all() for scale in scales)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(0.01, 2))
+def test_the_remainder_passes_and_is_no_larger_than_it_must_be_by_blocks(harm, tolerance):
+    """Losses that add up: whatever is found passes, and when nothing has to stay, nothing does."""
+    nodes = [f"n{number}" for number in range(len(harm))]
+    losses = dict(zip(nodes, harm, strict=True))
+    search = Search(lambda kept: sum(losses[node] for node in nodes if node not in kept), tolerance)
+    kept = smallest_remainder(nodes, search)
+    assert kept is not None
+    assert search.loss(kept) <= tolerance
+    assert (not kept) == (sum(harm) <= tolerance)
+
+
+def test_one_bad_node_among_many_is_found_alone():
+    nodes = [f"n{number}" for number in range(100)]
+    search = Search(lambda kept: 0.0 if "n37" in kept else 1.0, 0.1)
+    assert smallest_remainder(nodes, search) == {"n37"}
+    assert search.trials <= 32
+
+
+def test_a_loss_that_no_node_explains_is_told_apart():
+    assert smallest_remainder(["a", "b"], Search(lambda kept: 1.0, 0.1)) is None
+
+
+def test_errors_are_relative_and_anything_not_finite_is_infinitely_wrong():
+    one = np.array([3.0, 4.0], np.float32)
+    assert relative_error(one * 1.01, one) == pytest.approx(0.01, rel=1e-3)
+    assert relative_error(np.array([np.nan, 4.0], np.float32), one) == float("inf")
+    assert relative_error(one[:1], one) == float("inf")
+    assert cosine(one, -one) == pytest.approx(-1)
+    assert cosine(np.zeros(2), np.zeros(2)) == 1.0
