@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mm_edge.runtime.clock import Clock
 
 Speed: TypeAlias = Literal["real", "max"]
-PATIENCE_S = 1.0  # with a stream that is held up; a run that is out of order is better than one that hangs
+PATIENCE_S = 10.0  # with a stream that is held up; a run that is out of order is better than one that hangs
 log = logging.getLogger(__name__)
 
 

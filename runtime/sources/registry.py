@@ -17,13 +17,15 @@ from .text.forms import FORMS as TEXT
 from .vector.forms import FORMS as VECTOR
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mm_edge.config import SourcesConfig
     from mm_edge.runtime.source import Source
     from mm_edge.spec import InputSpec, Modality
 
-PLUG_INS = (
-    "mm_edge.sources"  # entry points: NAME = "package:make", for the SPEC NAME or NAME:REST; make takes a Request
-)
+# Entry points: NAME = "package:make", for the SPEC NAME or NAME:REST; `make` takes a Request. They go before the forms
+# that take anything (a text, a part of a name) and after all others.
+PLUG_INS = "mm_edge.sources"
 FORMS: dict[Modality, tuple[Form, ...]] = {
     "image": CAMERA,
     "video": CAMERA,
@@ -41,16 +43,16 @@ def open_source(
     modality = modality_of(input_spec)
     if spec == NO_SOURCE and modality != "text":
         return None
+    forms = FORMS[modality]
     request = Request(spec, "", input_spec, config, play or PlayClock(config.speed))
-    if (plug_in := _plug_in(spec)) is not None:
-        made: Source = plug_in.load()(dataclasses.replace(request, rest=spec.partition(":")[2]))
-        return made
-    for form in FORMS[modality]:
-        if (rest := form.rest_of(spec)) is not None:
-            return form.make(dataclasses.replace(request, rest=rest))
-    examples = (
-        [form.example for form in FORMS[modality] if form.example] + [NO_SOURCE] + [f"{name}:…" for name in plug_ins()]
+    source = (
+        _by_form(request, (form for form in forms if not form.takes_anything))
+        or _by_plug_in(request)
+        or _by_form(request, (form for form in forms if form.takes_anything))
     )
+    if source is not None:
+        return source
+    examples = [*(form.example for form in forms if form.example), NO_SOURCE, *(f"{name}:…" for name in plug_ins())]
     raise UsageError(
         f"'{spec}' is none of the forms that give {modality}",
         asked=f"opening a source for '{input_spec.name}'",
@@ -63,5 +65,17 @@ def plug_ins() -> list[str]:
     return sorted(entry_points(group=PLUG_INS).names)
 
 
-def _plug_in(spec: str) -> EntryPoint | None:
-    return next(iter(entry_points(group=PLUG_INS, name=spec.partition(":")[0])), None)
+def _by_form(request: Request, forms: Iterable[Form]) -> Source | None:
+    for form in forms:
+        if (rest := form.rest_of(request.spec)) is not None:
+            return form.make(dataclasses.replace(request, rest=rest))
+    return None
+
+
+def _by_plug_in(request: Request) -> Source | None:
+    name, _, rest = request.spec.partition(":")
+    entry: EntryPoint | None = next(iter(entry_points(group=PLUG_INS, name=name)), None)
+    if entry is None:
+        return None
+    source: Source = entry.load()(dataclasses.replace(request, rest=rest))
+    return source

@@ -40,6 +40,7 @@ class Form:
     example: str
     pattern: str
     make: Make
+    takes_anything: bool = False
 
     def rest_of(self, spec: str) -> str | None:
         match = re.fullmatch(self.pattern, spec, re.IGNORECASE)

@@ -30,7 +30,7 @@ def start(url: str, config: CameraConfig) -> cv2.VideoCapture:
     video = cv2.VideoCapture(url, cv2.CAP_FFMPEG, [number for setting in settings.items() for number in setting])
     if not video.isOpened():
         raise DeviceError(
-            f"it gives no pictures within {config.open_timeout_ms:g} ms",
+            f"it cannot be reached, or gives no pictures within {config.open_timeout_ms:g} ms",
             asked=f"opening the camera {without_password(url)}",
             todo="Check address, user and password: ffprobe URL",
         )

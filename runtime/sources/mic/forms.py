@@ -51,5 +51,5 @@ FORMS = (
     Form("synthetic", "synthetic", _synthetic),
     Form("sound.wav", r".+\.wave?", wav),
     Form("", r".+\.(?:mp3|flac|ogg|opus|m4a|aac|mp4|mkv|webm)", _other_file),
-    Form("USB (a part of a device's name)", r".+", _device),
+    Form("USB (a part of a device's name)", r".+", _device, takes_anything=True),
 )

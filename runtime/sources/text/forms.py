@@ -36,5 +36,5 @@ def script(request: Request) -> Source:
 
 FORMS = (
     Form("- (lines of standard input)", "-", _lines),
-    Form('"the red ball"', r"(?s:.*)", _literal),
+    Form('"the red ball"', r"(?s:.*)", _literal, takes_anything=True),
 )
