@@ -97,10 +97,11 @@ class Delivery:
         total_ms = ns_to_ms(now_ns - driver.t_ns - driver.shift_ns)
         latency_ms["total"] = total_ms
         missed = self._deadline_ms is not None and total_ms > self._deadline_ms
+        decoded = tasks[-1].result
         prediction = Prediction(
             seq=moment.seq,
             t_ns=moment.t_ns,
-            outputs=tasks[-1].result,
+            outputs=decoded.outputs,
             inputs=inputs,
             latency_ms=latency_ms,
             deadline_missed=missed,
@@ -110,7 +111,7 @@ class Delivery:
             channel.put(prediction)
         if readers := self._full + self._taps:
             sources = {name: reading.sample for name, reading in moment.readings.items() if reading.sample is not None}
-            full = replace(prediction, sources=sources)
+            full = replace(prediction, sources=sources, maps=decoded.maps)
             for channel in readers:
                 channel.put(full)
         self.predictions += 1

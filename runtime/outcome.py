@@ -14,7 +14,7 @@ from .task import Place, Task
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from mm_edge.sample import Moment
+    from mm_edge.sample import HeatMap, Moment
     from mm_edge.spec import TextOutput
 
     from .engine import Buffer, Engine, Executable, Slot
@@ -96,10 +96,16 @@ class Decoding:
     roles: Mapping[str, tuple[int, str]]  # role -> position among the needed stages, tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a moment came to, by output."""
+
+    outputs: Mapping[str, Any]
+    maps: Mapping[str, HeatMap]
+
+
 class DecodeStage(Stage):
-    """The end of a moment: waits for the outputs to be on the host and decodes them. Its result is the outputs by
-    name.
-    """
+    """The end of a moment: waits for the outputs to be on the host, and decodes them. Its result is a Decoded."""
 
     def __init__(
         self,
@@ -130,12 +136,13 @@ class DecodeStage(Stage):
             },
             {name: split(sample.payload) for name, split in self._prompts.items() if (sample := readings[name].sample)},
         )
-        task.result = {
+        outputs = {
             decoding.decoder.name: decoding.decoder.decode(
                 {role: _array(task.inputs[at], tensor) for role, (at, tensor) in decoding.roles.items()}, context
             )
             for decoding in self._decodings
         }
+        task.result = Decoded(outputs, context.maps)
 
 
 def _array(task: Task, tensor: str) -> Any:

@@ -129,7 +129,7 @@ class Predictor:
             if last is not None:
                 last.release()
             tasks.append(task)
-        return tasks[-1].result, latency_ms
+        return tasks[-1].result.outputs, latency_ms
 
 
 def _age(reading: Reading, now_ns: int) -> InputAge:

@@ -59,6 +59,14 @@ class InputAge:
 
 
 @dataclass(frozen=True, slots=True)
+class HeatMap:
+    """A map over a part of the source frame, for whoever draws it: float32 [rows, columns] between 0 and 1."""
+
+    values: Any
+    box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the source frame
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """Decoded outputs, and all that is needed to judge how far to trust them.
 
@@ -73,6 +81,7 @@ class Prediction:
     deadline_missed: bool
     health: Literal["ok", "degraded"]
     sources: Mapping[str, Sample] = field(repr=False, default_factory=dict)
+    maps: Mapping[str, HeatMap] = field(repr=False, default_factory=dict)  # by output; only a page has use for them
 
 
 @dataclass(frozen=True, slots=True)

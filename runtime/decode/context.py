@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mm_edge.sample import HeatMap
+
 
 class Geometry(Protocol):
     """How one prepared picture lies in its source frame.
@@ -28,10 +30,11 @@ class Geometry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DecodeContext:
-    """Both by the input's name. An input that was missing is not there."""
+    """By the input's name; an input that was missing is not there. In `maps` decoders leave what may be drawn."""
 
     geometry: Mapping[str, Geometry] = field(default_factory=dict)
     prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    maps: dict[str, HeatMap] = field(default_factory=dict)
 
 
 class Decoder(Protocol):

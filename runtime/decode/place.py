@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mm_edge.sample import HeatMap
+
 from .activation import activate, finite
 
 if TYPE_CHECKING:
@@ -40,10 +42,20 @@ class HeatmapDecoder:
             score = float(activate(finite(arrays["score"][0], self.name), self._output.activation).reshape(()))
         else:
             score = float(heat[row, column])
+        self._keep(heat, context)
         rows, columns = heat.shape
         x = (column + 0.5 + shift(heat[row], column)) * self._size[1] / columns
         y = (row + 0.5 + shift(heat[:, column], row)) * self._size[0] / rows
         return _place(x, y, score, self._output, context)
+
+    def _keep(self, heat: NDArray[np.float32], context: DecodeContext) -> None:
+        """A copy of its own where the map is still the engine's, whose buffer the next moment writes to."""
+        geometry = context.geometry.get(self._output.input)
+        if geometry is None:
+            return
+        height, width = self._size
+        corners = (*geometry.to_source(0, 0), *geometry.to_source(width, height))
+        context.maps[self.name] = HeatMap(heat.copy() if self._output.activation == "none" else heat, corners)
 
 
 class PointDecoder:

@@ -8,6 +8,7 @@ together, so that what is drawn over a picture belongs to that picture.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mm_edge.sample import Prediction
+    from mm_edge.sample import HeatMap, Prediction
 
 JPEG_QUALITY = 80
 MOST_WIDTH = 1280  # of the picture as it is shown; larger ones are made smaller
@@ -52,11 +53,19 @@ def make_frame(number: int, prediction: Prediction, rates: Mapping[str, int]) ->
         elif jpeg is None and _is_picture(payload):
             jpeg, shown = _jpeg(payload)
             head["picture"] = {"input": name, "bytes": len(jpeg), "shown": shown, "source": list(payload.shape[1::-1])}
+    head["maps"] = {name: _map(heat) for name, heat in prediction.maps.items()}
     if sound:
         head["sound"] = {"rate": sound.rate, "end": sound.end, "bytes": len(sound.pcm)}
     body = _encode(head)
     parts = [len(body).to_bytes(4, "little"), body, jpeg or b"", sound.pcm if sound else b""]
     return Frame(number, b"".join(parts), jpeg)
+
+
+def _map(heat: HeatMap) -> dict[str, Any]:
+    """A byte a cell, row by row from the top, in base64."""
+    rows, columns = heat.values.shape
+    levels = np.clip(heat.values * 255, 0, 255).astype(np.uint8)
+    return {"size": [columns, rows], "box": heat.box, "values": b64encode(levels.tobytes()).decode()}
 
 
 def _is_picture(payload: Any) -> bool:

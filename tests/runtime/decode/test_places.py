@@ -176,6 +176,22 @@ def test_a_heat_map_points_into_the_source_frame(x, y):
     assert list(out) == ["x", "y", "score"]
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "none"])
+def test_the_map_is_left_for_whoever_draws_it_and_stays_as_it_was(activation):
+    buffer = heat_at(80, 60)[None]
+    if activation == "none":
+        buffer = 1 / (1 + np.exp(-buffer))
+    context = seen(LETTERBOXED)
+    output = HeatmapOutput(name="target", reads=HEAT.reads, input="image", activation=activation)
+    HeatmapDecoder(output, (HEIGHT, WIDTH)).decode({"heatmap": buffer}, context)
+    kept = context.maps["target"]
+    before = kept.values.copy()
+    buffer[:] = 0.5  # the engine's next moment
+    assert np.array_equal(kept.values, before)
+    assert 0 <= kept.values.min() < kept.values.max() <= 1
+    assert kept.box == (0.0, -152.0, 1280.0, 872.0)  # with the padding, which lies outside the frame
+
+
 def test_the_score_of_its_own_output_goes_before_the_peak():
     decoder = HeatmapDecoder(HEAT, (HEIGHT, WIDTH))
     tensors = {"heatmap": heat_at(80, 60)[None], "score": np.array([[-2.0]], np.float32)}

@@ -12,7 +12,7 @@ from mm_edge.manifest import Artefact, FileDigest, Manifest, Part, Read
 from mm_edge.runtime.sink import Counts, RunInfo, Summary
 from mm_edge.runtime.sound import SoundBlock, SoundRing
 from mm_edge.runtime.view.server import ViewServer
-from mm_edge.sample import Event, InputAge, Prediction, Sample
+from mm_edge.sample import Event, HeatMap, InputAge, Prediction, Sample
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,
@@ -82,6 +82,12 @@ def manifest():
         calibration=None,
         digests={name: FileDigest(sha256=SHA, size=1) for name in ("fuse.onnx", "tokenizer.json")},
     )
+
+
+def bell(x, y, rows=30, columns=40):
+    """How sure a heat map is of a place in the picture."""
+    across, down = (np.arange(columns) + 0.5) * 1280 / columns, (np.arange(rows) + 0.5) * 720 / rows
+    return np.exp(-((across[None] - x) ** 2 + (down[:, None] - y) ** 2) / (2 * 60.0**2)).astype(np.float32)
 
 
 class FilePlayer:
@@ -200,6 +206,7 @@ class Robot(threading.Thread):
             deadline_missed=False,
             health="ok" if self.hearing else "degraded",
             sources=samples,
+            maps={"target": HeatMap(bell(x, y), (0.0, 0.0, 1280.0, 720.0))},
         )
 
     def stop(self):

@@ -1,6 +1,7 @@
 """The page's server, spoken to as browsers, programs and strangers do."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import socket
@@ -149,6 +150,11 @@ def test_a_frame_is_one_prediction_with_the_picture_and_the_sound_it_was_made_fr
     assert (head["outputs"]["target"]["x"], head["outputs"]["target"]["y"]) == place
     assert np.abs(picture.astype(int) - original).mean() < 3
     assert head["text"] == {"text": "the red ball"}
+    heat = head["maps"]["target"]
+    levels = np.frombuffer(base64.b64decode(heat["values"]), np.uint8).reshape(heat["size"][::-1])
+    row, column = divmod(int(levels.argmax()), heat["size"][0])
+    assert abs((column + 0.5) * 1280 / heat["size"][0] - place[0]) <= 16
+    assert abs((row + 0.5) * 720 / heat["size"][1] - place[1]) <= 12
     assert head["sound"]["bytes"] == len(pcm)
     assert len(pcm) // 2 == min(head["sound"]["end"], head["sound"]["rate"] // 4)
     assert 1000 < np.abs(np.frombuffer(pcm, "<i2")).max() <= 32767
