@@ -75,8 +75,9 @@ class Loop:
         self.over: Over | Stop | None = None  # why no further moment begins
         self._stopping = False
         for stage in plan.stages:
-            # One for each moment in flight, and the newest result, which the next moment may take over.
-            stage.own_places(depth + 1)
+            # One for each moment in flight, and the newest result, which the next moment may take over. In order, each
+            # moment also holds the one before its own, and moments may land out of turn.
+            stage.own_places(2 * depth if stage.in_order else depth + 1)
 
     # --- what lanes call -------------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class PrepareStage(Stage):
 
     def __init__(self, name: str, preparer: Preparer, engine: Engine, shapes: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__(f"prepare.{name}")
-        self.input, self.in_order = name, getattr(preparer, "in_order", False)
+        self.input, self.in_order = name, preparer.in_order
         self._preparer, self._engine, self._shapes = preparer, engine, shapes
 
     def make_place(self) -> Place:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class AudioPreparer:
     """Writes [1, window]: the sound up to the block's end. What lies before the first sample is silence."""
 
+    in_order = False
+
     def __init__(self, spec: AudioInput) -> None:
         self.fields = {"": TensorSpec(spec.name, spec.dtype, spec.shape)}
         self._name, self._window = spec.name, spec.prepare.window

@@ -27,6 +27,8 @@ MOST_GEOMETRIES = 64  # source sizes that are remembered; a source rarely change
 class ImagePreparer:
     """Writes [1, height, width, 3]."""
 
+    in_order = False
+
     def __init__(self, spec: ImageInput) -> None:
         self.fields = {"": TensorSpec(spec.name, spec.dtype, spec.shape)}
         self._resizer = Resizer(spec.prepare)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class TextPreparer:
     """Writes [rows, length]: one row, or one a prompt where the input takes several."""
 
+    in_order = False
+
     def __init__(self, spec: TextInput, tokenizer: bytes) -> None:
         self.fields = {"": TensorSpec(spec.name, spec.dtype, spec.shape)}
         if spec.prepare.mask:

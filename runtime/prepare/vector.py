@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class VectorPreparer:
     """Writes [1, size]."""
 
+    in_order = False
+
     def __init__(self, spec: VectorInput) -> None:
         self.fields = {"": TensorSpec(spec.name, spec.dtype, spec.shape)}
         self._name, self._size = spec.name, spec.prepare.size

@@ -27,6 +27,8 @@ class VideoPreparer:
     Called by one thread, in the order of the pictures: each is resized once and kept for as long as it is needed.
     """
 
+    in_order = True
+
     def __init__(self, spec: VideoInput) -> None:
         self.fields = {"": TensorSpec(spec.name, spec.dtype, spec.shape)}
         self._resizer = Resizer(spec.prepare)
