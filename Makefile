@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := PYTHON=$(PYTHON) .ci/set-up
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-devices test-gpu install dev format lint types check bench docs build clean
+.PHONY: help run test test-slow fuzz test-devices test-gpu install dev format lint types check bench docs docs-check build clean
 
 help:  ## list what can be asked for
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,23 +13,25 @@ run:  ## set up and run the main job: the check of this machine, then the live l
 	@$(BIN)/mm-edge doctor
 	@$(BIN)/mm-edge run --demo
 
-test: install  ## set up what tests need and pass them
+test: dev  ## set up what tests need and pass them
 	@$(BIN)/pytest
 
-test-slow: install  ## the tests that take more than ten seconds
+test-slow: dev  ## the tests that take more than ten seconds
 	@$(BIN)/pytest -m "slow and not device and not gpu"
-	@$(BIN)/pytest tests/sdk/test_manifest_fuzz.py --hypothesis-profile thorough --timeout 1800
 
-test-devices: install  ## the tests on a virtual machine with a real camera and microphone driver
+fuzz: dev  ## thousands of new broken manifests (half an hour)
+	@$(BIN)/pytest tests/sdk/test_manifest_fuzz.py --hypothesis-profile thorough --timeout 3600
+
+test-devices: dev  ## the tests on a virtual machine with a real camera and microphone driver
 	@$(BIN)/pytest -m device tests/devices
 
-test-gpu: install  ## the tests that need a CUDA GPU and its driver
+test-gpu: dev  ## the tests that need a CUDA GPU and its driver
 	@$(BIN)/pytest -m gpu
-
-install: dev  ## another name of dev
 
 dev:  ## set up .venv for development; again after adding a file (2 s), as the editable install is a tree of links
 	@$(SET_UP) dev
+
+install: dev
 
 format: dev  ## put the code in order
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
@@ -46,7 +48,11 @@ bench: dev  ## measure on this machine against the budgets
 	@$(BIN)/mm-edge bench
 
 docs: dev  ## write the generated documents again
-	@$(BIN)/python -m mm_edge.benchmarks.startup --write && $(BIN)/python docs/configuration.py --write
+	@$(BIN)/python docs/configuration.py > docs/configuration.md
+	@$(BIN)/python -m mm_edge.benchmarks.startup > docs/startup.md
+
+docs-check: dev  ## the documents: their links, commands, examples and generated pages
+	@$(BIN)/pytest tests/test_documents.py tests/sdk/test_config.py
 
 build: dev  ## the wheel and the source archive, in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist

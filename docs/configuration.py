@@ -82,7 +82,8 @@ def _value(kind: Any) -> str:
         return f"a list of {_value(kind.item_type)}"
     name = {"int": "a whole number", "float": "a number", "str": "text", "bool": "`true`, `false`"}
     said = name[type(kind).__name__.removesuffix("Type").lower()]
-    bounds = [f"{word} {bound:.10g}" for each, word in BOUNDS.items() if (bound := getattr(kind, each, None)) is not None]
+    limits = {word: getattr(kind, each, None) for each, word in BOUNDS.items()}
+    bounds = [f"{word} {limit:.10g}" for word, limit in limits.items() if limit is not None]
     return " ".join([said, ", ".join(bounds)]).strip()
 
 

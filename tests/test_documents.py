@@ -1,0 +1,140 @@
+"""The documents are true: their commands exist, their links lead somewhere, their examples run."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from mm_edge.cli import app
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "jetson").rglob("*.md")])
+BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+HABITS = "help run dev format lint types test test-slow test-devices test-gpu bench build clean check"
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def named(path):
+    return str(path.relative_to(ROOT))
+
+
+def blocks(language):
+    return [
+        pytest.param(code, id=f"{named(path)}:{place}")
+        for path in DOCUMENTS
+        for place, (found, code) in enumerate(BLOCK.findall(path.read_text()))
+        if found == language
+    ]
+
+
+def commands_of(text):
+    """Every line of a document that names our command or make: in blocks behind `$ `, and in `code`."""
+    shown = [line[2:] for _, code in BLOCK.findall(text) for line in code.splitlines() if line.startswith("$ ")]
+    inline = re.findall(r"`((?:mm-edge|make) [^`]+)`", BLOCK.sub("", text))
+    return [line.split("#")[0].strip() for line in [*shown, *inline]]
+
+
+def test_documents_are_found():
+    assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md"} <= {
+        named(path) for path in DOCUMENTS
+    }
+    assert {"make run", "make test", "mm-edge doctor"} <= set(commands_of((ROOT / "README.md").read_text()))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_link_leads_somewhere(path):
+    gone = []
+    for link in LINK.findall(BLOCK.sub("", path.read_text())):
+        target, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", link):
+            continue  # the network is not asked
+        place = (path.parent / target) if target else path
+        if not place.exists() or (anchor and anchor not in headings(place)):
+            gone.append(link)
+    assert not gone
+
+
+def headings(path):
+    lines = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).strip().replace(" ", "-") for line in lines}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_command_exists(path):
+    wrong = []
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for line in commands_of(path.read_text()):
+        program, *words = line.split()
+        if program == "make":
+            wrong += [line for word in words if re.fullmatch(r"[a-z-]+", word) and word not in targets]
+        elif program == "mm-edge" and not known(words):
+            wrong.append(line)
+    assert not wrong
+
+
+def known(words):
+    """The verb exists, and so does every option that the line gives it."""
+    group = get_command(app._command(words))
+    verb = words[0] if words and not words[0].startswith("-") else None
+    if verb and not re.fullmatch(r"[a-z-]+", verb):
+        return True  # a placeholder
+    if verb and verb not in group.commands:
+        return False
+    parameters = [*group.params, *(group.commands[verb].params if verb else [])]
+    options = {option for parameter in parameters for option in [*parameter.opts, *parameter.secondary_opts]}
+    given = {word.split("=")[0].strip("[]") for word in words if word.lstrip("[").startswith("-") and len(word) > 1}
+    return given <= options | {"--help", "-h"}
+
+
+def test_the_check_of_commands_can_fail():
+    assert known(["verify", "x", "--key", "y"])
+    assert known(["--install-completion"])
+    assert not known(["verify", "x", "--nonsense"])
+    assert not known(["nonsense"])
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_every_example_runs(code, tmp_path):
+    """Except where it opens `robot.mmb`, the reader's own bundle: there the names that it takes from us must exist."""
+    if "robot.mmb" in code:
+        code = "\n".join(names_taken(code))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def names_taken(code):
+    """The imports of an example, and each `mm_edge.name` in it, as a program of its own."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield ast.unparse(node)
+    yield from ("import mm_edge", *re.findall(r"\bmm_edge\.\w+", code))
+
+
+@pytest.mark.parametrize("code", blocks("toml"))
+def test_every_configuration_in_the_documents_is_one(code, tmp_path):
+    from mm_edge.config import RunConfig, load_config
+
+    (tmp_path / "run.toml").write_text(code)
+    assert load_config(RunConfig, tmp_path / "run.toml") != RunConfig()
+
+
+def test_make_help_names_every_habit():
+    done = subprocess.run(["make", "-s", "-C", ROOT, "help"], capture_output=True, text=True, check=True)
+    for habit in HABITS.split():
+        assert re.search(rf"^  make {habit} ", done.stdout, re.MULTILINE), habit
+
+
+def test_readme_opens_with_the_two_commands():
+    first = BLOCK.search((ROOT / "README.md").read_text())
+    assert [line.split("#")[0].strip() for line in first[2].splitlines()] == ["$ make run", "$ make test"]
