@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (*SIGNS, "none")
 IMAGE, AUDIO, TEXT = range(3)  # the columns of presence
+MOVED_SHARE = RECOLORED_SHARE = 0.5  # of the pictures of a training step
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def lessons(
     cells = np.stack([shares(ids[row], slot) for row, slot in enumerate(slots)])
     hulls = [hull(ids[row], slot) for row, slot in enumerate(slots)]
     if augment:
-        pictures = recolored(rng, pictures)
+        some = np.flatnonzero(rng.random(len(numbers)) < RECOLORED_SHARE)
+        pictures[some] = recolored(rng, pictures[some])
     others = [[ask(rng, there, mix.body_present, mix.whole_name) for there in bodies] for _ in range(more)]
     more_text = [_worded(rng, world, other) for other in others]
     more_cells = [np.stack([shares(ids[row], one.slot) for row, one in enumerate(other)]) for other in others]
@@ -114,7 +116,7 @@ def _worded(rng: np.random.Generator, world: World, asked: list[Asked]) -> Ints:
 def _pictures(world: World, rng: np.random.Generator, numbers: Ints, *, augment: bool) -> tuple[Picture, Picture]:
     pictures, ids = np.array(world.pictures[numbers]), np.array(world.ids[numbers])
     if augment:
-        for row in range(len(numbers)):
+        for row in np.flatnonzero(rng.random(len(numbers)) < MOVED_SHARE):
             pictures[row], ids[row] = moved(rng, pictures[row], ids[row])
     return pictures, ids
 
