@@ -37,7 +37,7 @@ class Predictor:
 
     def __init__(self, manifest: Manifest, plan: Plan, engine: Engine) -> None:
         self._manifest, self._plan, self._engine = manifest, plan, engine
-        self._given: dict[str, Sample] = {}
+        self._given: dict[str, tuple[Any, Sample]] = {}
         self._ticks = 0
         self._lock = threading.Lock()  # buffers are shared between calls
         for stage in plan.stages:
@@ -88,16 +88,15 @@ class Predictor:
     def _reading(self, name: str, value: Any, t_ns: int) -> Reading:
         if value is None:
             return Reading("missing", None)
-        before = self._given.get(name)
-        same = before is not None and (value is before.payload or (isinstance(value, str) and value == before.payload))
-        if before is None or not same:
-            payload = value
+        given, sample = self._given.get(name, (None, None))
+        same = value is given or (isinstance(value, str) and value == given)
+        if sample is None or not same:
             spec = self._manifest.input(name)
-            if isinstance(spec, AudioInput):
-                payload = sound_block(value, spec.prepare.window)
-            self._given[name] = Sample(name, before.seq + 1 if before else 0, t_ns, payload)
+            payload = sound_block(value, spec.prepare.window) if isinstance(spec, AudioInput) else value
+            sample = Sample(name, sample.seq + 1 if sample else 0, t_ns, payload)
+            self._given[name] = (value, sample)
         state: State = "held" if same else "fresh"
-        return Reading(state, self._given[name])
+        return Reading(state, sample)
 
     def _run(self, moment: Moment) -> tuple[Any, dict[str, float]]:
         keys: list[Any] = []

@@ -58,9 +58,7 @@ def brightness_part(files, tensor_in=IMAGE, axes=(1, 2, 3)):
         constants,
     )
     takes = (TensorSpec(name="image", dtype="uint8", shape=tensor_in.shape),)
-    return part(
-        "encode_image", "encode", {"image": Read(source="input:image")}, takes, (BRIGHTNESS,), content, files
-    )
+    return part("encode_image", "encode", {"image": Read(source="input:image")}, takes, (BRIGHTNESS,), content, files)
 
 
 def write(path, parts, outputs, files, inputs=(IMAGE,)):
