@@ -46,11 +46,12 @@ class V4l2Camera:
         self._interrupted = threading.Event()
         self._video: cv2.VideoCapture | None = None
         self._first: Capture | None = None
+        self._given = False
         self._frames, self._stamps, self._undecoded = FramePool(), KernelStamps(), 0
 
     def open(self) -> Opened:
         self._interrupted.clear()
-        self._undecoded = 0
+        self._given, self._undecoded = False, 0
         refuse_unusable(self._path)
         os.environ.setdefault(WAIT_VARIABLE, WAIT_S)
         video = cv2.VideoCapture(self._path, cv2.CAP_V4L2)
@@ -74,7 +75,7 @@ class V4l2Camera:
         )
 
     def read(self) -> Capture | None:
-        first, self._first = self._first, None
+        first, self._first, self._given = self._first, None, True
         return first or self._capture(ms_to_ns(self._config.read_timeout_ms))
 
     def _capture(self, patience_ns: int) -> Capture | None:
@@ -102,7 +103,7 @@ class V4l2Camera:
     def _stamp(self, arrived_ns: int) -> int:
         trusted = not self._stamps.refused
         t_ns = self._stamps.stamp(self._video.get(cv2.CAP_PROP_POS_MSEC) if self._video else 0.0, arrived_ns)
-        if trusted and self._stamps.refused and self._first is None:
+        if trusted and self._stamps.refused and self._given:  # while it opens, Opened says so
             log.warning("%s: pictures are stamped at arrival from now on: %s", self._path, self._stamps.refused)
         return t_ns
 
