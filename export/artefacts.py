@@ -17,7 +17,7 @@ from .graph import load, save
 from .lint import lint
 from .parity import compare_all
 from .proof import chain_outputs
-from .runner import LEVELS, Runner, race
+from .runner import Runner, open_artefact, race
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,7 +153,7 @@ def _chain_rows(
     runners = {}
     for part in split.parts:
         there: Precision = precision if precision in made.paths[part.name] else "fp32"
-        runners[part.name] = Runner(made.paths[part.name][there], threads=recipe.threads, optimize=LEVELS[there])
+        runners[part.name] = open_artefact(made.paths[part.name][there], there, threads=recipe.threads)
     got = [chain_outputs(split, runners, feed, states) for feed in data.unseen]
     rows = compare_all("chain", precision, got, reference, recipe.tolerance_of(precision), data.kind)
     for output in model.spec.outputs:
@@ -173,7 +173,7 @@ def _part_rows(split: Split, made: Made, data: Data, recipe: Recipe, proof: list
         for precision, path in made.paths[part.name].items():
             if precision == "fp32":
                 continue
-            runner = Runner(path, threads=recipe.threads, optimize=LEVELS[precision])
+            runner = open_artefact(path, precision, threads=recipe.threads)
             got = [runner(part_feed(part.reads, values)) for values in proof]
             rows += compare_all(f"part:{part.name}", precision, got, wanted, recipe.tolerance_of(precision), data.kind)
     return rows

@@ -8,6 +8,7 @@ import numpy as np
 
 from .graph import GraphIndex, uses
 from .parity import relative_error
+from .rounding import as_rounded
 from .work import intermediate_values
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def worst_node(reference: ModelProto, reduced: ModelProto, feed: Feed) -> str:
     known = GraphIndex(reduced.graph).producer
     index = GraphIndex(reference.graph)
     shared = [name for name in index.producer if name in known]
-    wanted, got = intermediate_values(reference, feed, shared), intermediate_values(reduced, feed, shared)
+    wanted, got = intermediate_values(reference, feed, shared), intermediate_values(as_rounded(reduced), feed, shared)
     errors = {name: relative_error(got[name], wanted[name]) for name in shared if np.issubdtype(wanted[name].dtype, np.floating)}
     if not errors:
         return "no value of it can be compared"

@@ -20,7 +20,8 @@ from .graph import save
 from .int8 import calibrate, quantizable, to_int8_cpu, to_int8_trt
 from .parity import relative_error, usual_norm
 from .remainder import Search, smallest_remainder
-from .runner import LEVELS, Runner, race
+from .runner import Runner, race
+from .rounding import as_rounded
 from .store import Store, digest_of, digest_of_feeds
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class PartWork:
     def loss(self, graph: ModelProto, precision: Precision, feeds: list[Feed]) -> float:
         """A graph that does not even load has lost everything; why is in the log."""
         try:
-            runner = Runner(graph, threads=self.recipe.threads, optimize=LEVELS[precision])
+            runner = Runner(as_rounded(graph) if precision in {"fp16", "int8-trt"} else graph, threads=self.recipe.threads)
             got = [runner(feed) for feed in feeds]
         except MmEdgeError as error:
             LOG.debug("%s: %s", self.part.name, error)

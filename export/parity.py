@@ -95,16 +95,17 @@ def worst(rows: Iterable[ParityRow]) -> ParityRow:
     return max(rows, key=lambda row: row.relative_error)
 
 
-def gate(rows: Sequence[ParityRow], tolerance_of: dict[str, float], where: str = "") -> None:
-    """Raises unless every row passed; names the worst tensor."""
+def gate(rows: Sequence[ParityRow], tolerance_of: dict[str, float], makers: dict[str, str] | None = None) -> None:
+    """Raises unless every row passed; names the worst tensor, and the node that makes it (`makers`, by tensor)."""
     failed = [row for row in rows if not row.passed]
     if not failed:
         return
     row = worst(failed)
     limit = tolerance_of[row.precision]
+    maker = f" (made by {(makers or {})[row.tensor]})" if row.tensor in (makers or {}) else ""
     reason = f"agreement {row.agreement:.3f}" if row.agreement is not None and row.relative_error <= limit else f"relative error {row.relative_error:.3g} (at most {limit:.3g})"
     raise WorkFailedError(
-        f"{row.scope} in {row.precision}: '{row.tensor}' has {reason}, cosine {row.cosine:.5f}{where}; {len(failed)} of {len(rows)} checks failed",
+        f"{row.scope} in {row.precision}: '{row.tensor}'{maker} has {reason}, cosine {row.cosine:.5f}; {len(failed)} of {len(rows)} checks failed",
         asked="proving that nothing was lost",
         todo="No bundle was written. Leave that precision out, calibrate on better data, or raise --tolerance",
     )

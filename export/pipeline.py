@@ -61,7 +61,7 @@ def export(
             prove_split(model, split)
         store = Store(default_folder())
         made = make_artefacts(model, split, data, recipe, Path(folder), store, progress)
-        gate(made.parity, {precision: recipe.tolerance_of(precision) for precision in TOLERANCES})
+        gate(made.parity, {precision: recipe.tolerance_of(precision) for precision in TOLERANCES}, makers_of(split))
         engines = build_all(split, made, model.spec.dims, recipe, progress)
         with progress.step("write and reload the bundle"):
             runners = {part.name: Runner(made.paths[part.name]["fp32"]) for part in split.parts}
@@ -81,6 +81,14 @@ def export(
 
         write_report(report, exported)
     return exported
+
+
+def makers_of(split: Split) -> dict[str, str]:
+    """Which node makes each tensor that a part gives."""
+    return {
+        name: f"node '{node.name}' ({node.op_type}) of '{part.name}'" for part in split.parts for node in part.graph.graph.node for name in node.output
+        if name in {tensor.name for tensor in part.gives}
+    }
 
 
 def plan(source: str, target: Path, recipe: Recipe) -> list[str]:

@@ -9,6 +9,8 @@ import numpy as np
 
 from mm_edge.errors import WorkFailedError
 
+from .graph import load
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
 WARM_UP_RUNS, LEAST_RUNS = 2, 5
 
 
-Level: TypeAlias = Literal["all", "basic", "none"]
-# What is made for a GPU is proven as it stands: with everything on, ONNX Runtime 1.31 rewrites layouts on the CPU and
-# crashes on a convolution between fp16 Q/DQ pairs.
-LEVELS: dict[Precision, Level] = {"fp32": "all", "int8-cpu": "all", "fp16": "basic", "int8-trt": "basic"}
+Level: TypeAlias = Literal["all", "none"]
+
+
+def open_artefact(path: Path, precision: Precision, *, threads: int = 1) -> Runner:
+    """An artefact as it will compute: what is made for a GPU with its fp16 rounding, which the CPU's own kernels leave out."""
+    from .rounding import as_rounded
+
+    return Runner(as_rounded(load(path)) if precision in {"fp16", "int8-trt"} else path, threads=threads)
 
 
 class Runner:
@@ -40,7 +46,7 @@ class Runner:
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         levels = ort.GraphOptimizationLevel
-        options.graph_optimization_level = {"all": levels.ORT_ENABLE_ALL, "basic": levels.ORT_ENABLE_BASIC, "none": levels.ORT_DISABLE_ALL}[optimize]
+        options.graph_optimization_level = {"all": levels.ORT_ENABLE_ALL, "none": levels.ORT_DISABLE_ALL}[optimize]
         content: str | bytes
         if isinstance(model, bytes):
             content = model
