@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -325,6 +326,23 @@ ZIPS = {
 def test_broken_on_disk(spoil, tmp_path, refused_and_clean):
     path = spoil(BrokenBundle(), tmp_path / "bundle")
     assert {**FOLDERS, **ZIPS}[spoil] in refused_and_clean(path)
+
+
+RUNNING = [verb for verb in ("run", "build", "bench") if find_spec(f"mm_edge.cli.{verb}")]
+
+
+@pytest.mark.parametrize("verb", RUNNING)
+@pytest.mark.parametrize(
+    "spoil", [file_of_another_content, file_missing, zip_bomb, link_that_leaves, zip_with_a_path_above]
+)
+def test_verbs_that_would_run_it_load_nothing_of_it(verb, spoil, tmp_path, refused, engines, monkeypatch):
+    path = spoil(BrokenBundle(), tmp_path / "bundle")
+    before = sorted(tmp_path.rglob("*"))
+    for module in engines:
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    refused(verb, path)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("spoil", [file_of_another_content, zip_cut_off, zip_bomb, link_that_leaves])
