@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DRIVER_AHEAD = 4  # frames that a played driver may be read ahead, so that decoding overlaps inference
-FOLLOWER_CAPACITY = 64
+FOLLOWER_CAPACITY = 1024  # of a played input: a fast sensor between two pictures; a live one needs far less
 WATCH_EVERY_S = 0.05
 END_WITHIN_S = 0.8  # of a stop; what has not come back by then is left behind, and told
 OPEN_WITHIN_S = 15.0

@@ -95,6 +95,7 @@ def run(
     """
     from mm_edge.errors import NotBuiltYetError
 
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings would break the table; what matters is told by us
     if record is not None:
         raise NotBuiltYetError(
             "recording is not built yet", asked=f"--record {record}", todo="Leave it out; --jsonl and --trace are there"
