@@ -105,6 +105,8 @@ class ViewServer:
             raise self._error
         self._tally.take(item)
         self._prometheus.take(item)
+        if isinstance(item, Prediction):
+            self._remember_texts(item)
         loop, hub = self._loop, self._hub
         if loop is None or hub is None or not hub.viewers:
             return
@@ -177,12 +179,19 @@ class ViewServer:
         if isinstance(message, SetText):
             if self.set_text is None or not self._text_inputs:
                 return
-            self._texts = [message.text, *(text for text in self._texts if text != message.text)][:RECENT_TEXTS]
             self.set_text(message.text)
         elif self.controls is not None:
             {"pause": self.controls.pause, "resume": self.controls.resume, "step": self.controls.step}[message.action]()
         if self._hub:
             self._hub.refresh_state()
+
+    def _remember_texts(self, prediction: Prediction) -> None:
+        """The prompts that the model has read, newest first, whoever gave them."""
+        for name in self._text_inputs:
+            sample = prediction.sources.get(name)
+            if sample is not None and self._texts[:1] != [sample.payload]:
+                others = [text for text in self._texts if text != sample.payload]
+                self._texts = [sample.payload, *others[: RECENT_TEXTS - 1]]
 
     def _state(self) -> bytes:
         """What /api/state gives, and what only the page needs."""

@@ -30,7 +30,7 @@ export function decide({ outputs }) {
 export function drawDecisions({ outputs }) {
   const names = Object.keys(outputs);
   const shown = keep(find("outputs"), names, (name) => make(
-    "div", {}, make("div", { class: "head" }, make("dt", { text: name }), make("dd", { class: "now" }, make("span"), make("small"))), make("dd", { class: "bars" }),
+    "li", {}, make("h3", {}, make("span", { text: name }), make("b", {}, make("span"), make("small"))), make("div", { class: "bars" }),
   ));
   for (const block of shown) now(block, reading(outputs[block.dataset.key]));
   const lines = keep(find("timeline"), names, (name) => {

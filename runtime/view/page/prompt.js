@@ -46,7 +46,6 @@ export function read({ text }) {
 
 export function drawTexts({ texts, can_type: can }) {
   mark(find("reads"), "hidden", can ? null : "");
-  const all = used && !texts.includes(used) ? [used, ...texts] : texts;
-  const chips = keep(find("texts"), all, (text) => make("li", {}, make("button", { type: "button", text })));
+  const chips = keep(find("texts"), texts, (text) => make("li", {}, make("button", { type: "button", text })));
   for (const chip of chips) mark(chip.firstChild, "aria-pressed", String(chip.dataset.key === used));
 }

@@ -241,9 +241,11 @@ def test_a_prompt_reaches_the_next_prediction(serve):
                 head, _, _ = await until(page, frame_of)
                 await page.send_json({"kind": "drawn", "frame": head["frame"]})
                 if head["text"]["text"] == prompt:
-                    return await until(page, state_of)
+                    return await until(
+                        page, lambda m: ((s := state_of(m)) and prompt in s["page"]["texts"] and s) or None
+                    )
 
-    assert prompt in asyncio.run(watch())["page"]["texts"]
+    assert asyncio.run(watch())["page"]["texts"] == [prompt, "the red ball"]
     assert robot.text == prompt
 
 

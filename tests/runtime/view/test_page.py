@@ -1,0 +1,258 @@
+"""The page in a real Chromium: it is quick, it draws, it listens, it tells, and everybody can use it."""
+
+import contextlib
+import os
+import shutil
+import time
+from importlib.resources import files
+
+import pytest
+
+pytest.importorskip("selenium", reason="needs selenium")
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's packages chromium and chromium-driver"),
+]
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+WIDE, PHONE = (1440, 1000), (390, 844)
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Opens browsers with a profile of their own; at the end no one of them may have logged an error."""
+    opened = []
+
+    def start(size=WIDE, *, dark=False):
+        options = webdriver.ChromeOptions()
+        options.binary_location = CHROMIUM
+        for flag in (*FLAGS, f"--window-size={size[0]},{size[1]}", f"--user-data-dir={tmp_path / str(len(opened))}"):
+            options.add_argument(flag)
+        if size == PHONE:
+            metrics = {"width": size[0], "height": size[1], "pixelRatio": 2.0, "mobile": True, "touch": True}
+            options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        browser = webdriver.Chrome(options=options, service=Service(DRIVER))
+        opened.append(browser)
+        wanted = {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
+        return browser
+
+    start.tolerated = ()
+    yield start
+    complaints = [entry for browser in opened for entry in browser.get_log("browser")]
+    for browser in opened:
+        browser.quit()
+    assert not [entry for entry in complaints if not any(word in entry["message"] for word in start.tolerated)]
+
+
+def until(browser, script, seconds=5.0):
+    """Waits for a script to give something true; gives it and how long that took."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        if found := browser.execute_script(f"return {script}"):
+            return found, time.monotonic() - began
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {script}")
+
+
+def text_of(element):
+    return f"document.getElementById('{element}').textContent"
+
+
+def test_it_is_there_within_a_second(serve, browse):
+    server, _ = serve()
+    browser = browse()
+    first_ms = []
+    for _ in range(3):  # the best of three: other work on the machine is no fault of the page
+        browser.get(server.link)
+        until(browser, "window.drawn.first")
+        first_ms.append(browser.execute_script("return window.drawn.first"))
+    assert min(first_ms) < 1000, first_ms
+
+
+def test_it_draws_nearly_every_frame_for_ten_seconds(serve, browse):
+    if os.getloadavg()[0] > os.cpu_count() / 2:
+        pytest.skip("the machine is busy with something else; Chromium draws with the processor here")
+    server, robot = serve()
+    browser = browse()
+    browser.get(server.link)
+    until(browser, "window.drawn.frames > 10")
+    shares = []
+    for _ in range(3):
+        drawn, made = browser.execute_script("return window.drawn.frames"), robot.seq
+        time.sleep(10)
+        drawn, made = browser.execute_script("return window.drawn.frames") - drawn, robot.seq - made
+        shares.append(drawn / made)
+        if shares[-1] >= 0.95:
+            break
+    assert max(shares) >= 0.95, shares
+
+
+def test_what_is_typed_reaches_the_models_next_prediction(serve, browse):
+    server, robot = serve()
+    browser = browse()
+    browser.get(server.link)
+    until(browser, f"{text_of('prompt-state')} == 'The model reads “the red ball”.'")
+    ActionChains(browser).send_keys("/").perform()
+    box = browser.switch_to.active_element
+    assert box.get_attribute("id") == "prompt"
+    box.send_keys(Keys.CONTROL, "a")
+    box.send_keys('<img src=x onerror="window.hacked=1"> & "quotes"', Keys.ENTER)
+    until(browser, f"{text_of('prompt-state')}.startsWith('The model reads “<img')")
+    assert robot.used[-1] == '<img src=x onerror="window.hacked=1"> & "quotes"'
+    # Data, never markup: not in the page, not in the list of prompts.
+    assert browser.execute_script("return [window.hacked ?? null, document.images.length]") == [None, 0]
+    browser.find_element(By.XPATH, "//ul[@id='texts']//button[.='the red ball']").click()
+    until(browser, f"{text_of('prompt-state')} == 'The model reads “the red ball”.'")
+    assert robot.used[-1] == "the red ball"
+
+
+def test_a_lost_source_is_shown_within_a_second_and_heals(serve, browse):
+    server, robot = serve()
+    browser = browse()
+    browser.get(server.link)
+    until(browser, f"{text_of('health')} == 'All well'")
+    robot.hearing = False
+    robot.tell("mic", "lost", "no sound for 500 ms")
+    _, seconds = until(browser, f"{text_of('health')} == 'Degraded, mic lost'")
+    assert seconds < 1
+    assert "no sound for 500 ms" in browser.find_element(By.ID, "inputs").text
+    assert "mic: lost. no sound for 500 ms" in browser.find_element(By.ID, "events").text
+    robot.hearing = True
+    robot.tell("mic", "live")
+    _, seconds = until(browser, f"{text_of('health')} == 'All well'")
+    assert seconds < 1
+
+
+def test_a_camera_that_is_lost_is_not_hidden_by_its_last_picture(serve, browse):
+    server, robot = serve()
+    browser = browse()
+    browser.get(server.link)
+    until(browser, "window.drawn.frames > 5")
+    robot.feeding.clear()
+    robot.tell("camera", "lost", "it was unplugged")
+    until(browser, "document.querySelector('.stage').hasAttribute('data-stale')", 3)
+    until(browser, f"{text_of('health')}.startsWith('Degraded, no prediction for')", 3)
+    robot.feeding.set()
+    robot.tell("camera", "live")
+    until(browser, "!document.querySelector('.stage').hasAttribute('data-stale')", 3)
+
+
+CANVASES = "[...document.querySelectorAll('canvas')].map((canvas) => canvas.toDataURL())"
+
+
+def test_every_plot_moves(serve, browse):
+    server, _ = serve()
+    browser = browse()
+    browser.get(server.link)
+    until(browser, "document.querySelectorAll('canvas').length == 13", 5)  # picture, 2 of sound, 4 outputs, 6 stages
+    time.sleep(1)
+    before = browser.execute_script(f"return {CANVASES}")
+    time.sleep(1.2)
+    after = browser.execute_script(f"return {CANVASES}")
+    assert [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a == b] == []
+
+
+def test_a_cut_is_told_and_healed(serve, browse):
+    browse.tolerated = ("WebSocket connection", "ERR_CONNECTION_REFUSED")
+    server, robot = serve(feed=False)
+    for _ in range(3):
+        server.take(robot.predict())
+    browser = browse()
+    browser.get(server.link)
+    until(browser, f"{text_of('model')} == 'scout v3'")
+    server.close()
+    until(browser, "!document.getElementById('cut').hidden")
+    assert browser.execute_script(f"return {text_of('health')}") == "Cut off"
+    from mm_edge.runtime.view.server import ViewServer
+
+    again = ViewServer(port=server.port)
+    with contextlib.closing(again):
+        again.start()
+        until(browser, "document.getElementById('cut').hidden", 8)
+
+
+def test_a_file_is_held_and_stepped_by_keys(serve, browse, player):
+    server, _ = serve(controls=player)
+    browser = browse()
+    browser.get(server.link)
+    until(browser, "!document.getElementById('pause').hidden")
+    browser.find_element(By.TAG_NAME, "body").send_keys(" ")
+    until(browser, "!document.getElementById('step').hidden")
+    assert player.paused
+    browser.find_element(By.TAG_NAME, "body").send_keys("..")
+    until(browser, f"{text_of('pause')} == 'Go on'")
+    assert player.steps == 2
+    browser.find_element(By.ID, "pause").click()
+    until(browser, "document.getElementById('step').hidden")
+    assert not player.paused
+
+
+def test_light_and_dark_by_wish_and_by_key(serve, browse):
+    server, _ = serve(feed=False)
+    browser = browse(dark=True)
+    theme = "document.documentElement.dataset.theme"
+    browser.get(server.link)
+    until(browser, f"{theme} == 'dark'")
+    browser.find_element(By.TAG_NAME, "body").send_keys("t")
+    until(browser, f"{theme} == 'light'")
+    browser.get(server.link)
+    until(browser, f"{theme} == 'light'")  # it is remembered
+
+
+FOCUSABLE = "[...document.querySelectorAll('a[href], button, input')].filter((e) => e.offsetParent !== null).length"
+
+
+def test_everything_is_reached_by_the_tab_key_and_seen_to_be(serve, browse, player):
+    server, _ = serve(controls=player)
+    browser = browse()
+    browser.get(server.link)
+    until(browser, "document.querySelectorAll('#texts button').length > 0")
+    count = browser.execute_script(f"return {FOCUSABLE}")
+    reached = set()
+    for _ in range(count + 3):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        kind, name, outline = browser.execute_script(
+            "const e = document.activeElement;"
+            "return [e.tagName, e.id || e.textContent || e.href, getComputedStyle(e).outlineStyle]"
+        )
+        if kind != "BODY":  # the browser's own bar comes between the last and the first
+            reached.add(name)
+            assert outline != "none", name
+    assert {"theme", "pause", "prompt", "Set", "the red ball", "state", "metrics", "stream"} <= reached
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_axe_finds_nothing_serious(serve, browse, player, size, dark):
+    axe = pytest.importorskip("axe_core_python", reason="needs axe-core-python")
+    server, robot = serve(controls=player)
+    browser = browse(size, dark=dark)
+    browser.get(server.link)
+    until(browser, "window.drawn.frames > 5")
+    robot.tell("mic", "lost", "no sound for 500 ms")
+    player.pause()
+    until(browser, f"{text_of('health')}.startsWith('Degraded')")
+    browser.execute_script(files(axe).joinpath("axe.min.js").read_text())
+    found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+    assert len(found["passes"]) > 15
+    serious = [rule for rule in found["violations"] if rule["impact"] in {"serious", "critical"}]
+    assert [(rule["id"], [node["html"][:120] for node in rule["nodes"]]) for rule in serious] == []
+
+
+def test_a_phone_need_not_scroll_sideways(serve, browse):
+    server, _ = serve()
+    browser = browse(PHONE)
+    browser.get(server.link)
+    until(browser, "window.drawn.frames > 5")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
