@@ -10,6 +10,7 @@ import msgspec
 from mm_edge.errors import UsageError
 from mm_edge.spec import modality_of
 
+from .sources.again import again
 from .sources.play import PlayClock
 from .sources.registry import open_source
 from .sources.take import open_take
@@ -55,7 +56,7 @@ def wire_sources(manifest: Manifest, config: RunConfig) -> tuple[list[Source], P
             asked=f"running '{manifest.name}'",
             todo=f"Give {', '.join(options)}, --take or --demo",
         )
-    return sources, play
+    return (again(sources) if config.sources.loop else sources), play
 
 
 def by_options(manifest: Manifest, given: Mapping[str, Sequence[str]]) -> dict[str, str]:

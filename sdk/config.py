@@ -47,6 +47,7 @@ class SourcesConfig(Strict, frozen=True):
     inputs: dict[Name, str] = {}
     take: str | None = None
     speed: Literal["real", "max"] = "real"
+    loop: bool = False  # files begin anew when they have ended
     camera: CameraConfig = CameraConfig()
     mic: MicConfig = MicConfig()
 

@@ -108,7 +108,11 @@ def run(
         "loop.deadline_ms": deadline_ms,
         "sources.speed": speed,
     }
-    changes = [*(settings or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
+    changes = [
+        *(settings or []),
+        *(["sources.loop=true"] if loop else []),
+        *(f"{key}={value}" for key, value in flags.items() if value is not None),
+    ]
     options = {"camera": camera or [], "mic": mic or [], "text": text or []}
     live, trace_file = _open(
         bundle, config, changes, options, take, demo=demo, jsonl=jsonl, view=view, trace=trace, quiet=quiet

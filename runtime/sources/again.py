@@ -1,0 +1,53 @@
+"""Plays a take again and again: when all of its streams have ended, they begin together anew."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mm_edge.runtime.source import Capture, Opened, Source
+
+
+class Again:
+    """One stream of a take that is repeated. `round_over` is passed once every stream of the take has come to it."""
+
+    live = False
+
+    def __init__(self, source: Source, round_over: threading.Barrier) -> None:
+        self.name, self.input = source.name, source.input
+        self._source, self._round_over = source, round_over
+
+    def open(self) -> Opened:
+        return self._source.open()
+
+    def read(self) -> Capture | None:
+        capture = self._source.read()
+        while capture is None:
+            # Closed first: the clock of the take rewinds once every stream has left it.
+            self._source.close()
+            try:
+                self._round_over.wait()
+            except threading.BrokenBarrierError:
+                return None
+            self._source.open()
+            capture = self._source.read()
+        return capture
+
+    def interrupt(self) -> None:
+        self._round_over.abort()
+        self._source.interrupt()
+
+    def figures(self) -> Mapping[str, float]:
+        return self._source.figures()
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def again(sources: Sequence[Source]) -> list[Source]:
+    """The same sources, those that are played from files repeated without end."""
+    round_over = threading.Barrier(max(1, sum(not source.live for source in sources)))
+    return [source if source.live else Again(source, round_over) for source in sources]
