@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from bundles import senses_bundle
 
 HERE = Path(__file__).parent
 GUEST_TIMEOUT_S = 150
@@ -63,10 +62,20 @@ class Outcome:
     def exit_code(self) -> int:
         return self.act("end")["exit_code"]
 
-    def act(self, name: str) -> dict:
+    def acts(self, name: str) -> list[dict]:
         """What was done, and when."""
-        (act,) = (line for line in _json_lines(self.folder / "acts.jsonl") if line["act"] == name)
+        return [line for line in _json_lines(self.folder / "acts.jsonl") if line["act"] == name]
+
+    def act(self, name: str) -> dict:
+        (act,) = self.acts(name)
         return act
+
+    def states(self, source: str, since: str, until: str) -> list[str]:
+        """What was told of a source from one act to another."""
+        first_ns, last_ns = self.act(since)["t_ns"], self.act(until)["t_ns"]
+        return [
+            event["state"] for event in self.events if event["source"] == source and first_ns < event["t_ns"] < last_ns
+        ]
 
     def assert_told(self, act: str, source: str, state: str, within_s: float = TOLD_WITHIN_S) -> None:
         """From the act to the first event after it that tells this state."""
@@ -82,7 +91,9 @@ class Outcome:
         self.assert_every_picture_is_accounted_for()
 
     def assert_every_picture_is_accounted_for(self) -> None:
-        """Captured is predicted plus dropped, to the last one: nothing hides in a queue."""
+        """Captured is predicted plus dropped, to the last one: nothing hides in a queue, nothing comes out of turn."""
+        stamps = [prediction["t_ns"] for prediction in self.predictions]
+        assert stamps == sorted(set(stamps))
         summary = self.summary
         assert summary["predictions"] == len(self.predictions)
         assert summary["captured"]["image"] == summary["predictions"] + sum(summary["dropped"]["image"].values())
@@ -124,6 +135,8 @@ class Laboratory:
 @pytest.fixture(scope="session")
 def witness(tmp_path_factory) -> Path:
     """A bundle whose outputs tell what it was given: the mean colour, the loudness, which inputs were there."""
+    from bundles import senses_bundle  # imports onnx, which whoever leaves these tests out need not wait for
+
     return senses_bundle(tmp_path_factory.mktemp("bundle") / "witness")
 
 

@@ -76,6 +76,11 @@ class Lab:
         self.run.send_signal(signal.SIGINT)
         self.until_end()
 
+    def note_what_it_holds(self):
+        """Open files and threads: what a leak would show in."""
+        held = {kind: len(list(Path(f"/proc/{self.run.pid}/{kind}").iterdir())) for kind in ("fd", "task")}
+        self.note("holds", **held)
+
     def until_end(self):
         try:
             code = self.run.wait(PATIENCE_S)

@@ -8,6 +8,7 @@ import pytest
 
 FEED_FPS = 25
 STALE_WITHIN_S = 3 / FEED_FPS + 0.5
+CYCLES = 4
 INPUTS = ("--camera", "0", "--mic", "none", "--text", "the red ball")
 
 
@@ -59,10 +60,29 @@ def test_a_camera_that_drops_off_the_bus_is_told_at_once(guest, witness):
     run.assert_ctrl_c_ended_it()
 
 
+def unplug_and_plug_in_often(lab, bundle):
+    start(lab, bundle)
+    for _ in range(CYCLES):
+        lab.unplug_camera()
+        lab.until_event("camera", "reconnecting")  # it has let go of the device: until then its number is taken
+        lab.plug_camera()
+        lab.until_predictions()
+        lab.note_what_it_holds()
+    lab.interrupt()
+
+
+def test_opening_it_again_leaks_nothing(guest, witness):
+    run = guest.play(unplug_and_plug_in_often, witness, camera="vivid")
+    first, *_, last = run.acts("holds")
+    assert (last["fd"], last["task"]) == (first["fd"], first["task"])
+    run.assert_ctrl_c_ended_it()
+
+
 def stall_and_go_on(lab, bundle, for_s):
     feeder = start_fed(lab, bundle)
     stall(lab, feeder)
     lab.until_event("camera", "stale")
+    lab.note("stale")
     time.sleep(float(for_s))
     lab.note("go on")
     feeder.send_signal(signal.SIGCONT)
@@ -75,6 +95,7 @@ def stall_and_go_on(lab, bundle, for_s):
 def test_a_stalled_camera_is_told_soon_and_heals(guest, witness, for_s):
     run = guest.play(stall_and_go_on, witness, for_s, camera="loopback")
     run.assert_told("stall", "camera", "stale", STALE_WITHIN_S)
+    assert "live" not in run.states("camera", "stale", "go on")
     run.assert_ctrl_c_ended_it()
 
 

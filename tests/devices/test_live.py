@@ -24,7 +24,6 @@ def test_it_predicts_from_camera_microphone_and_text(guest, witness):
     assert run.exit_code == 0, run.log
     assert len(run.predictions) > 0
     stamps = [prediction["t_ns"] for prediction in run.predictions]
-    assert stamps == sorted(set(stamps))
     assert run.act("start")["t_ns"] < stamps[0]
     assert stamps[-1] < run.act("end")["t_ns"]
     assert {prediction["inputs"]["image"]["state"] for prediction in run.predictions} == {"fresh"}

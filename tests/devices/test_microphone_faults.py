@@ -2,6 +2,7 @@
 
 import time
 
+CYCLES = 4
 SMALL = ("--set", "sources.camera.width=320", "--set", "sources.camera.height=180", "--set", "sources.camera.fps=10")
 INPUTS = ("--camera", "0", "--mic", "default", "--text", "the red ball", *SMALL)
 
@@ -45,6 +46,25 @@ def test_without_its_microphone_the_run_goes_on_and_heals(guest, witness):
     assert set(states[first_missing:]) == {"missing"}
     assert {prediction["health"] for prediction in meanwhile[first_missing:]} == {"degraded"}
     assert {prediction["inputs"]["image"]["state"] for prediction in meanwhile} == {"fresh"}
+
+
+def unplug_and_plug_in_often(lab, bundle):
+    lab.start(bundle, *INPUTS)
+    lab.until_predictions(like=hears)
+    for _ in range(CYCLES):
+        lab.unplug_microphone()
+        lab.until_event("mic", "lost")
+        lab.plug_microphone()
+        lab.until_predictions(like=hears)
+        lab.note_what_it_holds()
+    lab.interrupt()
+
+
+def test_opening_it_again_leaks_nothing(guest, witness):
+    run = guest.play(unplug_and_plug_in_often, witness, camera="vivid", mic="loopback")
+    first, *_, last = run.acts("holds")
+    assert (last["fd"], last["task"]) == (first["fd"], first["task"])
+    run.assert_ctrl_c_ended_it()
 
 
 def interrupt_while_unplugged(lab, bundle):

@@ -83,6 +83,7 @@ def freeze(lab, bundle, server):
     lab.note("freeze")
     server.process.send_signal(signal.SIGSTOP)
     lab.until_event("camera", "stale")
+    lab.note("stale")
 
 
 def freeze_and_go_on(lab, bundle):
@@ -99,6 +100,7 @@ def freeze_and_go_on(lab, bundle):
 def test_a_frozen_server_is_told_soon_and_heals(laboratory, witness):
     run = laboratory.play(freeze_and_go_on, witness)
     run.assert_told("freeze", "camera", "stale", STALE_WITHIN_S)
+    assert "live" not in run.states("camera", "stale", "go on")  # what the decoder still held is old, not new
     run.assert_ctrl_c_ended_it()
 
 
