@@ -37,7 +37,11 @@ def agreement(output: OutputSpec, got: Sequence[Feed], wanted: Sequence[Feed]) -
     """The share of samples whose decoded output stays the same."""
     roles = dict(output.reads)
     same = [
-        agrees(output, {role: a[tensor] for role, tensor in roles.items()}, {role: b[tensor] for role, tensor in roles.items()})
+        agrees(
+            output,
+            {role: a[tensor] for role, tensor in roles.items()},
+            {role: b[tensor] for role, tensor in roles.items()},
+        )
         for a, b in zip(got, wanted, strict=True)
     ]
     return float(np.mean(same))
@@ -91,7 +95,9 @@ def _(output: HeatmapOutput, got: Feed, wanted: Feed) -> bool:
     peaks = [_peak(feed["heatmap"]) for feed in (got, wanted)]
     if not _same_score(got, wanted, sigmoid=output.activation == "sigmoid", threshold=output.score_threshold):
         return False
-    return _below_threshold(wanted, output.activation == "sigmoid", output.score_threshold) or bool(np.abs(peaks[0] - peaks[1]).max() <= SAME_PLACE)
+    return _below_threshold(wanted, output.activation == "sigmoid", output.score_threshold) or bool(
+        np.abs(peaks[0] - peaks[1]).max() <= SAME_PLACE
+    )
 
 
 @agrees.register(PointOutput)
@@ -121,7 +127,8 @@ def _(output: BoxesOutput, got: Feed, wanted: Feed) -> bool:
 
 def _same_best(got: Array, wanted: Array, *, softmax: bool) -> bool:
     """The same best one in every row; a tie that the reference itself cannot tell apart may go either way."""
-    a, b = got.reshape(-1, got.shape[-1]).astype(np.float64), wanted.reshape(-1, wanted.shape[-1]).astype(np.float64)
+    a: Array = got.reshape(-1, got.shape[-1]).astype(np.float64)
+    b: Array = wanted.reshape(-1, wanted.shape[-1]).astype(np.float64)
     if a.shape != b.shape:
         return False
     if softmax:
@@ -136,7 +143,7 @@ def _unit(values: Array, *, sigmoid: bool) -> Array:
 
 def _peak(heatmap: Array) -> Array:
     height, width = heatmap.shape[-2:]
-    places = heatmap.reshape(-1, height * width).argmax(axis=1)
+    places: Array = heatmap.reshape(-1, height * width).argmax(axis=1)
     return np.stack([places % width / width, places // width / height], axis=1)
 
 

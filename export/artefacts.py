@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.manifest import Calibration
 
+from .accuracy import accuracy
 from .agreement import agreement
 from .candidates import Candidate, PartWork
 from .chain import part_feed, run_chain, sources_of
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
 REDUCED: tuple[Precision, ...] = ("fp16", "int8-cpu", "int8-trt")
 LEAST_GAIN = 1.1  # int8 must be this much faster than fp32 to be preferred on the CPU
-GPU_NOTE = "on a GPU `auto` takes fp16: measured here was the loss, not the time; `mm-edge bench` on the device measures both"
+GPU_NOTE = (
+    "on a GPU `auto` takes fp16: measured here was the loss, not the time; `mm-edge bench` on the device measures both"
+)
 NO_INT8_NOTE = "no int8: it is calibrated on samples, and none were given (--calibrate)"
 
 
@@ -54,7 +57,9 @@ class Made:
     notes: list[str] = field(default_factory=list)
 
 
-def make_artefacts(model: SourceModel, split: Split, data: Data, recipe: Recipe, work: Path, store: Store, progress: Progress) -> Made:
+def make_artefacts(
+    model: SourceModel, split: Split, data: Data, recipe: Recipe, work: Path, store: Store, progress: Progress
+) -> Made:
     made = Made({}, {})
     states = {state.name: state.output for state in model.spec.states}
     runners: dict[str, Runner] = {}
@@ -69,10 +74,16 @@ def make_artefacts(model: SourceModel, split: Split, data: Data, recipe: Recipe,
         for part in split.parts:
             made.costs[part.name] = race({"fp32": runners[part.name]}, part_feed(part.reads, proof[0]))
     calibration = [run_chain(split.parts, runners, sources_of(feed, states)) for feed in data.calibration]
+    runners.clear()  # each holds its weights once more
     wanted_precisions = _wanted(recipe, data, made)
     for part in split.parts:
         part_work = PartWork(
-            part, recipe, work, [part_feed(part.reads, values) for values in calibration], [part_feed(part.reads, values) for values in proof], store
+            part,
+            recipe,
+            work,
+            [part_feed(part.reads, values) for values in calibration],
+            [part_feed(part.reads, values) for values in proof],
+            store,
         )
         for precision in wanted_precisions:
             with progress.step(f"{precision} {part.name}"):
@@ -83,7 +94,7 @@ def make_artefacts(model: SourceModel, split: Split, data: Data, recipe: Recipe,
         for precision in ("fp32", *wanted_precisions):
             if not any(precision in paths for paths in made.paths.values()):
                 continue
-            made.parity += _chain_rows(model, split, made, data, recipe, cast("Precision", precision), reference, states)
+            made.parity += _chain_rows(model, split, made, data, recipe, precision, reference, states)
         made.parity += _part_rows(split, made, data, recipe, proof)
     _choose(made, split)
     if data.calibration and any(precision.startswith("int8") for precision in wanted_precisions):
@@ -95,7 +106,11 @@ def _wanted(recipe: Recipe, data: Data, made: Made) -> list[Precision]:
     asked = recipe.precisions or REDUCED
     if any(precision.startswith("int8") for precision in asked) and not data.calibration:
         if recipe.precisions:
-            raise UsageError("there are no samples to calibrate on", asked="making int8", todo="Give a folder of samples or a take: --calibrate PATH")
+            raise UsageError(
+                "there are no samples to calibrate on",
+                asked="making int8",
+                todo="Give a folder of samples or a take: --calibrate PATH",
+            )
         made.notes.append(NO_INT8_NOTE)
         return [precision for precision in asked if not precision.startswith("int8")]
     return [precision for precision in asked if precision != "fp32"]
@@ -106,7 +121,11 @@ def _add(made: Made, work: PartWork, precision: Precision, recipe: Recipe) -> No
     name = work.part.name
     candidate = work.make(precision, recipe.tolerance_of(precision))
     if candidate is None:
-        reason = f"nothing in it can be reduced within {recipe.tolerance_of(precision):g}: {work.failure}" if work.failure else "it has nothing to reduce"
+        reason = (
+            f"nothing in it can be reduced within {recipe.tolerance_of(precision):g}: {work.failure}"
+            if work.failure
+            else "it has nothing to reduce"
+        )
         made.failures[precision] = f"'{name}' has no {precision}: {reason}"
         made.notes.append(made.failures[precision])
         return
@@ -132,7 +151,9 @@ def _report_findings(made: Made, candidate: Candidate, findings: list[Finding], 
             todo="No bundle was written",
         )
     candidate.note = "TensorRT would refuse it, left out"
-    made.notes.append(f"'{candidate.part}' in {candidate.precision} is left out: TensorRT would refuse it: {findings[0]}")
+    made.notes.append(
+        f"'{candidate.part}' in {candidate.precision} is left out: TensorRT would refuse it: {findings[0]}"
+    )
 
 
 def _check_asked(made: Made, recipe: Recipe) -> None:
@@ -140,14 +161,23 @@ def _check_asked(made: Made, recipe: Recipe) -> None:
     for precision in recipe.precisions:
         if not any(precision in paths for paths in made.paths.values()):
             raise WorkFailedError(
-                made.failures.get(precision, f"no part can be had in {precision} within {recipe.tolerance_of(precision):g}"),
+                made.failures.get(
+                    precision, f"no part can be had in {precision} within {recipe.tolerance_of(precision):g}"
+                ),
                 asked="reducing the precision",
                 todo="No bundle was written. Raise --tolerance, or leave that precision out",
             )
 
 
 def _chain_rows(
-    model: SourceModel, split: Split, made: Made, data: Data, recipe: Recipe, precision: Precision, reference: list[Feed], states: dict[str, str]
+    model: SourceModel,
+    split: Split,
+    made: Made,
+    data: Data,
+    recipe: Recipe,
+    precision: Precision,
+    reference: list[Feed],
+    states: dict[str, str],
 ) -> list[ParityRow]:
     """The whole in one precision (fp32 where a part has none) against where the model came from; decoded outputs are compared too."""
     runners = {}
@@ -156,12 +186,13 @@ def _chain_rows(
         runners[part.name] = open_artefact(made.paths[part.name][there], there, threads=recipe.threads)
     got = [chain_outputs(split, runners, feed, states) for feed in data.unseen]
     rows = compare_all("chain", precision, got, reference, recipe.tolerance_of(precision), data.kind)
+    labelled = [chain_outputs(split, runners, sample.feed, states) for sample in data.labelled]
     for output in model.spec.outputs:
-        share = agreement(output, got, reference)
+        share, right = agreement(output, got, reference), accuracy(output, labelled, data.labelled)
         for place, row in enumerate(rows):
             if row.tensor in output.reads.values():
                 passed = row.passed and (share >= recipe.agreement or data.kind == "random")
-                rows[place] = msgspec.structs.replace(row, agreement=share, passed=passed)
+                rows[place] = msgspec.structs.replace(row, agreement=share, accuracy=right, passed=passed)
     return rows
 
 

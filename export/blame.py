@@ -23,10 +23,18 @@ def worst_node(reference: ModelProto, reduced: ModelProto, feed: Feed) -> str:
     index = GraphIndex(reference.graph)
     shared = [name for name in index.producer if name in known]
     wanted, got = intermediate_values(reference, feed, shared), intermediate_values(as_rounded(reduced), feed, shared)
-    errors = {name: relative_error(got[name], wanted[name]) for name in shared if np.issubdtype(wanted[name].dtype, np.floating)}
+    errors = {
+        name: relative_error(got[name], wanted[name])
+        for name in shared
+        if np.issubdtype(wanted[name].dtype, np.floating)
+    }
     if not errors:
         return "no value of it can be compared"
-    growth = {name: error - max((errors.get(source, 0.0) for source in uses(index.graph.node[index.producer[name]])), default=0.0) for name, error in errors.items()}
+    growth = {
+        name: error
+        - max((errors.get(source, 0.0) for source in uses(index.graph.node[index.producer[name]])), default=0.0)
+        for name, error in errors.items()
+    }
     name = max(growth, key=lambda item: growth[item])
     node = index.graph.node[index.producer[name]]
     return f"node '{node.name}' ({node.op_type}), value '{name}': relative error {errors[name]:.3g}"

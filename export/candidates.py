@@ -20,8 +20,8 @@ from .graph import save
 from .int8 import calibrate, quantizable, to_int8_cpu, to_int8_trt
 from .parity import relative_error, usual_norm
 from .remainder import Search, smallest_remainder
-from .runner import Runner, race
 from .rounding import as_rounded
+from .runner import Runner, race
 from .store import Store, digest_of, digest_of_feeds
 
 if TYPE_CHECKING:
@@ -92,14 +92,18 @@ class PartWork:
     def loss(self, graph: ModelProto, precision: Precision, feeds: list[Feed]) -> float:
         """A graph that does not even load has lost everything; why is in the log."""
         try:
-            runner = Runner(as_rounded(graph) if precision in {"fp16", "int8-trt"} else graph, threads=self.recipe.threads)
+            runner = Runner(
+                as_rounded(graph) if precision in {"fp16", "int8-trt"} else graph, threads=self.recipe.threads
+            )
             got = [runner(feed) for feed in feeds]
         except MmEdgeError as error:
             LOG.debug("%s: %s", self.part.name, error)
             return FAILED
         wanted = [self.reference(feed) for feed in feeds]
         scales = {name: usual_norm([value[name] for value in wanted]) for name in wanted[0]}
-        return max(relative_error(a[name], b[name], scales[name]) for a, b in zip(got, wanted, strict=True) for name in b)
+        return max(
+            relative_error(a[name], b[name], scales[name]) for a, b in zip(got, wanted, strict=True) for name in b
+        )
 
     def make(self, precision: Precision, tolerance: float) -> Candidate | None:
         """The best candidate within `tolerance` of this part, or None when there is none; what was found before an interruption is taken."""
@@ -110,7 +114,10 @@ class PartWork:
             return Candidate(path=file, kept=self.kept[precision], **record)
         candidate = self._make(precision, tolerance)
         if candidate is not None:
-            record = {name: getattr(candidate, name) for name in ("part", "precision", "loss", "ms", "fp32_ms", "size", "trials", "note")}
+            record = {
+                name: getattr(candidate, name)
+                for name in ("part", "precision", "loss", "ms", "fp32_ms", "size", "trials", "note")
+            }
             self.store.put(key, {**record, "kept": sorted(candidate.kept)}, candidate.path)
         return candidate
 
@@ -118,7 +125,15 @@ class PartWork:
         import onnxruntime
 
         recipe = msgspec.json.encode(self.recipe)
-        return digest_of(self._content, self._samples, precision, f"{tolerance}", recipe, onnxruntime.__version__, mm_edge.__version__)
+        return digest_of(
+            self._content,
+            self._samples,
+            precision,
+            f"{tolerance}",
+            recipe,
+            onnxruntime.__version__,
+            mm_edge.__version__,
+        )
 
     @cached_property
     def _content(self) -> bytes:
@@ -166,13 +181,21 @@ class PartWork:
         if candidate is None and kept is not None:
             # What passed on the samples of the search lost more on unseen ones: half of what was allowed, once.
             stricter = Search(search.loss_of, search.tolerance / 2, known=search.known)
-            candidate = self._proven(precision, maker, nodes, smallest_remainder(nodes, stricter), tolerance, search.trials + stricter.trials)
+            candidate = self._proven(
+                precision, maker, nodes, smallest_remainder(nodes, stricter), tolerance, search.trials + stricter.trials
+            )
         if candidate is not None:
             self.kept.setdefault(precision, candidate.kept)
         return candidate
 
     def _proven(
-        self, precision: Precision, maker: Maker, nodes: list[str], kept: frozenset[str] | None, tolerance: float, trials: int
+        self,
+        precision: Precision,
+        maker: Maker,
+        nodes: list[str],
+        kept: frozenset[str] | None,
+        tolerance: float,
+        trials: int,
     ) -> Candidate | None:
         """The candidate as a file, if it passes on the unseen samples and anything in it is reduced at all."""
         if kept is None or kept >= set(nodes):

@@ -31,7 +31,9 @@ def part_feed(reads: Mapping[str, Read], values: Mapping[str, Array]) -> Feed:
     return {name: values[read.source] for name, read in reads.items()}
 
 
-def run_chain(parts: Sequence[PartGraph], runners: Mapping[str, Runner], values: Mapping[str, Array]) -> dict[str, Array]:
+def run_chain(
+    parts: Sequence[PartGraph], runners: Mapping[str, Runner], values: Mapping[str, Array]
+) -> dict[str, Array]:
     """Everything that was fed or made, by reference (`input:image`, `part:fuse.logits`)."""
     known = dict(values)
     for part in parts:

@@ -57,7 +57,7 @@ def _boundary(index: GraphIndex, kept: set[int]) -> list[str]:
 
 def _kept_by_cut(index: GraphIndex, nodes: list[int], inputs: list[str], values: Mapping[str, Value]) -> set[int]:
     """The nodes on the encoder's side of the cheapest cut."""
-    import networkx
+    import networkx  # comes with torch
 
     inside = set(nodes)
     flow = networkx.DiGraph()
@@ -75,7 +75,15 @@ def _kept_by_cut(index: GraphIndex, nodes: list[int], inputs: list[str], values:
     return {number for number in encoder_side if isinstance(number, int)}
 
 
-def _add_value(flow: object, maker: int | str, name: str, index: GraphIndex, inside: set[int], sink: str, values: Mapping[str, Value]) -> None:
+def _add_value(
+    flow: object,
+    maker: int | str,
+    name: str,
+    index: GraphIndex,
+    inside: set[int],
+    sink: str,
+    values: Mapping[str, Value],
+) -> None:
     """The value costs its bytes when a user is on the other side of the cut from its maker; a user never stays behind its maker."""
     users = index.consumers[name]
     if not users:

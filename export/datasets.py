@@ -50,16 +50,27 @@ def gather_data(model: SourceModel, recipe: Recipe) -> Data:
     """Samples named by the recipe, else the source's own, else random ones. The first are calibrated on, the last are kept unseen."""
     given, source = _given(model, recipe)
     if given is None:
-        unseen = [random_feed(model.spec, UNSEEN_SEED + number, None, model.vocabulary) for number in range(recipe.unseen)]
+        unseen = [
+            random_feed(model.spec, UNSEEN_SEED + number, None, model.vocabulary) for number in range(recipe.unseen)
+        ]
         return Data([], unseen, "random", "random", _golden(unseen, model.spec, recipe), notes=[RANDOM_NOTE])
     asked = f"reading the samples of {source}"
-    feeds = [check_feed(completed(feed, model.spec), graph_inputs(model.spec), model.spec, asked) for feed in islice(given, recipe.samples + recipe.unseen)]
+    feeds = [
+        check_feed(completed(feed, model.spec), graph_inputs(model.spec), asked)
+        for feed in islice(given, recipe.samples + recipe.unseen)
+    ]
     if len(feeds) < 4:
-        raise InputError(f"{len(feeds)} samples", asked=asked, todo="Give at least 4, better 32: most to calibrate on, the rest to prove on")
+        raise InputError(
+            f"{len(feeds)} samples",
+            asked=asked,
+            todo="Give at least 4, better 32: most to calibrate on, the rest to prove on",
+        )
     kept = min(recipe.unseen, max(1, len(feeds) // 4))
     calibration, unseen = feeds[:-kept], feeds[-kept:]
     check_variety(calibration, model.spec, asked)
-    labelled = list(model.labelled(recipe.unseen * 8)) if model.labelled is not None and recipe.calibrate is None else []
+    labelled = (
+        list(model.labelled(recipe.unseen * 8)) if model.labelled is not None and recipe.calibrate is None else []
+    )
     return Data(calibration, unseen, "unseen", source, _golden(unseen + calibration, model.spec, recipe), labelled)
 
 
@@ -83,7 +94,9 @@ def _given(model: SourceModel, recipe: Recipe) -> tuple[Iterable[Feed] | None, s
     if recipe.calibrate is not None:
         from .samples import read_samples
 
-        return read_samples(Path(recipe.calibrate), model), recipe.calibrate
+        return read_samples(Path(recipe.calibrate), model, recipe.samples + recipe.unseen), Path(
+            recipe.calibrate
+        ).resolve().name
     if model.samples is not None:
         return model.samples(recipe.samples + recipe.unseen), model.origin
     return None, "random"
@@ -96,6 +109,14 @@ def check_variety(feeds: Sequence[Feed], spec: ModelSpec, asked: str) -> None:
         if modality_of(item) == "text":
             continue  # a robot may well be told the same sentence all day
         if all(np.array_equal(values[0], value) for value in values[1:]):
-            raise InputError(f"'{item.name}' is the same in all {len(feeds)} samples", asked=asked, todo="Give samples of what the model will really meet")
+            raise InputError(
+                f"'{item.name}' is the same in all {len(feeds)} samples",
+                asked=asked,
+                todo="Give samples of what the model will really meet",
+            )
         if all(value.min() == value.max() for value in values):
-            raise InputError(f"'{item.name}' is constant within every sample", asked=asked, todo="Give samples of what the model will really meet")
+            raise InputError(
+                f"'{item.name}' is constant within every sample",
+                asked=asked,
+                todo="Give samples of what the model will really meet",
+            )

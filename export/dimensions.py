@@ -23,7 +23,7 @@ PREFIX = "dim:"
 
 
 def lift_dimensions(model: ModelProto) -> None:
-    """Rewrites, in place, each Shape node whose result is made of numbers and named dimensions of the graph's inputs."""
+    """Rewrites, in place, each Shape node that gives numbers and named dimensions of the graph's inputs."""
     index = GraphIndex(model.graph)
     named = {dim for name in index.inputs for dim in dims_of(index.infos[name]) or () if isinstance(dim, str) and dim}
     nodes: list[NodeProto] = []
@@ -57,7 +57,9 @@ def _rewritten(model: ModelProto, node: NodeProto, dims: Sequence[int | str], nu
 def bind_dimensions(model: ModelProto) -> None:
     """Gives a graph that uses `dim:NAME` values a node that reads each off one of the graph's own inputs."""
     index = GraphIndex(model.graph)
-    wanted = sorted({name for node in model.graph.node for name in uses(node) if name.startswith(PREFIX)} - set(index.producer))
+    wanted = sorted(
+        {name for node in model.graph.node for name in uses(node) if name.startswith(PREFIX)} - set(index.producer)
+    )
     added = []
     for dim in wanted:
         source = next((found for name in index.inputs if (found := _source(index, name, dim)) is not None), None)

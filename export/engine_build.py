@@ -1,4 +1,4 @@
-"""Builds TensorRT-RTX engines ahead of time, on a machine without a GPU, and checks that they have the precision that was asked for."""
+"""Builds TensorRT-RTX engines ahead of time, without a GPU, and checks that they have the precision asked for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ class Target:
         kind, _, rest = text.partition(":")
         capabilities = [word.strip().lower() for word in rest.split(",")]
         if kind != KIND or not all(re.fullmatch(r"sm\d{2,3}", word) for word in capabilities):
-            raise UsageError(f"'{text}' is no target", asked="reading --target", todo="Give tensorrt-rtx:sm86, or several: tensorrt-rtx:sm86,sm89")
+            raise UsageError(
+                f"'{text}' is no target",
+                asked="reading --target",
+                todo="Give tensorrt-rtx:sm86, or several: tensorrt-rtx:sm86,sm89",
+            )
         return [cls(word) for word in capabilities]
 
 
@@ -43,7 +47,14 @@ def import_rtx() -> Any:
     return tensorrt_rtx
 
 
-def build_engine(path: Path, precision: Precision, target: Target, takes: tuple[TensorSpec, ...], dims: Mapping[str, Bounds], label: str) -> bytes:
+def build_engine(
+    path: Path,
+    precision: Precision,
+    target: Target,
+    takes: tuple[TensorSpec, ...],
+    dims: Mapping[str, Bounds],
+    label: str,
+) -> bytes:
     """The engine of one artefact. `label` names the part in messages."""
     trt = import_rtx()
     asked = f"building {label} in {precision} for {target.capability}"
@@ -54,15 +65,23 @@ def build_engine(path: Path, precision: Precision, target: Target, takes: tuple[
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(path.read_bytes()):
         errors = [parser.get_error(number) for number in range(parser.num_errors)]
-        found = "; ".join(f"node '{error.node_name()}' ({error.node_operator()}): {error.desc()}" for error in errors[:3])
-        raise WorkFailedError(found or _last(told), asked=asked, todo="The parser refuses the graph; see docs/exporting.md for its rules")
+        found = "; ".join(
+            f"node '{error.node_name()}' ({error.node_operator()}): {error.desc()}" for error in errors[:3]
+        )
+        raise WorkFailedError(
+            found or _last(told), asked=asked, todo="The parser refuses the graph; see docs/exporting.md for its rules"
+        )
     check_precision(network, precision, asked)
     config = builder.create_builder_config()
     config.num_compute_capabilities = 1
     capability = getattr(trt.ComputeCapability, target.capability.upper(), None)
     if capability is None:
         there = sorted(name.lower() for name in dir(trt.ComputeCapability) if name.startswith("SM"))
-        raise UsageError(f"{KIND} {trt.__version__} does not build for {target.capability}", asked=asked, todo=f"It builds for {', '.join(there)}; Jetson builds on the device")
+        raise UsageError(
+            f"{KIND} {trt.__version__} does not build for {target.capability}",
+            asked=asked,
+            todo=f"It builds for {', '.join(there)}; Jetson builds on the device",
+        )
     if not config.set_compute_capability(capability, 0):
         raise WorkFailedError(_last(told), asked=asked)
     config.clear_flag(trt.BuilderFlag.TF32)
@@ -85,7 +104,11 @@ def check_precision(network: Any, precision: Precision, asked: str) -> dict[str,
     wanted = {"fp32": counts["HALF"] == 0, "fp16": counts["HALF"] > 0 or heavy == 0, "int8-trt": counts["INT8"] > 0}
     if not wanted.get(precision, False):
         told = ", ".join(f"{count} in {kind}" for kind, count in counts.items())
-        raise WorkFailedError(f"its heavy layers are {told}", asked=asked, todo="The network does not have the precision that was asked for")
+        raise WorkFailedError(
+            f"its heavy layers are {told}",
+            asked=asked,
+            todo="The network does not have the precision that was asked for",
+        )
     return counts
 
 
@@ -105,7 +128,9 @@ def _last(told: list[str]) -> str:
     return told[-1] if told else "the library gave no reason"
 
 
-def _add_profile(builder: Any, config: Any, network: Any, takes: tuple[TensorSpec, ...], dims: Mapping[str, Bounds], asked: str) -> None:
+def _add_profile(
+    builder: Any, config: Any, network: Any, takes: tuple[TensorSpec, ...], dims: Mapping[str, Bounds], asked: str
+) -> None:
     """The bounds of every dimension that varies; one that has none in the manifest is 1."""
     shapes = {tensor.name: tensor.shape for tensor in takes}
     profile = builder.create_optimization_profile()
@@ -115,7 +140,10 @@ def _add_profile(builder: Any, config: Any, network: Any, takes: tuple[TensorSpe
         if -1 not in tuple(tensor.shape):
             continue
         varies = True
-        limits = [[dim if isinstance(dim, int) else pick(dims.get(dim)) for dim in shapes[tensor.name]] for pick in (_least, _usual, _most)]
+        limits = [
+            [dim if isinstance(dim, int) else pick(dims.get(dim)) for dim in shapes[tensor.name]]
+            for pick in (_least, _usual, _most)
+        ]
         profile.set_shape(tensor.name, *map(tuple, limits))
     if varies and config.add_optimization_profile(profile) < 0:
         raise WorkFailedError("the profile of its dimensions is refused", asked=asked)

@@ -1,4 +1,4 @@
-"""Builds the engines that the recipe's targets ask for: every part, in the precision that a GPU would take, and in int8 where it has it."""
+"""Builds the engines that the recipe's targets ask for: every part as a GPU would take it, and in int8 where there is one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
 
-def build_all(split: Split, made: Made, dims: Mapping[str, Bounds], recipe: Recipe, progress: Progress) -> dict[str, list[tuple[EngineFile, bytes]]]:
+def build_all(
+    split: Split, made: Made, dims: Mapping[str, Bounds], recipe: Recipe, progress: Progress
+) -> dict[str, list[tuple[EngineFile, bytes]]]:
     """The engines by part, each with its record for the manifest."""
     targets = [target for text in recipe.targets for target in Target.read(text)]
     if not targets:
@@ -32,13 +34,17 @@ def build_all(split: Split, made: Made, dims: Mapping[str, Bounds], recipe: Reci
         for target in targets:
             for precision in _precisions(made, part.name):
                 with progress.step(f"{KIND} {part.name} {precision} {target.capability}"):
-                    content = build_engine(made.paths[part.name][precision], precision, target, part.takes, dims, f"'{part.name}'")
+                    content = build_engine(
+                        made.paths[part.name][precision], precision, target, part.takes, dims, f"'{part.name}'"
+                    )
                 file = f"engines/{part.name}.{precision}.{target.capability}.{KIND}-{version}.engine"
-                record = EngineFile(KIND, target.capability, version, precision, file, hashlib.sha256(content).hexdigest())
+                record = EngineFile(
+                    KIND, target.capability, version, precision, file, hashlib.sha256(content).hexdigest()
+                )
                 built.setdefault(part.name, []).append((record, content))
     return built
 
 
 def _precisions(made: Made, part: str) -> list[Precision]:
     preferred = made.preferred["gpu"][part]
-    return [preferred, *(["int8-trt"] if "int8-trt" in made.paths[part] else [])]
+    return [preferred, "int8-trt"] if "int8-trt" in made.paths[part] else [preferred]

@@ -1,19 +1,19 @@
-"""What goes into a model's graph: the names, types and shapes of its inputs, random feeds, and checks of feeds that were given."""
+"""What goes into a model's graph: names, types and shapes of its inputs, random feeds, checks of given ones."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mm_edge.errors import InputError
-from mm_edge.spec import BATCH, DType, ModelSpec, Shape, TensorSpec, TextInput, modality_of
+from mm_edge.spec import BATCH, ModelSpec, Shape, TensorSpec, TextInput, modality_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Array: TypeAlias = NDArray[np.generic]
+Array: TypeAlias = NDArray[Any]
 Feed: TypeAlias = dict[str, Array]  # one run's inputs, or outputs, by tensor name
 
 MASK_SUFFIX = ".mask"
@@ -21,7 +21,7 @@ PRESENCE = "presence"
 
 
 def graph_inputs(spec: ModelSpec) -> tuple[TensorSpec, ...]:
-    """Every input of the whole graph in its order: the spec's inputs, each text's mask after it, the presence, the states."""
+    """Every input of the whole graph, in order: the spec's, each text's mask after it, the presence, the states."""
     tensors: list[TensorSpec] = []
     for item in spec.inputs:
         tensors.append(TensorSpec(item.name, item.dtype, item.shape))
@@ -51,8 +51,10 @@ def fixed_shape(spec: ModelSpec, shape: Shape, sizes: Mapping[str, int] | None =
     return tuple(dim if isinstance(dim, int) else sizes.get(dim, usual.get(dim, 1)) for dim in shape)
 
 
-def random_feed(spec: ModelSpec, seed: int, sizes: Mapping[str, int] | None = None, vocabulary: Mapping[str, int] | None = None) -> Feed:
-    """A feed made from nothing but the spec. It exercises the graph and says nothing about the world the model will see."""
+def random_feed(
+    spec: ModelSpec, seed: int, sizes: Mapping[str, int] | None = None, vocabulary: Mapping[str, int] | None = None
+) -> Feed:
+    """A feed made from nothing but the spec: it exercises the graph and says nothing about the world."""
     generator = np.random.default_rng(seed)
     modalities = {item.name: modality_of(item) for item in spec.inputs}
     feed: Feed = {}
@@ -90,23 +92,25 @@ def stack(feeds: Iterable[Feed]) -> Feed:
     return {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
 
 
-def check_feed(feed: Mapping[str, Array], wanted: Iterable[TensorSpec], spec: ModelSpec, asked: str) -> Feed:
+def check_feed(feed: Mapping[str, Array], wanted: Iterable[TensorSpec], asked: str) -> Feed:
     """The feed's arrays in the graph's own order, or an InputError that names the first thing wrong with it."""
     tensors = list(wanted)
     names = [tensor.name for tensor in tensors]
     if set(feed) != set(names):
         missing, extra = sorted(set(names) - set(feed)), sorted(set(feed) - set(names))
-        found = "; ".join([f"missing: {', '.join(missing)}"] * bool(missing) + [f"not known: {', '.join(extra)}"] * bool(extra))
+        found = "; ".join(
+            [f"missing: {', '.join(missing)}"] * bool(missing) + [f"not known: {', '.join(extra)}"] * bool(extra)
+        )
         raise InputError(found, asked=asked, todo=f"Each sample gives exactly: {', '.join(names)}")
     checked: Feed = {}
     for tensor in tensors:
         array = np.asarray(feed[tensor.name])
-        _check_array(array, tensor, spec, asked)
+        _check_array(array, tensor, asked)
         checked[tensor.name] = array
     return checked
 
 
-def _check_array(array: Array, tensor: TensorSpec, spec: ModelSpec, asked: str) -> None:
+def _check_array(array: Array, tensor: TensorSpec, asked: str) -> None:
     todo = f"'{tensor.name}' is {tensor.dtype} {list(tensor.shape)}"
     if array.dtype != np.dtype(tensor.dtype):
         raise InputError(f"'{tensor.name}' has the type {array.dtype}", asked=asked, todo=todo)
@@ -116,8 +120,8 @@ def _check_array(array: Array, tensor: TensorSpec, spec: ModelSpec, asked: str) 
     if not fits:
         raise InputError(f"'{tensor.name}' has the shape {list(array.shape)}", asked=asked, todo=todo)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"'{tensor.name}' holds NaN or infinity", asked=asked, todo="Remove that sample, or find out where it comes from")
-
-
-def numpy_dtype(dtype: DType) -> np.dtype[np.generic]:
-    return np.dtype(dtype)
+        raise InputError(
+            f"'{tensor.name}' holds NaN or infinity",
+            asked=asked,
+            todo="Remove that sample, or find out where it comes from",
+        )

@@ -37,9 +37,15 @@ def to_fp16(base: ModelProto, keep_fp32: Collection[str] = ()) -> ModelProto:
     blocked = fp32_by_nature(copy) | set(keep_fp32)
     _give_own_copies(copy, blocked)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # numbers beyond fp16 are clamped; the parity gate judges what that costs
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # numbers beyond fp16 are clamped; the parity gate judges what that costs
         converted: ModelProto = convert_float_to_float16(
-            copy, keep_io_types=True, disable_shape_infer=True, op_block_list=list(DEFAULT_OP_BLOCK_LIST), node_block_list=sorted(blocked)
+            copy,
+            keep_io_types=True,
+            disable_shape_infer=True,
+            op_block_list=list(DEFAULT_OP_BLOCK_LIST),
+            node_block_list=sorted(blocked),
         )
     sort_nodes(converted)
     _drop_round_trips(converted)
@@ -47,14 +53,19 @@ def to_fp16(base: ModelProto, keep_fp32: Collection[str] = ()) -> ModelProto:
 
 
 def _drop_round_trips(model: ModelProto) -> None:
-    """The converter rounds to fp16 and back between two nodes that both stay fp32; what is rounded there is lost for nothing."""
+    """The converter rounds to fp16 and back between two nodes that both stay fp32: a loss for nothing."""
     index = GraphIndex(model.graph)
     cast_to = {node.output[0]: node for node in model.graph.node if node.op_type == "Cast"}
     kinds = {name: node.attribute[0].i for name, node in cast_to.items()}
     instead: dict[str, str] = {}
     for name, node in cast_to.items():
         inner = cast_to.get(node.input[0])
-        if kinds[name] == TensorProto.FLOAT and inner is not None and kinds[inner.output[0]] == TensorProto.FLOAT16 and _is_fp32(index, inner, kinds):
+        if (
+            kinds[name] == TensorProto.FLOAT
+            and inner is not None
+            and kinds[inner.output[0]] == TensorProto.FLOAT16
+            and _is_fp32(index, inner, kinds)
+        ):
             instead[name] = inner.input[0]
     outputs = set(index.outputs)
     for node in model.graph.node:

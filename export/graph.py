@@ -1,4 +1,4 @@
-"""Reading and cutting ONNX graphs: who makes a value, who uses it, what a set of nodes needs, and a graph made of some of the nodes."""
+"""Reading and cutting ONNX graphs: who makes a value, who uses it, and a graph made of some of the nodes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from onnx import ValueInfoProto
 
+    from mm_edge.spec import DType
+
 OPSET = 20
-DTYPES = {
+DTYPES: dict[int, DType] = {
     TensorProto.UINT8: "uint8",
     TensorProto.INT8: "int8",
     TensorProto.INT32: "int32",
@@ -34,7 +36,9 @@ def uses(node: NodeProto) -> list[str]:
     for attribute in node.attribute:
         bodies = [attribute.g] if attribute.type == AttributeProto.GRAPH else list(attribute.graphs)
         for body in bodies:
-            own = {item.name for item in (*body.input, *body.initializer)} | {out for inner in body.node for out in inner.output}
+            own = {item.name for item in (*body.input, *body.initializer)} | {
+                out for inner in body.node for out in inner.output
+            }
             names += [name for inner in body.node for name in uses(inner) if name not in own]
             names += [out.name for out in body.output if out.name not in own]
     return names
@@ -64,7 +68,13 @@ def dims_of(info: ValueInfoProto | None) -> list[int | str] | None:
     return [dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in info.type.tensor_type.shape.dim]
 
 
-def subgraph(model: ModelProto, nodes: Iterable[int], inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto], name: str) -> ModelProto:
+def subgraph(
+    model: ModelProto,
+    nodes: Iterable[int],
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[ValueInfoProto],
+    name: str,
+) -> ModelProto:
     """A model of some of the nodes, with copies of the weights that they use."""
     index = GraphIndex(model.graph)
     kept = [model.graph.node[number] for number in sorted(set(nodes))]
@@ -72,7 +82,11 @@ def subgraph(model: ModelProto, nodes: Iterable[int], inputs: Sequence[ValueInfo
     made = {value for node in kept for value in node.output}
     given = {item.name for item in inputs}
     weights = [tensor for key, tensor in index.initializers.items() if key in needed]
-    infos = [info for key, info in index.infos.items() if key in made and key not in given and key not in {item.name for item in outputs}]
+    infos = [
+        info
+        for key, info in index.infos.items()
+        if key in made and key not in given and key not in {item.name for item in outputs}
+    ]
     graph = helper.make_graph(kept, name, list(inputs), list(outputs), weights, value_info=infos)
     part = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
     part.functions.extend(model.functions)
@@ -80,7 +94,7 @@ def subgraph(model: ModelProto, nodes: Iterable[int], inputs: Sequence[ValueInfo
 
 
 def strip(model: ModelProto) -> ModelProto:
-    """Removes what tells of the machine that made the graph: stack traces, paths, doc strings. The same model then gives the same bytes."""
+    """Removes what tells of the machine that made the graph (stack traces, paths): the same model, the same bytes."""
     del model.metadata_props[:]
     model.producer_name, model.producer_version, model.doc_string = "mm-edge", "", ""
     _strip_graph(model.graph)

@@ -1,4 +1,4 @@
-"""int8 by ONNX Runtime's quantizer: one calibration, two artefacts. TensorRT wants signed symmetric, the CPU unsigned activations."""
+"""int8 by ONNX Runtime's quantizer: one calibration, two artefacts, since TensorRT and the CPU want different ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,20 @@ if TYPE_CHECKING:
 
 HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # What runs on integers in ONNX Runtime between two heavy nodes, so that the numbers need not go back to float.
-BETWEEN = ("Relu", "Clip", "MaxPool", "GlobalAveragePool", "AveragePool", "Add", "Concat", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze")
+BETWEEN = (
+    "Relu",
+    "Clip",
+    "MaxPool",
+    "GlobalAveragePool",
+    "AveragePool",
+    "Add",
+    "Concat",
+    "Reshape",
+    "Transpose",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+)
 SAMPLES_AT_ONCE = 4  # the calibrator holds every intermediate value of so many samples
 LEAST_RANGE = 1e-6
 
@@ -58,12 +71,19 @@ def calibrate(base: ModelProto, feeds: Sequence[Feed], method: Method) -> Any:
     """The range of every value that may be quantized (the library's TensorsData)."""
     from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
 
-    methods = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile, "entropy": CalibrationMethod.Entropy}
+    methods = {
+        "minmax": CalibrationMethod.MinMax,
+        "percentile": CalibrationMethod.Percentile,
+        "entropy": CalibrationMethod.Entropy,
+    }
     with tempfile.TemporaryDirectory(prefix="mm-edge-calibrate-") as folder, quiet():
         path = Path(folder) / "base.onnx"
         path.write_bytes(base.SerializeToString())
         calibrator = create_calibrator(
-            path, [*HEAVY, *BETWEEN], augmented_model_path=str(Path(folder) / "augmented.onnx"), calibrate_method=methods[method],
+            path,
+            [*HEAVY, *BETWEEN],
+            augmented_model_path=str(Path(folder) / "augmented.onnx"),
+            calibrate_method=methods[method],
             extra_options={"symmetric": False},
         )
         for start in range(0, len(feeds), SAMPLES_AT_ONCE):
@@ -79,12 +99,15 @@ def quantizable(base: ModelProto) -> list[str]:
     index = GraphIndex(base.graph)
     floats = {name for name, tensor in index.initializers.items() if tensor.data_type == TensorProto.FLOAT}
     return [
-        node.name for node in base.graph.node if node.op_type in HEAVY and any(name in floats and len(index.initializers[name].dims) > 1 for name in node.input)
+        node.name
+        for node in base.graph.node
+        if node.op_type in HEAVY
+        and any(name in floats and len(index.initializers[name].dims) > 1 for name in node.input)
     ]
 
 
 def after_softmax(base: ModelProto) -> set[str]:
-    """Nodes that read a Softmax, directly or through nodes that only move values: one scale for probabilities loses the small ones."""
+    """Nodes that read a Softmax, even through nodes that only move values: one scale loses its small probabilities."""
     moving = {"Cast", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Dropout", "Identity", "Split", "Slice", "Concat"}
     values: set[str] = set()
     found: set[str] = set()
@@ -125,14 +148,26 @@ def to_int8_trt(base: ModelProto, ranges: Any, keep: Collection[str] = ()) -> Mo
     return to_fp16(typed(quantized), keep)
 
 
-def _quantize(base: ModelProto, ranges: Any, keep: Collection[str], kinds: list[str], *, activations_signed: bool, options: dict[str, Any]) -> ModelProto:
+def _quantize(
+    base: ModelProto,
+    ranges: Any,
+    keep: Collection[str],
+    kinds: list[str],
+    *,
+    activations_signed: bool,
+    options: dict[str, Any],
+) -> ModelProto:
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     copy = ModelProto()
     copy.CopyFrom(base)
     heavy = set(quantizable(base))
-    excluded = set(keep) | after_softmax(base) | {node.name for node in base.graph.node if node.op_type in HEAVY and node.name not in heavy}
+    excluded = (
+        set(keep)
+        | after_softmax(base)
+        | {node.name for node in base.graph.node if node.op_type in HEAVY and node.name not in heavy}
+    )
     excluded |= _without_range(base, ranges, kinds)
     with quiet():
         quantizer = QDQQuantizer(
@@ -165,13 +200,21 @@ def _float_outputs(model: ModelProto) -> None:
             continue
         before = index.producer[last.input[0]]
         value = model.graph.node[before].input[0]
-        if index.consumers[last.input[0]] != [place] or index.consumers[value] != [before] or value not in index.producer:
+        if (
+            index.consumers[last.input[0]] != [place]
+            or index.consumers[value] != [before]
+            or value not in index.producer
+        ):
             continue
         maker = model.graph.node[index.producer[value]]
         if maker.op_type in {"Gemm", "MatMul"}:
             maker.output[0] = name
             gone |= {place, before}
-    kept = [NodeProto.FromString(node.SerializeToString()) for number, node in enumerate(model.graph.node) if number not in gone]
+    kept = [
+        NodeProto.FromString(node.SerializeToString())
+        for number, node in enumerate(model.graph.node)
+        if number not in gone
+    ]
     del model.graph.node[:]
     model.graph.node.extend(kept)
 
@@ -180,4 +223,8 @@ def _without_range(base: ModelProto, ranges: Any, kinds: Collection[str]) -> set
     """Nodes whose values are no floats (indices, shapes) have no range and are left alone."""
     index = GraphIndex(base.graph)
     known = set(ranges.data) | set(index.initializers)
-    return {node.name for node in base.graph.node if node.op_type in kinds and any(name and name not in known for name in (*node.input[:2], *node.output))}
+    return {
+        node.name
+        for node in base.graph.node
+        if node.op_type in kinds and any(name and name not in known for name in (*node.input[:2], *node.output))
+    }

@@ -77,14 +77,19 @@ def make_manifest(
         inputs=model.spec.inputs,
         parts=tuple(parts),
         outputs=tuple(
-            msgspec.structs.replace(output, reads={role: split.outputs[tensor] for role, tensor in output.reads.items()})
+            msgspec.structs.replace(
+                output, reads={role: split.outputs[tensor] for role, tensor in output.reads.items()}
+            )
             for output in model.spec.outputs
         ),
         sync=model.spec.sync,
         golden=Golden(GOLDEN_FILE, golden_count),
         parity=tuple(parity),
         calibration=calibration,
-        digests={name: digest(content if isinstance(content, bytes) else Path(content).read_bytes()) for name, content in files.items()},
+        digests={
+            name: digest(content if isinstance(content, bytes) else Path(content).read_bytes())
+            for name, content in files.items()
+        },
         dims=model.spec.dims,
         preferred=preferred,
         description=model.spec.description,
@@ -100,7 +105,9 @@ def make_manifest(
     return manifest, files
 
 
-def _part(part: PartGraph, artefacts: dict[Precision, Artefact], engines: tuple[EngineFile, ...], ms: Mapping[str, float]) -> Part:
+def _part(
+    part: PartGraph, artefacts: dict[Precision, Artefact], engines: tuple[EngineFile, ...], ms: Mapping[str, float]
+) -> Part:
     return Part(
         name=part.name,
         kind=part.kind,
@@ -145,7 +152,10 @@ def check_golden(bundle: Bundle) -> None:
             for name, value in runner(feed).items():
                 error = relative_error(value, tensors[f"{sample}/part:{part.name}.{name}"])
                 if error > TOLERANCES["fp32"]:
-                    raise WorkFailedError(f"'{name}' of the part '{part.name}' is off by {error:.2g}", asked=f"checking {bundle.path} after it was written")
+                    raise WorkFailedError(
+                        f"'{name}' of the part '{part.name}' is off by {error:.2g}",
+                        asked=f"checking {bundle.path} after it was written",
+                    )
 
 
 def zeros(shape: tuple[int, ...], dtype: str) -> Array:

@@ -59,7 +59,9 @@ def compare(
     if any(a.shape != b.shape or not np.isfinite(a.astype(np.float64)).all() for a, b in zip(got, wanted, strict=True)):
         # JSON has no infinity; the largest finite float says the same.
         worst = float(np.finfo(np.float32).max)
-        return ParityRow(scope, precision, tensor, len(got), worst, worst, 0.0, relative_error=worst, passed=False, data=data)
+        return ParityRow(
+            scope, precision, tensor, len(got), worst, worst, 0.0, relative_error=worst, passed=False, data=data
+        )
     differences = [np.abs(a.astype(np.float64) - b.astype(np.float64)) for a, b in zip(got, wanted, strict=True)]
     scale = usual_norm(wanted)
     relative = max(relative_error(a, b, scale) for a, b in zip(got, wanted, strict=True))
@@ -87,7 +89,8 @@ def compare_all(
 ) -> list[ParityRow]:
     """Every tensor that the reference has."""
     return [
-        compare(scope, precision, name, [feed[name] for feed in got], [feed[name] for feed in wanted], tolerance, data) for name in wanted[0]
+        compare(scope, precision, name, [feed[name] for feed in got], [feed[name] for feed in wanted], tolerance, data)
+        for name in wanted[0]
     ]
 
 
@@ -103,9 +106,14 @@ def gate(rows: Sequence[ParityRow], tolerance_of: dict[str, float], makers: dict
     row = worst(failed)
     limit = tolerance_of[row.precision]
     maker = f" (made by {(makers or {})[row.tensor]})" if row.tensor in (makers or {}) else ""
-    reason = f"agreement {row.agreement:.3f}" if row.agreement is not None and row.relative_error <= limit else f"relative error {row.relative_error:.3g} (at most {limit:.3g})"
+    reason = (
+        f"agreement {row.agreement:.3f}"
+        if row.agreement is not None and row.relative_error <= limit
+        else f"relative error {row.relative_error:.3g} (at most {limit:.3g})"
+    )
     raise WorkFailedError(
-        f"{row.scope} in {row.precision}: '{row.tensor}'{maker} has {reason}, cosine {row.cosine:.5f}; {len(failed)} of {len(rows)} checks failed",
+        f"{row.scope} in {row.precision}: '{row.tensor}'{maker} has {reason}, cosine {row.cosine:.5f}; "
+        f"{len(failed)} of {len(rows)} checks failed",
         asked="proving that nothing was lost",
         todo="No bundle was written. Leave that precision out, calibrate on better data, or raise --tolerance",
     )

@@ -20,7 +20,9 @@ from .rename import rename_values
 from .work import Value, measure_values, node_flops
 
 if TYPE_CHECKING:
-    from mm_edge.spec import ModelSpec
+    from onnx import ValueInfoProto
+
+    from mm_edge.spec import DType, ModelSpec
 
     from .model import SourceModel
     from .recipe import Recipe
@@ -118,7 +120,10 @@ def _named_shapes(graph: ModelProto, model: SourceModel, names: list[str]) -> di
         return {}
     named = sorted({dim for tensor in graph_inputs(model.spec) for dim in tensor.shape if isinstance(dim, str)})
     if model.fixed_batch:
-        return {name: value.shape for name, value in measure_values(graph, random_feed(model.spec, 0, None, model.vocabulary), names).items()}
+        return {
+            name: value.shape
+            for name, value in measure_values(graph, random_feed(model.spec, 0, None, model.vocabulary), names).items()
+        }
     sizes = [{dim: first + 2 * place for place, dim in enumerate(named)} for first in (2, 3)]
     one, two = (measure_values(graph, random_feed(model.spec, 0, size, model.vocabulary), names) for size in sizes)
     shapes: dict[str, tuple[int | str, ...]] = {}
@@ -127,25 +132,39 @@ def _named_shapes(graph: ModelProto, model: SourceModel, names: list[str]) -> di
         for a, b in zip(one[name].shape, two[name].shape, strict=True):
             match = next((dim for dim in named if (sizes[0][dim], sizes[1][dim]) == (a, b)), None)
             if a != b and match is None:
-                raise WorkFailedError(f"'{name}' has a dimension that varies with the data ({a}, then {b})", asked="splitting the model", todo="Export it whole: --split never")
+                raise WorkFailedError(
+                    f"'{name}' has a dimension that varies with the data ({a}, then {b})",
+                    asked="splitting the model",
+                    todo="Export it whole: --split never",
+                )
             dims.append(a if match is None else match)
         shapes[name] = tuple(dims)
     return shapes
 
 
 def _build(
-    graph: ModelProto, spec: ModelSpec, crossing: dict[str, list[str]], shapes: dict[str, tuple[int | str, ...]], values: dict[str, Value], notes: list[str]
+    graph: ModelProto,
+    spec: ModelSpec,
+    crossing: dict[str, list[str]],
+    shapes: dict[str, tuple[int | str, ...]],
+    values: dict[str, Value],
+    notes: list[str],
 ) -> Split:
     index = GraphIndex(graph.graph)
     outputs = list(graph_outputs(spec))
     inputs = {tensor.name: tensor for tensor in graph_inputs(spec)}
     split = Split([], {}, notes)
-    given: dict[str, tuple[str, TensorSpec]] = {}  # what the parts so far give: where it comes from, by the whole graph's name
+    given: dict[
+        str, tuple[str, TensorSpec]
+    ] = {}  # what the parts so far give: where it comes from, by the whole graph's name
     order = [item.name for item in spec.inputs if item.name in crossing]
     for owner in order:
         name = f"encode_{owner}"
         inner = [value for value in crossing[owner] if value not in outputs]
-        public = {value: value if value in outputs else "embedding" + (f"_{place}" if len(inner) > 1 else "") for place, value in enumerate(crossing[owner])}
+        public = {
+            value: value if value in outputs else "embedding" + (f"_{place}" if len(inner) > 1 else "")
+            for place, value in enumerate(crossing[owner])
+        }
         if len(inner) > 1:
             public |= {value: f"embedding_{place}" for place, value in enumerate(inner)}
         gives = {value: TensorSpec(public[value], _dtype(values[value]), shapes[value]) for value in crossing[owner]}
@@ -218,13 +237,13 @@ def _part(
 
 
 def _fusion_name(source: str) -> str:
-    """part:encode_image.embedding -> image_embedding"""
+    """From part:encode_image.embedding to image_embedding."""
     return re.sub(r"^part:(?:encode_)?", "", source).replace(".", "_")
 
 
-def _info(name: str, tensor: TensorSpec) -> object:
+def _info(name: str, tensor: TensorSpec) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, ELEMENT_TYPES[tensor.dtype], list(tensor.shape))
 
 
-def _dtype(value: Value) -> str:
+def _dtype(value: Value) -> DType:
     return DTYPES[helper.np_dtype_to_tensor_dtype(value.dtype)]

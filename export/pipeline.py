@@ -20,7 +20,7 @@ from .recipe import TOLERANCES, Recipe
 from .runner import Runner
 from .sources import load_source
 from .store import Store, default_folder
-from .tables import Table, part_table, parity_table, precision_table
+from .tables import Table, parity_table, part_table, precision_table
 
 if TYPE_CHECKING:
     from mm_edge.manifest import Manifest
@@ -47,7 +47,11 @@ class Exported:
 
 
 def export(
-    source: str | SourceModel, target: Path, recipe: Recipe | None = None, progress: Progress | None = None, report: Path | None = None
+    source: str | SourceModel,
+    target: Path,
+    recipe: Recipe | None = None,
+    progress: Progress | None = None,
+    report: Path | None = None,
 ) -> Exported:
     """Exports `source` to `target`. Raises before anything is written when a check fails."""
     recipe, progress, target = recipe or Recipe(), progress or Silent(), Path(target)
@@ -59,6 +63,8 @@ def export(
         data = gather_data(model, recipe)
         with progress.step("prove the split"):
             prove_split(model, split)
+        if isinstance(source, str):
+            model.graph.Clear()  # from here on the parts are the model; large ones need the room
         store = Store(default_folder())
         made = make_artefacts(model, split, data, recipe, Path(folder), store, progress)
         gate(made.parity, {precision: recipe.tolerance_of(precision) for precision in TOLERANCES}, makers_of(split))
@@ -69,13 +75,23 @@ def export(
             samples = [sources_of(feed, states) for feed in data.golden]
             golden = golden_tensors(split, runners, samples)
             manifest, files = make_manifest(
-                model, split, made.paths, recipe=recipe, costs=made.costs, parity=made.parity, golden=golden, golden_count=len(samples),
-                preferred=made.preferred, calibration=made.calibration,
+                model,
+                split,
+                made.paths,
+                recipe=recipe,
+                costs=made.costs,
+                parity=made.parity,
+                golden=golden,
+                golden_count=len(samples),
+                preferred=made.preferred,
+                calibration=made.calibration,
                 engines=engines,
             )
             write_and_reload(target, manifest, files, Path(recipe.sign) if recipe.sign else None)
     store.clear()
-    exported = Exported(target, manifest, split, made, tuple(dict.fromkeys((*model.notes, *split.notes, *data.notes, *made.notes))))
+    exported = Exported(
+        target, manifest, split, made, tuple(dict.fromkeys((*model.notes, *split.notes, *data.notes, *made.notes)))
+    )
     if report is not None:
         from .report import write_report
 
@@ -86,14 +102,21 @@ def export(
 def makers_of(split: Split) -> dict[str, str]:
     """Which node makes each tensor that a part gives."""
     return {
-        name: f"node '{node.name}' ({node.op_type}) of '{part.name}'" for part in split.parts for node in part.graph.graph.node for name in node.output
+        name: f"node '{node.name}' ({node.op_type}) of '{part.name}'"
+        for part in split.parts
+        for node in part.graph.graph.node
+        for name in node.output
         if name in {tensor.name for tensor in part.gives}
     }
 
 
 def plan(source: str, target: Path, recipe: Recipe) -> list[str]:
     """What an export would do, without doing it."""
-    precisions = ", ".join(recipe.precisions) if recipe.precisions else "fp32, fp16, int8-cpu and int8-trt, chosen by measurement"
+    precisions = (
+        ", ".join(recipe.precisions)
+        if recipe.precisions
+        else "fp32, fp16, int8-cpu and int8-trt, chosen by measurement"
+    )
     samples = f"{recipe.calibrate}" if recipe.calibrate else "the source's own, if it has any"
     lines = [
         f"source      {source}",

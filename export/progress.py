@@ -39,7 +39,7 @@ def _nothing() -> Iterator[None]:
 
 
 class Told:
-    """A live line a step on a terminal (with the time left where the number of items is known), one plain line a step elsewhere."""
+    """A live line a step on a terminal, with the time left where the number of items is known; else one plain line."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -63,6 +63,12 @@ class Told:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         with Bar(*columns, console=self._console, transient=True) as bar:
             yield from bar.track(items, description=name)

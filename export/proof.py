@@ -40,7 +40,9 @@ def prove_split(model: SourceModel, split: Split) -> float:
             largest = max(largest, error)
             if error > CHAIN_TOLERANCE:
                 raise WorkFailedError(
-                    f"'{name}' of the chained parts is off by {error:.2g} (relative, batch {size})", asked="proving the split", todo="Export it whole: --split never"
+                    f"'{name}' of the chained parts is off by {error:.2g} (relative, batch {size})",
+                    asked="proving the split",
+                    todo="Export it whole: --split never",
                 )
     return largest
 

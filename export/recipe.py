@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from mm_edge.manifest import Precision
+from mm_edge.manifest import Precision  # noqa: TC001  # msgspec reads it at run time
 from mm_edge.spec import Strict
 
 Method: TypeAlias = Literal["minmax", "percentile", "entropy"]
@@ -14,7 +14,7 @@ Method: TypeAlias = Literal["minmax", "percentile", "entropy"]
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2, "int8-cpu": 0.05, "int8-trt": 0.05}
 
 
-class Recipe(Strict):
+class Recipe(Strict, frozen=True):
     """How a bundle is made. `precisions` empty: chosen by measurement (`auto`)."""
 
     precisions: tuple[Precision, ...] = ()

@@ -70,7 +70,9 @@ def _shrunk(blocks: list[list[str]], search: Search) -> frozenset[str]:
         while len(kept[place]) > 1 and search.trials < MOST_TRIALS:
             block = kept[place]
             halves = [block[: len(block) // 2], block[len(block) // 2 :]]
-            half = next((half for half in halves if search.passes(_union([*kept[:place], half, *kept[place + 1 :]]))), None)
+            half = next(
+                (half for half in halves if search.passes(_union([*kept[:place], half, *kept[place + 1 :]]))), None
+            )
             if half is None:
                 break
             kept[place] = half

@@ -20,9 +20,12 @@ SUFFIX = ":fp16"
 
 
 def as_rounded(half: ModelProto) -> ModelProto:
-    """Computes in fp32 and rounds each value that `half` holds in fp16, as accumulation in fp32 and storage in fp16 do."""
+    """Computes in fp32 and rounds each value that `half` holds in fp16, as a GPU stores it."""
     model = typed(half)
-    types = {item.name: item.type.tensor_type.elem_type for item in (*model.graph.input, *model.graph.value_info, *model.graph.output)}
+    types = {
+        item.name: item.type.tensor_type.elem_type
+        for item in (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    }
     rounded = ModelProto()
     rounded.CopyFrom(half)
     if not any(kind == TensorProto.FLOAT16 for kind in types.values()):
@@ -56,4 +59,6 @@ def _widen_attributes(node: NodeProto) -> None:
         if attribute.name in {"to", "dtype", "output_dtype"} and attribute.i == TensorProto.FLOAT16:
             attribute.i = TensorProto.FLOAT
         if attribute.type == AttributeProto.TENSOR and attribute.t.data_type == TensorProto.FLOAT16:
-            attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float32), attribute.t.name))
+            attribute.t.CopyFrom(
+                numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float32), attribute.t.name)
+            )

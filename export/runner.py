@@ -28,7 +28,7 @@ Level: TypeAlias = Literal["all", "none"]
 
 
 def open_artefact(path: Path, precision: Precision, *, threads: int = 1) -> Runner:
-    """An artefact as it will compute: what is made for a GPU with its fp16 rounding, which the CPU's own kernels leave out."""
+    """An artefact as it will compute: what is made for a GPU with the fp16 rounding that the CPU leaves out."""
     from .rounding import as_rounded
 
     return Runner(as_rounded(load(path)) if precision in {"fp16", "int8-trt"} else path, threads=threads)
@@ -62,7 +62,7 @@ class Runner:
         self.outputs = [item.name for item in self._session.get_outputs()]
 
     def __call__(self, feed: Feed) -> Feed:
-        """Runs once; inputs that the graph does not have are left out, so that one feed serves the parts of a model."""
+        """Runs once; inputs that the graph does not have are left out."""
         try:
             values = self._session.run(None, {name: feed[name] for name in self.inputs})
         except KeyError:
@@ -73,7 +73,7 @@ class Runner:
 
 
 def race(runners: Mapping[str, Runner], feed: Feed, budget_s: float = 0.5, most: int = 60) -> dict[str, float]:
-    """Median milliseconds of each on the same feed. They take turns, so that whatever else the machine does slows all of them alike."""
+    """Median milliseconds of each on one feed. They take turns, so that other work slows all of them alike."""
     for runner in runners.values():
         for _ in range(WARM_UP_RUNS):
             runner(feed)

@@ -1,9 +1,9 @@
-"""Reads samples from a folder: tensors that are ready for the graph, raw files that are prepared as at run time, or a take."""
+"""Reads samples from a folder: tensors ready for the graph, raw files prepared as at run time, or a take."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -11,37 +11,45 @@ from mm_edge.errors import InputError, UsageError
 from mm_edge.spec import AudioInput, ImageInput, TextInput, VectorInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mm_edge.spec import InputSpec
 
     from .feeds import Feed
     from .model import SourceModel
 
+T = TypeVar("T")
 TENSOR_FILES = (".safetensors", ".npz")
 TAKE_FILES = ("camera.mp4", "sound.wav", "text.jsonl")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 FORMS = (
-    "Give a folder of .safetensors or .npz files (one sample each, tensors by input name), of folders (one sample each: "
-    "NAME.png, NAME.wav, NAME.txt, NAME.npy by input name), or a take (camera.mp4, sound.wav, text.jsonl)"
+    "Give a folder of .safetensors or .npz files (one sample each, tensors by input name), of folders (one sample "
+    "each: NAME.png, NAME.wav, NAME.txt, NAME.npy by input name), or a take (camera.mp4, sound.wav, text.jsonl)"
 )
 
 
-def read_samples(folder: Path, model: SourceModel) -> Iterator[Feed]:
-    """The samples in the order of their names."""
+def read_samples(folder: Path, model: SourceModel, count: int) -> Iterator[Feed]:
+    """At most `count` samples in their order, spread evenly over all that there are."""
     asked = f"reading the samples of {folder.name}"
     if not folder.is_dir():
         raise UsageError("there is no such folder", asked=asked, todo=FORMS)
     if any((folder / name).exists() for name in TAKE_FILES):
         from .take import read_take
 
-        return read_take(folder, model)
+        return iter(spread(read_take(folder, model), count))
     entries = sorted(folder.iterdir())
     if files := [entry for entry in entries if entry.suffix in TENSOR_FILES]:
-        return (_batched(_read_tensors(file), model) for file in files)
+        return (_batched(_read_tensors(file), model) for file in spread(files, count))
     if folders := [entry for entry in entries if entry.is_dir()]:
-        return _read_raw(folders, model)
+        return _read_raw(spread(folders, count), model)
     raise UsageError(f"it holds {len(entries)} things, none of them a sample", asked=asked, todo=FORMS)
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """`count` of the items at even distances: neighbours in time tell a calibration little that is new."""
+    if len(items) <= count:
+        return list(items)
+    return [items[number * len(items) // count] for number in range(count)]
 
 
 def _read_tensors(file: Path) -> Feed:
@@ -76,7 +84,10 @@ def _read_raw(folders: list[Path], model: SourceModel) -> Iterator[Feed]:
         feed: Feed = {}
         for item in model.spec.inputs:
             made = preparers[item.name]
-            arrays = {key: np.zeros([dim if isinstance(dim, int) else 1 for dim in field.shape], np.dtype(field.dtype)) for key, field in made.fields.items()}
+            arrays = {
+                key: np.zeros([dim if isinstance(dim, int) else 1 for dim in field.shape], np.dtype(field.dtype))
+                for key, field in made.fields.items()
+            }
             made.write(_raw_value(folder, item), arrays)
             feed |= {f"{item.name}.{key}" if key else item.name: array for key, array in arrays.items()}
         yield feed
@@ -104,8 +115,9 @@ def _raw_value(folder: Path, item: InputSpec) -> object:
         return path.read_text(encoding="utf-8").strip()
     if isinstance(item, AudioInput):
         return _sound(folder / f"{item.name}.wav", item, asked)
-    if isinstance(item, VectorInput) and (path := folder / f"{item.name}.npy").is_file():
-        return np.load(path, allow_pickle=False)
+    numbers = folder / f"{item.name}.npy"
+    if isinstance(item, VectorInput) and numbers.is_file():
+        return np.load(numbers, allow_pickle=False)
     raise InputError(f"no file for '{item.name}'", asked=asked, todo=FORMS)
 
 
@@ -121,7 +133,10 @@ def _sound(path: Path, item: AudioInput, asked: str) -> object:
         with wave.open(str(path), "rb") as file:
             if file.getsampwidth() != 2:
                 raise InputError(f"{8 * file.getsampwidth()} bits a sample", asked=asked, todo="Give 16-bit PCM")
-            sound = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels()).mean(axis=1) / 32768
+            sound = (
+                np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels()).mean(axis=1)
+                / 32768
+            )
             rate = file.getframerate()
     except (OSError, EOFError, wave.Error) as error:
         raise InputError(str(error), asked=asked, todo=FORMS) from None

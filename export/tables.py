@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from .artefacts import Made
     from .partition import Split
 
-Table: TypeAlias = tuple[tuple[str, ...], list[tuple[str, ...]]]  # the head, whose first cell names the table, and the rows
+Table: TypeAlias = tuple[
+    tuple[str, ...], list[tuple[str, ...]]
+]  # the head, whose first cell names the table, and the rows
 
 
 def part_table(split: Split) -> Table:
     """The parts: their size, what crosses between them, and what is saved while nothing else changes."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for part in split.parts:
         owner = part.name.removeprefix("encode_")
         gives = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in part.gives)
@@ -26,7 +28,9 @@ def part_table(split: Split) -> Table:
 
 def precision_table(made: Made) -> Table:
     """Every candidate: its time, its loss, what had to stay fp32."""
-    rows = [(part, "fp32", f"{ms['fp32']:.3f}", "", "", f"{made.sizes[part]:,}", "") for part, ms in made.costs.items()]
+    rows: list[tuple[str, ...]] = [
+        (part, "fp32", f"{ms['fp32']:.3f}", "", "", f"{made.sizes[part]:,}", "") for part, ms in made.costs.items()
+    ]
     for item in made.candidates:
         chosen = [family for family, parts in made.preferred.items() if parts.get(item.part) == item.precision]
         note = item.note or ("preferred on the " + " and ".join(chosen) if chosen else "")
@@ -36,7 +40,7 @@ def precision_table(made: Made) -> Table:
 
 
 def parity_table(manifest: Manifest) -> Table:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             row.scope,
             row.precision,
@@ -45,9 +49,20 @@ def parity_table(manifest: Manifest) -> Table:
             f"{row.cosine:.6f}",
             f"{row.relative_error:.2e}",
             "" if row.agreement is None else f"{row.agreement:.0%}",
+            "" if row.accuracy is None else f"{row.accuracy:.1%}",
             f"{row.samples} {row.data}",
         )
         for row in manifest.parity
         if row.scope == "chain"
     ]
-    return ("parity", "precision", "tensor", "max error", "cosine", "relative error", "same answer", "samples"), rows
+    return (
+        "parity",
+        "precision",
+        "tensor",
+        "max error",
+        "cosine",
+        "relative error",
+        "same answer",
+        "accuracy",
+        "samples",
+    ), rows

@@ -43,7 +43,8 @@ def prove_tokenizer(model: SourceModel, name: str, tokenizer: Any) -> None:
             if list(array[0]) != list(wanted[key]):
                 place = next(number for number, (a, b) in enumerate(zip(array[0], wanted[key], strict=True)) if a != b)
                 raise WorkFailedError(
-                    f"{sentence[:40]!r} gives {array[0][place]} at place {place}, the model's own tokenizer {wanted[key][place]}",
+                    f"{sentence[:40]!r} gives {array[0][place]} at place {place}, "
+                    f"the model's own tokenizer {wanted[key][place]}",
                     asked=f"proving the tokenizer of '{name}'",
                     todo="Give the tokenizer that the model was trained with",
                 )

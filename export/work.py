@@ -82,5 +82,21 @@ def node_flops(node: NodeProto, values: dict[str, Value]) -> int:
     if kind in {"GRU", "LSTM", "RNN"}:
         steps_and_batch = prod(operands[0][:2])
         return 2 * steps_and_batch * (prod(operands[1]) + prod(operands[2]))
-    free = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Shape", "Identity", "Cast", "Concat", "Slice", "Split", "Gather", "Expand", "Constant", "ConstantOfShape", "Flatten"}
+    free = {
+        "Reshape",
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+        "Shape",
+        "Identity",
+        "Cast",
+        "Concat",
+        "Slice",
+        "Split",
+        "Gather",
+        "Expand",
+        "Constant",
+        "ConstantOfShape",
+        "Flatten",
+    }
     return 0 if kind in free else size

@@ -23,7 +23,9 @@ class LogMel(nn.Module):
     cosines_and_sines: torch.Tensor
     filters: torch.Tensor
 
-    def __init__(self, filters: NDArray[np.floating], fft_size: int, hop: int, unit: Decibels, floor: float = 1e-10) -> None:
+    def __init__(
+        self, filters: NDArray[np.floating], fft_size: int, hop: int, unit: Decibels, floor: float = 1e-10
+    ) -> None:
         super().__init__()
         self.hop, self.unit, self.floor, self.margin = hop, unit, floor, fft_size // 2
         window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(fft_size) / fft_size)
@@ -43,7 +45,7 @@ class LogMel(nn.Module):
 
 
 class WhisperMel(nn.Module):
-    """As Whisper was trained: the last frame is dropped, eight decades below the loudest are kept, then shifted. [batch, mels, frames]."""
+    """As Whisper was trained: the last frame dropped, eight decades below the loudest kept, shifted: [batch, mels, frames]."""
 
     def __init__(self, mel: LogMel) -> None:
         super().__init__()

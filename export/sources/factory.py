@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_edge.errors import MissingExtraError, UsageError
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from mm_edge.export.model import SourceModel
     from mm_edge.export.recipe import Recipe
 
-SHAPE_OF_FACTORY = "A factory takes nothing and returns a torch module with a `.spec` (mm_edge.ModelSpec), or the pair (module, spec)"
+SHAPE_OF_FACTORY = (
+    "A factory takes nothing and returns a torch module with a `.spec` (mm_edge.ModelSpec), or the pair (module, spec)"
+)
 
 
 def from_factory(source: str, recipe: Recipe) -> SourceModel:
@@ -30,27 +32,41 @@ def from_factory(source: str, recipe: Recipe) -> SourceModel:
     try:
         made = factory()
     except Exception as error:
-        raise UsageError(_told_by(error), asked=f"calling {source}", todo="This is the factory's own error; mend it there") from error
+        raise UsageError(
+            _told_by(error), asked=f"calling {source}", todo="This is the factory's own error; mend it there"
+        ) from error
     module, spec = made if isinstance(made, tuple) and len(made) == 2 else (made, getattr(made, "spec", None))
     if not isinstance(module, torch.nn.Module):
-        raise UsageError(f"it gave {type(module).__name__}, not a torch module", asked=f"calling {source}", todo=SHAPE_OF_FACTORY)
+        raise UsageError(
+            f"it gave {type(module).__name__}, not a torch module", asked=f"calling {source}", todo=SHAPE_OF_FACTORY
+        )
     if not isinstance(spec, ModelSpec):
-        raise UsageError(f"its spec is {type(spec).__name__}, not a ModelSpec", asked=f"calling {source}", todo=SHAPE_OF_FACTORY)
+        raise UsageError(
+            f"its spec is {type(spec).__name__}, not a ModelSpec", asked=f"calling {source}", todo=SHAPE_OF_FACTORY
+        )
     return from_module(module, spec, source)
 
 
 def _find(source: str) -> Any:
     module_name, _, path = source.partition(":")
-    if (here := os.getcwd()) not in sys.path:  # as `python -m` does: the user's own package lies where the command is given
+    if (
+        here := str(Path.cwd())
+    ) not in sys.path:  # as `python -m` does: the user's own package lies where the command is given
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise UsageError(f"there is no module '{error.name}'", asked=f"importing {source}", todo=f"It is looked for in {here} and among the installed packages") from None
+            raise UsageError(
+                f"there is no module '{error.name}'",
+                asked=f"importing {source}",
+                todo=f"It is looked for in {here} and among the installed packages",
+            ) from None
         raise UsageError(_told_by(error), asked=f"importing {source}", todo="Install what it imports") from error
     except Exception as error:
-        raise UsageError(_told_by(error), asked=f"importing {source}", todo="This is the module's own error; mend it there") from error
+        raise UsageError(
+            _told_by(error), asked=f"importing {source}", todo="This is the module's own error; mend it there"
+        ) from error
     for name in path.split("."):
         if not hasattr(found, name):
             raise UsageError(f"'{module_name}' has no '{path}'", asked=f"importing {source}", todo=SHAPE_OF_FACTORY)

@@ -36,7 +36,7 @@ OLDEST_OPSET = 13
 
 
 class FrontEnd(Strict):
-    """What a float picture input wants done to uint8 pixels: x / scale, minus mean, over std; then its own layout."""
+    """What a float picture input wants done to uint8 pixels: x / scale, minus mean, over std; then its layout."""
 
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[Annotated[float, Meta(gt=0)], ...] = (1.0, 1.0, 1.0)
@@ -45,7 +45,7 @@ class FrontEnd(Strict):
 
 
 class ForeignSpec(Strict):
-    """The file of --spec. `rename` maps the graph's own names to the spec's; `tokenizers` the bundle's names to files."""
+    """The file of --spec. `rename` maps the graph's names to the spec's, `tokenizers` the bundle's names to files."""
 
     model: ModelSpec
     rename: dict[str, str] = {}
@@ -62,7 +62,10 @@ def from_onnx_file(source: str, recipe: Recipe) -> SourceModel:
     else:
         foreign, guessed = guess_spec(graph, path)
         folder = path.parent
-        notes.append("the spec was guessed; save what follows as a file, correct it, and give it with --spec:\n" + spec_toml(foreign))
+        notes.append(
+            "the spec was guessed; save what follows as a file, correct it, and give it with --spec:\n"
+            + spec_toml(foreign)
+        )
         notes += guessed
     tidy(graph, foreign.rename)
     _check_names(graph, foreign, path)
@@ -76,15 +79,33 @@ def from_onnx_file(source: str, recipe: Recipe) -> SourceModel:
 
     def reference(feed: Feed) -> Feed:
         """The foreign graph as it came, fed with what its maker would feed."""
-        return runner({name: to_pixels(value, foreign.front_end[name]) if name in foreign.front_end else value for name, value in feed.items()})
+        return runner(
+            {
+                name: to_pixels(value, foreign.front_end[name]) if name in foreign.front_end else value
+                for name, value in feed.items()
+            }
+        )
 
     files: dict[str, bytes | Path] = {name: folder / file for name, file in foreign.tokenizers.items()}
     for item in foreign.model.inputs:
         if isinstance(item, TextInput) and item.prepare.tokenizer not in files:
-            raise UsageError(f"no file is given for the tokenizer '{item.prepare.tokenizer}'", asked=f"reading {path.name}", todo="Name it under [tokenizers] in the spec")
+            raise UsageError(
+                f"no file is given for the tokenizer '{item.prepare.tokenizer}'",
+                asked=f"reading {path.name}",
+                todo="Name it under [tokenizers] in the spec",
+            )
     if fixed:
         notes.append("the batch is fixed in the graph")
-    return SourceModel(foreign.model, strip(graph), reference, path.name, files=files, vocabulary=_vocabulary(graph, foreign.model), fixed_batch=fixed, notes=notes)
+    return SourceModel(
+        foreign.model,
+        strip(graph),
+        reference,
+        path.name,
+        files=files,
+        vocabulary=_vocabulary(graph, foreign.model),
+        fixed_batch=fixed,
+        notes=notes,
+    )
 
 
 def _load(path: Path) -> ModelProto:
@@ -93,12 +114,20 @@ def _load(path: Path) -> ModelProto:
         graph = onnx.load(str(path))  # external data too
         onnx.checker.check_model(graph)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no file {Path(error.filename or path).name}", asked=asked, todo="A model with external data needs those files beside it") from None
-    except Exception as error:  # the library raises classes that share no base
-        raise UsageError(str(error).strip().splitlines()[0], asked=asked, todo="Check it: python -m onnx.checker") from None
+        raise UsageError(
+            f"there is no file {Path(error.filename or path).name}",
+            asked=asked,
+            todo="A model with external data needs those files beside it",
+        ) from None
+    except Exception as error:  # noqa: BLE001  # the library raises classes that share no base
+        raise UsageError(
+            str(error).strip().splitlines()[0], asked=asked, todo="Check it: python -m onnx.checker"
+        ) from None
     opset = next((item.version for item in graph.opset_import if item.domain in {"", "ai.onnx"}), 0)
     if opset < OLDEST_OPSET:
-        raise UsageError(f"it has opset {opset}", asked=asked, todo=f"Export it again with opset {OLDEST_OPSET} or newer")
+        raise UsageError(
+            f"it has opset {opset}", asked=asked, todo=f"Export it again with opset {OLDEST_OPSET} or newer"
+        )
     return graph
 
 
@@ -129,9 +158,17 @@ def _check_names(graph: ModelProto, foreign: ForeignSpec, path: Path) -> None:
     there = {item.name for item in graph.graph.input} - weights
     wanted = {tensor.name for tensor in graph_inputs(foreign.model)}
     if there != wanted:
-        raise UsageError(f"the graph takes {sorted(there)}, the spec {sorted(wanted)}", asked=f"reading {path.name}", todo="[rename] in the spec maps the graph's names")
+        raise UsageError(
+            f"the graph takes {sorted(there)}, the spec {sorted(wanted)}",
+            asked=f"reading {path.name}",
+            todo="[rename] in the spec maps the graph's names",
+        )
     if missing := sorted(set(graph_outputs(foreign.model)) - {item.name for item in graph.graph.output}):
-        raise UsageError(f"the graph does not give {missing}", asked=f"reading {path.name}", todo="`reads` in the spec names the graph's outputs")
+        raise UsageError(
+            f"the graph does not give {missing}",
+            asked=f"reading {path.name}",
+            todo="`reads` in the spec names the graph's outputs",
+        )
     kept = [item for item in graph.graph.output if item.name in graph_outputs(foreign.model)]
     del graph.graph.output[:]
     graph.graph.output.extend(kept)
@@ -160,13 +197,17 @@ def _vocabulary(graph: ModelProto, spec: ModelSpec) -> dict[str, int]:
     found = {}
     for item in spec.inputs:
         if isinstance(item, TextInput):
-            tables = [sizes[node.input[0]] for node in graph.graph.node if node.op_type == "Gather" and node.input[1] == item.name and node.input[0] in sizes]
+            tables = [
+                sizes[node.input[0]]
+                for node in graph.graph.node
+                if node.op_type == "Gather" and node.input[1] == item.name and node.input[0] in sizes
+            ]
             found[item.name] = min(tables, default=2)
     return found
 
 
 def spec_toml(foreign: ForeignSpec) -> str:
-    """The spec as the file that --spec reads. Written by hand: the standard library reads TOML and does not write it."""
+    """The spec as the file that --spec reads. By hand: the standard library reads TOML and does not write it."""
     plain: Any = msgspec.to_builtins(foreign)
     lines: list[str] = []
     _table(plain, "", lines)
@@ -174,7 +215,11 @@ def spec_toml(foreign: ForeignSpec) -> str:
 
 
 def _table(table: dict[str, Any], path: str, lines: list[str]) -> None:
-    nested = {key: value for key, value in table.items() if isinstance(value, dict) or (isinstance(value, (list, tuple)) and value and isinstance(value[0], dict))}
+    nested = {
+        key: value
+        for key, value in table.items()
+        if isinstance(value, dict) or (isinstance(value, (list, tuple)) and value and isinstance(value[0], dict))
+    }
     for key, value in table.items():
         if key not in nested and value is not None:
             lines.append(f"{_key(key)} = {_value(value)}")

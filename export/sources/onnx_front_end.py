@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def prepend_pictures(model: ModelProto, foreign: ForeignSpec) -> None:
-    """For every picture with a front end: uint8 NHWC -> Cast -> / scale -> - mean -> / std -> the graph's own layout. In place."""
+    """In place, for each: uint8 NHWC -> Cast -> / scale -> - mean -> / std -> the graph's own layout."""
     for name, front_end in foreign.front_end.items():
         item = next(item for item in model.graph.input if item.name == name)
         inner = f"{name}_as_float"
@@ -37,7 +37,11 @@ def _nodes(model: ModelProto, name: str, inner: str, front_end: FrontEnd) -> lis
     steps: list[NodeProto] = []
     value = f"{name}_cast"
     steps.append(helper.make_node("Cast", [name], [value], to=TensorProto.FLOAT, name=value))
-    constants = {"Div": np.float32(front_end.scale), "Sub": np.array(front_end.mean, np.float32), "std": np.array(front_end.std, np.float32)}
+    constants = {
+        "Div": np.float32(front_end.scale),
+        "Sub": np.array(front_end.mean, np.float32),
+        "std": np.array(front_end.std, np.float32),
+    }
     for kind, constant in constants.items():
         weight, made = f"{name}_{kind}", f"{name}_{kind}_out"
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(constant), weight))
@@ -51,6 +55,6 @@ def _nodes(model: ModelProto, name: str, inner: str, front_end: FrontEnd) -> lis
 
 
 def to_pixels(pictures: Array, front_end: FrontEnd) -> Array:
-    """The same arithmetic in numpy, as the graph's maker would have fed it: the reference that the nodes above are held against."""
+    """The same in numpy, as the graph's maker would have fed it: the nodes above are held against this."""
     floats = (pictures.astype(np.float64) / front_end.scale - np.array(front_end.mean)) / np.array(front_end.std)
     return (np.moveaxis(floats, -1, 1) if front_end.layout == "nchw" else floats).astype(np.float32)

@@ -66,13 +66,20 @@ def guess_spec(model: ModelProto, path: Path) -> tuple[ForeignSpec, list[str]]:
         if isinstance(spec, ImageInput) and item.type.tensor_type.elem_type != TensorProto.UINT8:
             dims = dims_of(item) or []
             front_ends[name] = FrontEnd(layout="nchw" if dims[1] == 3 else "nhwc")
-            notes.append(f"'{name}' is guessed to want pixels from 0 to 1 with no mean taken off; give [front_end.{name}] if it was trained otherwise")
+            notes.append(
+                f"'{name}' is guessed to want pixels from 0 to 1 with no mean taken off; "
+                f"give [front_end.{name}] if it was trained otherwise"
+            )
         if isinstance(spec, AudioInput):
             notes.append(f"'{name}' is guessed to be sound at {SOUND_RATE} Hz")
     texts = [spec.name for spec in specs if isinstance(spec, TextInput)]
     for item in masks:
         if not texts:
-            raise UsageError(f"'{item.name}' looks like a mask and there is no text", asked=f"guessing the spec of {path.name}", todo="Write one and give it with --spec")
+            raise UsageError(
+                f"'{item.name}' looks like a mask and there is no text",
+                asked=f"guessing the spec of {path.name}",
+                todo="Write one and give it with --spec",
+            )
         rename[item.name] = f"{texts[0]}.mask"
     outputs: list[EmbeddingOutput | ScoresOutput] = []
     for item in model.graph.output:
@@ -80,7 +87,9 @@ def guess_spec(model: ModelProto, path: Path) -> tuple[ForeignSpec, list[str]]:
         dims = dims_of(item) or []
         few = len(dims) == 2 and isinstance(dims[1], int) and dims[1] <= MOST_SCORES
         outputs.append(ScoresOutput(name, {"values": name}) if few else EmbeddingOutput(name, {"values": name}))
-    spec_model = ModelSpec(name=_name(path.stem), inputs=tuple(specs), outputs=tuple(outputs), sync=Sync(driver=specs[0].name))
+    spec_model = ModelSpec(
+        name=_name(path.stem), inputs=tuple(specs), outputs=tuple(outputs), sync=Sync(driver=specs[0].name)
+    )
     tokenizers = {"tokenizer.json": "tokenizer.json"} if texts else {}
     return ForeignSpec(spec_model, rename, front_ends, tokenizers), notes
 

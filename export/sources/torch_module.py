@@ -40,7 +40,7 @@ logging.getLogger("onnxscript").setLevel(logging.ERROR)  # tells of every fold t
 
 
 class ByPosition(nn.Module):
-    """The module with its inputs in the order of the spec and its outputs as a tuple, which is what the tracer is given."""
+    """The module with its inputs in the order of the spec and its outputs as a tuple, as the tracer wants it."""
 
     def __init__(self, module: nn.Module, keywords: tuple[str, ...], outputs: tuple[str, ...]) -> None:
         super().__init__()
@@ -52,18 +52,26 @@ class ByPosition(nn.Module):
 
 
 def named_outputs(given: Any, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
-    """A module may return a mapping (or a record with these attributes), a tuple in the spec's order, or a single tensor."""
+    """A module may return a mapping, a tuple in the spec's order, or a single tensor."""
     if isinstance(given, torch.Tensor):
         given = (given,)
     if isinstance(given, Mapping):
         missing = [name for name in names if name not in given]
         if missing:
-            raise UsageError(f"the model gives {sorted(given)}, not {missing}", asked="reading the model's outputs", todo="`reads` in the spec's outputs names the model's tensors")
+            raise UsageError(
+                f"the model gives {sorted(given)}, not {missing}",
+                asked="reading the model's outputs",
+                todo="`reads` in the spec's outputs names the model's tensors",
+            )
         return {name: given[name] for name in names}
     if isinstance(given, (tuple, list)) and len(given) == len(names):
         return dict(zip(names, given, strict=True))
     size = f"{len(given)} values" if isinstance(given, (tuple, list)) else type(given).__name__
-    raise UsageError(f"the model gives {size}, the spec names {list(names)}", asked="reading the model's outputs", todo="Return a dict of tensors by name")
+    raise UsageError(
+        f"the model gives {size}, the spec names {list(names)}",
+        asked="reading the model's outputs",
+        todo="Return a dict of tensors by name",
+    )
 
 
 def keywords_of(spec: ModelSpec) -> tuple[str, ...]:
@@ -73,7 +81,7 @@ def keywords_of(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def from_module(module: nn.Module, spec: ModelSpec, origin: str) -> SourceModel:
-    """Traces `module` and proves the graph against it. The module's `files` are the tokenizers, by their name in the bundle."""
+    """Traces `module` and proves the graph against it. Its `files` are the tokenizers, by their name in the bundle."""
     module.eval()
     _check_signature(module, spec, origin)
     wrapped = ByPosition(module, keywords_of(spec), graph_outputs(spec)).eval()
@@ -89,7 +97,14 @@ def from_module(module: nn.Module, spec: ModelSpec, origin: str) -> SourceModel:
     files = dict(getattr(module, "files", {}))
     _check_tokenizers(spec, files, origin)
     return SourceModel(
-        spec=spec, graph=graph, reference=reference, origin=origin, files=files, vocabulary=vocabulary, fixed_batch=fixed_batch, notes=notes,
+        spec=spec,
+        graph=graph,
+        reference=reference,
+        origin=origin,
+        files=files,
+        vocabulary=vocabulary,
+        fixed_batch=fixed_batch,
+        notes=notes,
         made={"torch": str(torch.__version__)},
     )
 
@@ -105,9 +120,17 @@ def _check_signature(module: nn.Module, spec: ModelSpec, origin: str) -> None:
             asked=f"reading {origin}",
             todo="Name forward's arguments like the spec's inputs (a text's mask is NAME_mask)",
         )
-    needed = [name for name, parameter in parameters.items() if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL]
+    needed = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+    ]
     if extra := [name for name in needed if name not in keywords]:
-        raise UsageError(f"forward also needs {extra}, which the spec does not name", asked=f"reading {origin}", todo="Add them to the spec's inputs")
+        raise UsageError(
+            f"forward also needs {extra}, which the spec does not name",
+            asked=f"reading {origin}",
+            todo="Add them to the spec's inputs",
+        )
 
 
 def _vocabulary(module: nn.Module, spec: ModelSpec) -> dict[str, int]:
@@ -123,7 +146,11 @@ def _vocabulary(module: nn.Module, spec: ModelSpec) -> dict[str, int]:
 def _check_tokenizers(spec: ModelSpec, files: dict[str, Any], origin: str) -> None:
     wanted = {item.prepare.tokenizer for item in spec.inputs if isinstance(item, TextInput)}
     if missing := sorted(wanted - set(files)):
-        raise UsageError(f"the spec names the tokenizer {missing}, which is not given", asked=f"reading {origin}", todo="Give the module `files = {name: path or bytes}`")
+        raise UsageError(
+            f"the spec names the tokenizer {missing}, which is not given",
+            asked=f"reading {origin}",
+            todo="Give the module `files = {name: path or bytes}`",
+        )
 
 
 def _trace_and_verify(
@@ -149,7 +176,9 @@ def _trace_and_verify(
                 notes.append("traced without the tracer's optimizer, whose graph computed something else")
             return graph, fixed_batch, notes
     raise WorkFailedError(
-        _reason(first_error), asked=f"tracing {origin}", todo="Values that decide about the flow (if, loops over data, .item()) cannot be exported; make them fixed"
+        _reason(first_error),
+        asked=f"tracing {origin}",
+        todo="Values that decide about the flow (if, loops over data, .item()) cannot be exported; make them fixed",
     ) from first_error
 
 
@@ -161,13 +190,17 @@ def _reason(error: Exception | None) -> str:
     return f"{type(error).__name__}: {' '.join(lines[:4])[:600]}"
 
 
-def _trace(wrapped: ByPosition, spec: ModelSpec, vocabulary: dict[str, int], *, optimize: bool, fixed_batch: bool) -> ModelProto:
+def _trace(
+    wrapped: ByPosition, spec: ModelSpec, vocabulary: dict[str, int], *, optimize: bool, fixed_batch: bool
+) -> ModelProto:
     tensors = graph_inputs(spec)
     size = 1 if fixed_batch else TRACE_SIZE
     named = {dim for tensor in tensors for dim in tensor.shape if isinstance(dim, str)}
     feed = random_feed(spec, 0, dict.fromkeys(named, size), vocabulary)
     dims = {name: torch.export.Dim(name) for name in named}
-    shapes = tuple({axis: dims[dim] for axis, dim in enumerate(tensor.shape) if isinstance(dim, str)} for tensor in tensors)
+    shapes = tuple(
+        {axis: dims[dim] for axis, dim in enumerate(tensor.shape) if isinstance(dim, str)} for tensor in tensors
+    )
     with warnings.catch_warnings(record=True) as told, torch.no_grad():
         warnings.simplefilter("always")
         program = torch.onnx.export(
@@ -193,7 +226,13 @@ def _trace(wrapped: ByPosition, spec: ModelSpec, vocabulary: dict[str, int], *, 
     return graph
 
 
-def _verify(graph: ModelProto, spec: ModelSpec, reference: Callable[[Feed], Feed], vocabulary: dict[str, int], sizes: tuple[int, ...]) -> None:
+def _verify(
+    graph: ModelProto,
+    spec: ModelSpec,
+    reference: Callable[[Feed], Feed],
+    vocabulary: dict[str, int],
+    sizes: tuple[int, ...],
+) -> None:
     """The graph against the module on random inputs of several sizes."""
     runner = Runner(graph)
     named = {dim for tensor in graph_inputs(spec) for dim in tensor.shape if isinstance(dim, str)}
@@ -203,4 +242,7 @@ def _verify(graph: ModelProto, spec: ModelSpec, reference: Callable[[Feed], Feed
         for name, array in wanted.items():
             error = relative_error(got[name], array)
             if not error <= TOLERANCES["fp32"]:
-                raise WorkFailedError(f"the graph's '{name}' is off by {error:.2g} (relative) at size {size}", asked="comparing the graph with torch")
+                raise WorkFailedError(
+                    f"the graph's '{name}' is off by {error:.2g} (relative) at size {size}",
+                    asked="comparing the graph with torch",
+                )

@@ -32,9 +32,10 @@ def from_zoo(name: str, recipe: Recipe) -> SourceModel:
         return zoo.calibration(name, count)
 
     def labelled(count: int) -> Iterable[Labelled]:
+        from mm_edge.export.datasets import completed
         from mm_edge.export.model import Labelled
 
-        return (Labelled(feed, labels) for feed, labels in zoo.labelled(name, "test", count))
+        return (Labelled(completed(feed, module.spec), labels) for feed, labels in zoo.labelled(name, "test", count))
 
     model.samples, model.labelled = samples, labelled
     return model

@@ -37,7 +37,11 @@ def test_a_transposed_input(tmp_path):
         node(graph, "planes").attribute[0].CopyFrom(helper.make_attribute("perm", [0, 3, 2, 1]))
         del graph.graph.value_info[:]
 
-    refused(tmp_path, source_model(changed(change), picture_and_vector()), match=r"chain in fp32: 'logits' \(made by node 'logits' \(Gemm\) of 'fuse'\)")
+    refused(
+        tmp_path,
+        source_model(changed(change), picture_and_vector()),
+        match=r"chain in fp32: 'logits' \(made by node 'logits' \(Gemm\) of 'fuse'\)",
+    )
 
 
 def test_a_wrong_scale_of_the_pixels(tmp_path):
@@ -50,7 +54,9 @@ def test_a_wrong_scale_of_the_pixels(tmp_path):
 
 def test_a_wrong_mean(tmp_path):
     def change(graph):
-        graph.graph.initializer.append(numpy_helper.from_array(np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1), "mean"))
+        graph.graph.initializer.append(
+            numpy_helper.from_array(np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1), "mean")
+        )
         place = next(number for number, item in enumerate(graph.graph.node) if item.name == "conv1")
         graph.graph.node.insert(place, helper.make_node("Sub", ["scaled", "mean"], ["centred"], name="centred"))
         node(graph, "conv1").input[0] = "centred"
@@ -62,7 +68,9 @@ def test_swapped_channels(tmp_path):
     def change(graph):
         graph.graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0]), "bgr"))
         place = next(number for number, item in enumerate(graph.graph.node) if item.name == "conv1")
-        graph.graph.node.insert(place, helper.make_node("Gather", ["scaled", "bgr"], ["swapped"], name="swapped", axis=1))
+        graph.graph.node.insert(
+            place, helper.make_node("Gather", ["scaled", "bgr"], ["swapped"], name="swapped", axis=1)
+        )
         node(graph, "conv1").input[0] = "swapped"
 
     refused(tmp_path, source_model(changed(change), picture_and_vector()))
@@ -74,18 +82,22 @@ def test_a_swapped_pair_of_outputs(tmp_path):
     def change(graph):
         for name in ("head.w", "head.b"):
             weight = next(item for item in graph.graph.initializer if item.name == name)
-            weight.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(numpy_helper.to_array(weight)[..., [1, 0, 2, 3]]), name))
+            weight.CopyFrom(
+                numpy_helper.from_array(np.ascontiguousarray(numpy_helper.to_array(weight)[..., [1, 0, 2, 3]]), name)
+            )
 
     refused(tmp_path, source_model(changed(change), picture_and_vector()))
 
 
 def test_a_stale_calibration(tmp_path, monkeypatch):
     """Ranges of another world: the values of today fall outside of them."""
-    old = [{"image": feed["image"] // 40, "vector": feed["vector"] * np.float32(0.02)} for feed in map(sample, range(8))]
+    old = [
+        {"image": feed["image"] // 40, "vector": feed["vector"] * np.float32(0.02)} for feed in map(sample, range(8))
+    ]
     real = candidates.calibrate
 
     def stale(base, feeds, method):
-        kept = {name for name in feeds[0]}
+        kept = set(feeds[0])
         return real(base, [{name: feed[name] for name in kept} for feed in old], method)
 
     monkeypatch.setattr(candidates, "calibrate", stale)
@@ -128,11 +140,16 @@ def test_a_quantized_softmax(tmp_path, monkeypatch):
 
     monkeypatch.setattr(candidates, "to_int8_trt", broken)
     graph = picture_and_vector(softmax=True)
-    refused(tmp_path, source_model(graph), Recipe(precisions=("int8-trt",), split="never", tolerance=0.4), match="node 'attention': its output is quantized")
+    refused(
+        tmp_path,
+        source_model(graph),
+        Recipe(precisions=("int8-trt",), split="never", tolerance=0.4),
+        match="node 'attention': its output is quantized",
+    )
 
 
 def test_an_fp16_that_overflows(tmp_path):
-    """A value beyond 65504 in the middle of the graph: the search keeps those nodes in fp32, and the proof is made on what is left."""
+    """A value beyond 65504 in the middle of the graph: the search keeps those nodes in fp32, and only those nearby."""
 
     def change(graph):
         graph.graph.initializer.append(numpy_helper.from_array(np.float32(1e6), "big"))
@@ -157,7 +174,9 @@ def test_a_wrong_tokenizer():
     from mm_edge.export.model import SourceModel
 
     content = tokenizer_json()
-    own = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(content.decode()), pad_token="[PAD]", unk_token="[UNK]")
+    own = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(content.decode()), pad_token="[PAD]", unk_token="[UNK]"
+    )
     spec = make(("image", "text"), "concat").spec
     model = SourceModel(spec, ModelProto(), lambda feed: feed, "made", files={"tokenizer.json": content})
     prove_tokenizer(model, "text", own)

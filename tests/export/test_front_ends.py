@@ -19,12 +19,20 @@ def sounds(samples: int) -> np.ndarray:
     random, time = np.random.default_rng(0), np.arange(samples) / 16_000
     click = np.zeros(samples)
     click[samples // 3] = 1.0
-    return np.stack([random.normal(0, 0.1, samples), 0.5 * np.sin(2 * np.pi * 440 * time), click, random.normal(0, 1e-4, samples)]).astype(np.float32)
+    return np.stack(
+        [random.normal(0, 0.1, samples), 0.5 * np.sin(2 * np.pi * 440 * time), click, random.normal(0, 1e-4, samples)]
+    ).astype(np.float32)
 
 
 @pytest.mark.parametrize("kind", ["CLIPImageProcessorPil", "SiglipImageProcessorPil", "ViltImageProcessorPil"])
 def test_pixels(kind):
-    processor = getattr(transformers, kind)(**({"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}} if kind.startswith("CLIP") else {}), **({"size": {"height": 64, "width": 64}} if kind.startswith("Siglip") else {}), **({"size": {"shortest_edge": 64}} if kind.startswith("Vilt") else {}))
+    processor = getattr(transformers, kind)(
+        **(
+            {"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}} if kind.startswith("CLIP") else {}
+        ),
+        **({"size": {"height": 64, "width": 64}} if kind.startswith("Siglip") else {}),
+        **({"size": {"shortest_edge": 64}} if kind.startswith("Vilt") else {}),
+    )
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     own = processor(picture, return_tensors="np")["pixel_values"]
     ours = normalize_of(processor)(torch.from_numpy(picture)[None]).numpy()
@@ -48,7 +56,9 @@ def test_whisper():
 
 
 def test_clap():
-    extractor = transformers.ClapFeatureExtractor(truncation="rand_trunc", max_length_s=1, sampling_rate=16_000, frequency_max=8000, hop_length=160)
+    extractor = transformers.ClapFeatureExtractor(
+        truncation="rand_trunc", max_length_s=1, sampling_rate=16_000, frequency_max=8000, hop_length=160
+    )
     batch = sounds(16_000)[:2]
     own = extractor(list(batch), sampling_rate=16_000, return_tensors="np")["input_features"]
     mel = LogMel(extractor.mel_filters_slaney, extractor.fft_window_size, extractor.hop_length, "dB")

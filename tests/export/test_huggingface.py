@@ -1,4 +1,4 @@
-"""The families of Hugging Face, small and with random weights, from the folder that save_pretrained writes to a bundle."""
+"""The families of Hugging Face, small and with random weights, from what save_pretrained writes to a bundle."""
 
 import json
 
@@ -54,7 +54,9 @@ def test_vilt_on_pictures_of_one_size_is_the_original_on_a_full_mask(tmp_path):
     mask[1, 7:] = 0
     with torch.inference_mode():
         pixels = ours.normalize(picture)
-        original = model(input_ids=text, attention_mask=mask, pixel_values=pixels, pixel_mask=torch.ones(2, 48, 64, dtype=torch.long)).logits
+        original = model(
+            input_ids=text, attention_mask=mask, pixel_values=pixels, pixel_mask=torch.ones(2, 48, 64, dtype=torch.long)
+        ).logits
         fixed = ours(picture, text, mask)["logits"]
     np.testing.assert_allclose(fixed.numpy(), original.numpy(), atol=1e-5)
 
@@ -66,7 +68,9 @@ def test_a_kind_that_is_not_known_is_told(tmp_path):
 
 
 def test_code_that_comes_with_a_model_is_not_run(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "theirs", "auto_map": {"AutoConfig": "theirs.Config"}}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model_type": "theirs", "auto_map": {"AutoConfig": "theirs.Config"}})
+    )
     (tmp_path / "theirs.py").write_text("raise SystemExit('ran')\n")
     with pytest.raises(UsageError, match="it wants to run code of its own.*--trust-remote-code"):
         load_source(f"hf:{tmp_path}", Recipe())

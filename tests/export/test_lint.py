@@ -80,7 +80,10 @@ def test_operators_that_would_not_build_are_named(kind, rule):
     outputs = ["y"] if kind == "NonZero" else ["y", "scale", "zero"]
     b.add(kind, "y", "x")
     b.nodes[0].output[:] = outputs
-    model = b.model([info("x", TensorProto.FLOAT, 4)], [info("y", TensorProto.INT64 if kind == "NonZero" else TensorProto.UINT8, "n")])
+    model = b.model(
+        [info("x", TensorProto.FLOAT, 4)],
+        [info("y", TensorProto.INT64 if kind == "NonZero" else TensorProto.UINT8, "n")],
+    )
     assert ("y", rule) in rules(model)
 
 

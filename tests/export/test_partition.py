@@ -5,10 +5,10 @@ import pytest
 from handmade_graphs import Builder, info, picture_and_vector, sample, source_model, spec
 from onnx import TensorProto, helper
 
+from mm_edge.errors import WorkFailedError
 from mm_edge.export.partition import split_model
 from mm_edge.export.proof import prove_split
 from mm_edge.export.recipe import Recipe
-from mm_edge.errors import WorkFailedError
 from mm_edge.manifest import Read
 
 
@@ -16,7 +16,10 @@ def test_each_input_gets_an_encoder_and_the_rest_is_the_fusion():
     split = split_model(source_model(), Recipe(split="always"))
     assert [part.name for part in split.parts] == ["encode_image", "encode_vector", "fuse"]
     assert split.parts[0].reads == {"image": Read("input:image")}
-    assert split.parts[2].reads == {"image_embedding": Read("part:encode_image.embedding"), "vector_embedding": Read("part:encode_vector.embedding")}
+    assert split.parts[2].reads == {
+        "image_embedding": Read("part:encode_image.embedding"),
+        "vector_embedding": Read("part:encode_vector.embedding"),
+    }
     assert split.parts[0].gives[0].shape == ("batch", 32)
     assert split.outputs == {"logits": "part:fuse.logits"}
     assert split.crossing_bytes == 2 * 32 * 4
@@ -57,7 +60,7 @@ def test_the_size_of_a_uint8_input_is_read_behind_its_cast():
 
 
 def test_what_grows_at_the_end_of_an_encoder_is_moved_behind_the_cut():
-    """The embedding of 32 numbers is repeated 4000 times before it meets the other input: the repeating belongs to the fusion."""
+    """32 numbers are repeated 4000 times before they meet the other input: the repeating belongs to the fusion."""
     b = Builder()
     b.add("Cast", "floats", "image", to=TensorProto.FLOAT)
     b.add("Transpose", "planes", "floats", perm=[0, 3, 1, 2])
@@ -110,13 +113,20 @@ def test_a_body_that_reads_a_value_from_outside_brings_its_input_along():
     """The branches of If take the picture's embedding without naming it as an input."""
     graph = picture_and_vector()
     branches = [
-        helper.make_graph([helper.make_node(kind, ["picture"], [f"{kind}_out"])], kind, [], [info(f"{kind}_out", TensorProto.FLOAT, "batch", 32)])
+        helper.make_graph(
+            [helper.make_node(kind, ["picture"], [f"{kind}_out"])],
+            kind,
+            [],
+            [info(f"{kind}_out", TensorProto.FLOAT, "batch", 32)],
+        )
         for kind in ("Relu", "Neg")
     ]
     b = Builder()
     b.add("ReduceSum", "sum", "vector", keepdims=0)
     b.add("Greater", "positive", "sum", b.weight("zero", np.float32(0)))
-    chosen = helper.make_node("If", ["positive"], ["chosen"], name="chosen", then_branch=branches[0], else_branch=branches[1])
+    chosen = helper.make_node(
+        "If", ["positive"], ["chosen"], name="chosen", then_branch=branches[0], else_branch=branches[1]
+    )
     place = next(number for number, node in enumerate(graph.graph.node) if node.name == "joined")
     graph.graph.node[place].input[0] = "chosen"
     for node in reversed([*b.nodes, chosen]):
@@ -131,4 +141,4 @@ def test_a_body_that_reads_a_value_from_outside_brings_its_input_along():
 def test_the_samples_of_these_tests_fit_the_spec():
     from mm_edge.export.feeds import check_feed, graph_inputs
 
-    assert set(check_feed(sample(0), graph_inputs(spec()), spec(), "testing")) == {"image", "vector"}
+    assert set(check_feed(sample(0), graph_inputs(spec()), "testing")) == {"image", "vector"}

@@ -49,7 +49,9 @@ def test_the_golden_tensors_are_what_the_model_itself_gives(target):
         golden = load(bundle.read(bundle.manifest.golden.file))
         for number in range(3):
             feed = {name: golden[f"{number}/input:{name}"] for name in ("image", "vector")}
-            np.testing.assert_allclose(golden[f"{number}/part:fuse.logits"], model.reference(feed)["logits"], rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(
+                golden[f"{number}/part:fuse.logits"], model.reference(feed)["logits"], rtol=1e-4, atol=1e-5
+            )
 
 
 def test_the_parts_take_any_batch(target):
@@ -87,7 +89,10 @@ def test_auto_leaves_out_what_is_no_faster_and_says_so(target, monkeypatch):
 
 
 def test_auto_prefers_what_is_faster(target, monkeypatch):
-    monkeypatch.setattr("mm_edge.export.candidates.race", lambda runners, feed: {name: 2.0 if name == "fp32" else 1.0 for name in runners})
+    monkeypatch.setattr(
+        "mm_edge.export.candidates.race",
+        lambda runners, feed: {name: 2.0 if name == "fp32" else 1.0 for name in runners},
+    )
     exported = export(source_model(), target)
     assert exported.manifest.preferred["cpu"]["encode_image"] == "int8-cpu"
     assert exported.manifest.part("encode_image").cost.ms == {"fp32": 2.0, "int8-cpu": 1.0}
@@ -152,7 +157,13 @@ def _full(descriptor):
 
 def test_the_plan_names_all_that_would_be_done(tmp_path):
     lines = "\n".join(plan("zoo:scout", tmp_path / "x.mmb", Recipe(targets=("tensorrt-rtx:sm86",), calibrate="takes")))
-    for words in ("zoo:scout", "x.mmb", "chosen by measurement", "takes: 32 to calibrate on by minmax", "tensorrt-rtx:sm86"):
+    for words in (
+        "zoo:scout",
+        "x.mmb",
+        "chosen by measurement",
+        "takes: 32 to calibrate on by minmax",
+        "tensorrt-rtx:sm86",
+    ):
         assert words in lines
 
 
@@ -192,17 +203,29 @@ class TestSamples:
         self.refused(tmp_path, self.folder(tmp_path, change), "'vector' holds NaN")
 
     def test_another_shape(self, tmp_path):
-        self.refused(tmp_path, self.folder(tmp_path, lambda feed, _: {**feed, "image": feed["image"][:8]}), r"'image' has the shape \[1, 8, 24, 3\]")
+        self.refused(
+            tmp_path,
+            self.folder(tmp_path, lambda feed, _: {**feed, "image": feed["image"][:8]}),
+            r"'image' has the shape \[1, 8, 24, 3\]",
+        )
 
     def test_another_type(self, tmp_path):
-        self.refused(tmp_path, self.folder(tmp_path, lambda feed, _: {**feed, "image": feed["image"].astype(np.float32)}), "'image' has the type float32")
+        self.refused(
+            tmp_path,
+            self.folder(tmp_path, lambda feed, _: {**feed, "image": feed["image"].astype(np.float32)}),
+            "'image' has the type float32",
+        )
 
     def test_a_missing_input(self, tmp_path):
         self.refused(tmp_path, self.folder(tmp_path, lambda feed, _: {"image": feed["image"]}), "missing: vector")
 
     def test_the_same_sample_again_and_again(self, tmp_path):
         first = sample(0)["image"][0]
-        self.refused(tmp_path, self.folder(tmp_path, lambda feed, _: {**feed, "image": first}), "'image' is the same in all 6 samples")
+        self.refused(
+            tmp_path,
+            self.folder(tmp_path, lambda feed, _: {**feed, "image": first}),
+            "'image' is the same in all 6 samples",
+        )
 
     def test_constant_values(self, tmp_path):
         def change(feed, number):

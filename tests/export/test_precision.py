@@ -83,7 +83,9 @@ def test_int8_for_the_cpu_uses_unsigned_activations_and_signed_weights_a_channel
     weights = {tensor.name: tensor for tensor in quantized.graph.initializer}
     assert weights["conv2.w_quantized"].data_type == TensorProto.INT8
     assert weights["conv2.w_scale"].dims == [32]
-    zero_points = {weights[node.input[2]].data_type for node in quantized.graph.node if node.op_type == "QuantizeLinear"}
+    zero_points = {
+        weights[node.input[2]].data_type for node in quantized.graph.node if node.op_type == "QuantizeLinear"
+    }
     assert zero_points == {TensorProto.UINT8}
 
 
@@ -96,7 +98,10 @@ def test_int8_for_tensorrt_breaks_none_of_its_rules(base, ranges):
 
 
 def test_the_methods_of_calibration_give_different_ranges(base):
-    largest = {method: float(np.max(calibrate(base, SAMPLES[:8], method).data["relu2"].range_value[1])) for method in ("minmax", "percentile", "entropy")}
+    largest = {
+        method: float(np.max(calibrate(base, SAMPLES[:8], method).data["relu2"].range_value[1]))
+        for method in ("minmax", "percentile", "entropy")
+    }
     assert largest["entropy"] < largest["percentile"] <= largest["minmax"]
 
 
@@ -117,7 +122,10 @@ def test_a_product_of_two_activations_is_not_quantized():
     b = Builder()
     b.add("MatMul", "scores", "a", "b")
     b.add("Gemm", "logits", "scores", b.normal("w", 8, 4))
-    graph = b.model([info("a", TensorProto.FLOAT, 2, 8), info("b", TensorProto.FLOAT, 8, 8)], [info("logits", TensorProto.FLOAT, 2, 4)])
+    graph = b.model(
+        [info("a", TensorProto.FLOAT, 2, 8), info("b", TensorProto.FLOAT, 8, 8)],
+        [info("logits", TensorProto.FLOAT, 2, 4)],
+    )
     assert quantizable(base_graph(graph)) == ["logits"]
 
 

@@ -15,7 +15,7 @@ from mm_edge.export.recipe import Recipe  # noqa: E402
 from mm_edge.export.sources import load_source  # noqa: E402
 from mm_edge.export.sources.torch_module import from_module  # noqa: E402
 
-MODULE = '''
+MODULE = """
 import torch
 from fusion_models import make
 def good(): return make(("image", "vector"), "concat", presence=True)
@@ -24,7 +24,7 @@ def fails(): raise RuntimeError("the checkpoint is not there")
 def number(): return 3
 def bare(): return torch.nn.Linear(2, 2)
 value = 4
-'''
+"""
 
 
 @pytest.fixture

@@ -30,17 +30,29 @@ def from_huggingface(name: str, recipe: Recipe) -> SourceModel:
         raise MissingExtraError("transformers", "hf") from None
     asked = f"reading hf:{name}"
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=recipe.trust_remote_code, local_files_only=Path(name).is_dir())
+        config = AutoConfig.from_pretrained(
+            name, trust_remote_code=recipe.trust_remote_code, local_files_only=Path(name).is_dir()
+        )
     except ValueError as error:
         if "trust_remote_code" in str(error):
-            raise UsageError("it wants to run code of its own", asked=asked, todo="Read that code; if you trust it, give --trust-remote-code") from None
+            raise UsageError(
+                "it wants to run code of its own",
+                asked=asked,
+                todo="Read that code; if you trust it, give --trust-remote-code",
+            ) from None
         raise UsageError(_first_sentence(error), asked=asked) from None
     except (OSError, KeyError) as error:
-        raise UsageError(_first_sentence(error), asked=asked, todo="Give a folder that `save_pretrained` wrote, or the name of a model on the hub") from None
+        raise UsageError(
+            _first_sentence(error),
+            asked=asked,
+            todo="Give a folder that `save_pretrained` wrote, or the name of a model on the hub",
+        ) from None
     family = FAMILIES.get(config.model_type)
     if family is None:
         raise UsageError(
-            f"it is of the kind '{config.model_type}'", asked=asked, todo=f"Known are {', '.join(sorted(FAMILIES))}; wrap others in a factory (docs/exporting.md)"
+            f"it is of the kind '{config.model_type}'",
+            asked=asked,
+            todo=f"Known are {', '.join(sorted(FAMILIES))}; wrap others in a factory (docs/exporting.md)",
         )
     model: SourceModel = import_module(f".{family}", __package__).load(name, config, recipe)
     return model

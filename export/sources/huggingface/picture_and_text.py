@@ -36,10 +36,16 @@ class PictureAndText(nn.Module):
         super().__init__()
         self.model, self.normalize, self.masked = model, normalize, masked
 
-    def forward(self, image: torch.Tensor, text: torch.Tensor, text_mask: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, image: torch.Tensor, text: torch.Tensor, text_mask: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         mask = {"attention_mask": text_mask} if self.masked else {}
         result = self.model(input_ids=text, pixel_values=self.normalize(image), **mask)
-        return {"similarity": result.logits_per_image, "image_embedding": result.image_embeds, "text_embedding": result.text_embeds}
+        return {
+            "similarity": result.logits_per_image,
+            "image_embedding": result.image_embeds,
+            "text_embedding": result.text_embeds,
+        }
 
 
 def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
@@ -50,7 +56,9 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
     processor = load_pretrained(AutoImageProcessor, name, recipe)
     clip = config.model_type == "clip"
     size = int(config.vision_config.image_size)
-    image = ImageInput("image", ImagePrepare((size, size), fit="crop" if getattr(processor, "do_center_crop", clip) else "stretch"))
+    image = ImageInput(
+        "image", ImagePrepare((size, size), fit="crop" if getattr(processor, "do_center_crop", clip) else "stretch")
+    )
     text = text_input(tokenizer, int(config.text_config.max_position_embeddings), mask=clip, prompts=MOST_PROMPTS)
     spec = ModelSpec(
         name=config.model_type,

@@ -1,4 +1,4 @@
-"""What every family needs: loading without surprises, the tokenizer as one file, the checks that nothing was lost on the way."""
+"""What every family needs: loading without surprises, the tokenizer as one file, the check that it is the right one."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ TOKENIZER_FILE = "tokenizer.json"
 
 
 def load_pretrained(kind: Any, name: str, recipe: Recipe, **options: Any) -> Any:
-    """`kind.from_pretrained`: a local folder is read offline, weights come as safetensors or as plain tensors, never as code."""
+    """`kind.from_pretrained`: a local folder is read offline; weights are safetensors or plain tensors, never code."""
     from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     options = {"local_files_only": Path(name).is_dir(), **options}
     if recipe.trust_remote_code:
         options["trust_remote_code"] = True
@@ -34,7 +34,11 @@ def load_pretrained(kind: Any, name: str, recipe: Recipe, **options: Any) -> Any
         return kind.from_pretrained(name, **options)
     except (OSError, ValueError, KeyError) as error:
         found = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(found, asked=f"loading {kind.__name__} from {name}", todo="The folder must hold what `save_pretrained` writes, the processor's files too") from None
+        raise UsageError(
+            found,
+            asked=f"loading {kind.__name__} from {name}",
+            todo="The folder must hold what `save_pretrained` writes, the processor's files too",
+        ) from None
 
 
 def load_model(kind: Any, name: str, recipe: Recipe) -> nn.Module:
@@ -46,7 +50,11 @@ def tokenizer_file(tokenizer: Any, name: str) -> bytes:
     """The fast tokenizer as one file, without the padding and truncation that were used last."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise UsageError("its tokenizer has no fast form", asked=f"reading hf:{name}", todo="Save it once with AutoTokenizer(..., use_fast=True)")
+        raise UsageError(
+            "its tokenizer has no fast form",
+            asked=f"reading hf:{name}",
+            todo="Save it once with AutoTokenizer(..., use_fast=True)",
+        )
     plain = type(backend).from_str(backend.to_str())
     plain.no_padding()
     plain.no_truncation()
@@ -60,7 +68,7 @@ def text_input(tokenizer: Any, length: int, *, mask: bool, prompts: int) -> Text
 
 
 def finish(module: nn.Module, spec: ModelSpec, name: str, tokenizer: Any = None) -> SourceModel:
-    """The wrapped module as a source. The bundle's tokenizer is held against the model's own before anything is exported."""
+    """The wrapped module as a source; the bundle's tokenizer is held against the model's own first."""
     origin = f"hf:{Path(name).name if Path(name).is_dir() else name}"
     if tokenizer is not None:
         module.files = {TOKENIZER_FILE: tokenizer_file(tokenizer, name)}  # type: ignore[assignment]  # a plain attribute

@@ -41,7 +41,11 @@ class SoundAndText(nn.Module):
 
     def forward(self, audio: torch.Tensor, text: torch.Tensor, text_mask: torch.Tensor) -> dict[str, torch.Tensor]:
         result = self.model(input_ids=text, attention_mask=text_mask, input_features=self.mel(audio)[:, None])
-        return {"similarity": result.logits_per_audio, "audio_embedding": result.audio_embeds, "text_embedding": result.text_embeds}
+        return {
+            "similarity": result.logits_per_audio,
+            "audio_embedding": result.audio_embeds,
+            "text_embedding": result.text_embeds,
+        }
 
 
 def load(name: str, config: Any, recipe: Recipe) -> SourceModel:

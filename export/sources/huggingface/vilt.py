@@ -13,8 +13,8 @@ from .picture_and_text import normalize_of
 from .pretrained import finish, load_model, load_pretrained, text_input
 
 if TYPE_CHECKING:
-    from mm_edge.export.model import SourceModel
     from mm_edge.export.front_ends.picture import Normalize
+    from mm_edge.export.model import SourceModel
     from mm_edge.export.recipe import Recipe
 
 
@@ -27,12 +27,12 @@ class PictureAndQuestion(nn.Module):
 
     places: torch.Tensor
 
-    def __init__(self, model: nn.Module, normalize: Normalize, size: tuple[int, int]) -> None:
+    def __init__(self, model: Any, normalize: Normalize, size: tuple[int, int]) -> None:
         super().__init__()
         self.model, self.normalize = model, normalize
-        embeddings = model.vilt.embeddings  # type: ignore[union-attr]  # an attribute of the library's model
-        patch = int(model.config.patch_size)  # type: ignore[union-attr, arg-type]
-        side = int(model.config.image_size) // patch  # type: ignore[union-attr, arg-type, operator]
+        embeddings = model.vilt.embeddings
+        patch = int(model.config.patch_size)
+        side = int(model.config.image_size) // patch
         with torch.inference_mode():
             table = embeddings.position_embeddings[:, 1:].transpose(1, 2).reshape(1, -1, side, side)
             grid = (size[0] // patch, size[1] // patch)
@@ -41,7 +41,7 @@ class PictureAndQuestion(nn.Module):
         self.register_buffer("places", places.clone())
 
     def forward(self, image: torch.Tensor, text: torch.Tensor, text_mask: torch.Tensor) -> dict[str, torch.Tensor]:
-        embeddings = self.model.vilt.embeddings  # type: ignore[union-attr]
+        embeddings: Any = self.model.vilt.embeddings  # type: ignore[union-attr]  # torch's attributes are of any kind
         patches = embeddings.patch_embeddings(self.normalize(image)).flatten(2).transpose(1, 2)
         first = embeddings.cls_token.expand(patches.shape[0], -1, -1)
         pixels = torch.cat([first, patches], dim=1) + self.places
@@ -63,7 +63,13 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
             ImageInput("image", ImagePrepare(size, fit="crop")),
             text_input(tokenizer, int(config.max_position_embeddings), mask=True, prompts=1),
         ),
-        outputs=(ClassesOutput("answer", {"logits": "logits"}, tuple(str(config.id2label[number]) for number in range(config.num_labels))),),
+        outputs=(
+            ClassesOutput(
+                "answer",
+                {"logits": "logits"},
+                tuple(str(config.id2label[number]) for number in range(config.num_labels)),
+            ),
+        ),
         sync=Sync("image", {"text": InputSync(missing="hold")}),
         description="vilt: an answer to a question about the picture",
     )
