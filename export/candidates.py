@@ -17,7 +17,7 @@ from .base_graph import base_graph
 from .blame import worst_node
 from .fp16 import fp32_by_nature, to_fp16
 from .graph import save
-from .int8 import calibrate, quantizable, to_int8_cpu, to_int8_trt
+from .int8 import HEAVY, calibrate, quantizable, to_int8_cpu, to_int8_trt
 from .parity import relative_error, usual_norm
 from .remainder import Search, smallest_remainder
 from .rounding import as_rounded
@@ -76,6 +76,13 @@ class PartWork:
     @cached_property
     def base(self) -> ModelProto:
         return base_graph(self.part.graph)
+
+    @cached_property
+    def _heavy(self) -> frozenset[str]:
+        """Where the work is: a graph that keeps all of these in fp32 has not been reduced."""
+        return frozenset(
+            node.name for node in self.base.graph.node if node.op_type in {*HEAVY, "Einsum", "GRU", "LSTM", "RNN"}
+        )
 
     @cached_property
     def ranges(self) -> Any:
@@ -198,7 +205,7 @@ class PartWork:
         trials: int,
     ) -> Candidate | None:
         """The candidate as a file, if it passes on the unseen samples and anything in it is reduced at all."""
-        if kept is None or kept >= set(nodes):
+        if kept is None or kept >= set(nodes) or (self._heavy and kept >= self._heavy):
             return None
         graph = maker(kept)
         loss = self.loss(graph, precision, self.proof)

@@ -1,0 +1,57 @@
+"""`mm-edge export` as a user runs it: exit codes, one message, the tables, the page."""
+
+import onnx
+import pytest
+from handmade_graphs import picture_and_vector
+
+from mm_edge.cli.app import run
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    graph = picture_and_vector()
+    onnx.save(graph, tmp_path / "made.onnx")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_model_becomes_a_bundle_and_a_page(model, capsys):
+    assert run(["export", "made.onnx", "-o", "x.mmb", "--precision", "fp16", "--report", "x.html"]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "work saved while only this input changes",
+        "relative error",
+        "same answer",
+        "the spec was guessed",
+        "written, reloaded and checked",
+    ):
+        assert words in out
+    page = (model / "x.html").read_text()
+    assert page.count("<svg") == 2
+    assert "encode_image" in page
+    assert run(["verify", "x.mmb"]) == 0
+
+
+def test_a_dry_run_writes_nothing(model, capsys):
+    assert run(["export", "made.onnx", "-o", "x.mmb", "--dry-run"]) == 0
+    assert "int8-cpu and int8-trt, chosen by measurement" in capsys.readouterr().out
+    assert not (model / "x.mmb").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["nothing"], 2, "'nothing' is no source"),
+        (["made.onnx", "--precision", "fp8"], 2, "'fp8' is no precision"),
+        (["made.onnx", "--precision", "int8"], 2, "there are no samples to calibrate on"),
+        (["made.onnx", "--precision", "fp16", "--tolerance", "0.000001"], 1, "No bundle was written"),
+        (["made.onnx", "--target", "cuda:86"], 2, "'cuda:86' is no target"),
+        (["made.onnx", "--calibrate", "nowhere"], 2, "there is no such folder"),
+    ],
+)
+def test_what_goes_wrong_is_one_message_and_its_exit_code(model, capsys, words, code, message):
+    assert run(["export", *words, "-o", "x.mmb"]) == code
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert not (model / "x.mmb").exists()
