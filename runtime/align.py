@@ -117,8 +117,8 @@ class Aligner:
         if name in self.absent:
             return MISSING if follower.rule.missing != "stop" else Stop(driver, name)
         channel = self.channels[name]
-        limit_ns = driver.t_ns + follower.tolerance_ns
-        if follower.played and channel.watermark_ns <= limit_ns:
+        limit_ns = driver.end_ns + follower.tolerance_ns
+        if follower.played and channel.watermark_ns < limit_ns:
             return Wait()
         sample = channel.settle(limit_ns)
         if sample is not None and (follower.max_age_ns is None or driver.t_ns - sample.t_ns <= follower.max_age_ns):

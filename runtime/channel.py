@@ -9,6 +9,8 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mm_edge.sample import Sample
 
 T = TypeVar("T")
@@ -90,27 +92,36 @@ class SampleChannel(Channel["Sample"]):
     ) -> None:
         super().__init__(capacity, policy, lock, bell)
         self.current: Sample | None = None  # the newest that a tick has come to; it stays until a newer one replaces it
-        self._newest_ns = -FOREVER_NS
+        self._newest_ns = self.promised_ns = -FOREVER_NS
 
     @property
     def watermark_ns(self) -> int:
-        """Nothing that is still to come was captured at or before this."""
-        return FOREVER_NS if self.closed else self._newest_ns
+        """Nothing that is still to come ends at or before this."""
+        return FOREVER_NS if self.closed else max(self._newest_ns, self.promised_ns)
 
     def settle(self, limit_ns: int) -> Sample | None:
-        """The newest sample captured at or before `limit_ns`. Older ones are let go: a later tick wants nothing
-        older.
-        """
+        """The newest sample that ends at or before `limit_ns`. Older ones are let go: a later tick wants nothing older."""
         unused = False
-        while self.items and self.items[0].t_ns <= limit_ns:
+        while self.items and self.items[0].end_ns <= limit_ns:
             if unused:
                 self.dropped["superseded"] += 1
             self.current, unused = self.items.popleft(), True
         if unused and self.policy == "wait":
             self._room.notify()
-        if self.current is not None and self.current.t_ns <= limit_ns:
+        if self.current is not None and self.current.end_ns <= limit_ns:
             return self.current
         return None
 
     def _noticed(self, item: Sample) -> None:
-        self._newest_ns = max(self._newest_ns, item.t_ns)
+        self._newest_ns = max(self._newest_ns, item.end_ns)
+
+
+class DriverChannel(SampleChannel):
+    """The driver's, where all that is played is let out in the order of time: its captures promise for the `others`."""
+
+    others: Sequence[SampleChannel] = ()
+
+    def _noticed(self, item: Sample) -> None:
+        super()._noticed(item)
+        for other in self.others:
+            other.promised_ns = max(other.promised_ns, item.end_ns)

@@ -48,7 +48,9 @@ class Live:
         self.bundle, self.config, self.play = bundle, config, play
         self._texts = [source for source in sources if hasattr(source, "put")]
         self._predictor: Predictor | None = None
-        self._session: Session | None = Session(bundle, config, sources, sinks, trace=trace) if sources else None
+        self._session: Session | None = (
+            Session(bundle, config, sources, sinks, in_step=play is not None, trace=trace) if sources else None
+        )
 
     # --- a run -----------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mm_edge.errors import MmEdgeError, WorkFailedError
 
 from .align import Aligner, Stop
-from .channel import Channel, SampleChannel
+from .channel import Channel, DriverChannel, Policy, SampleChannel
 from .clock import Clock, MonotonicClock
 from .delivery import Delivery
 from .engines.choose import choose_precisions, describe, load_parts, open_engine, share_threads, usable_cores
@@ -52,7 +52,8 @@ PERCENTS = (50, 90, 99)
 class Session:
     """Runs until its driver has ended, `stop` is called, or a part fails for good. Use it as a context manager.
 
-    `sources` feed inputs; an input without one is absent: masked, or zeros where the model knows no mask.
+    `sources` feed inputs; an input without one is absent: masked, or zeros where the model knows no mask. `in_step`:
+    the played ones share a clock that lets everything out in the order of time.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Session:
         sources: Sequence[Source],
         sinks: Sequence[Sink],
         *,
+        in_step: bool = False,
         engine: Engine | None = None,
         clock: Clock | None = None,
         trace: Trace | None = None,
@@ -86,7 +88,7 @@ class Session:
         driver_live = next(source.live for source in sources if source.input == self.driver)
         # A live driver waits for nothing; with a played one nothing that is played is lost.
         self.played = frozenset() if driver_live else frozenset(source.input for source in sources if not source.live)
-        self.channels = {source.input: self._channel(source, lock, bell) for source in sources}
+        self.channels = self._channels(sources, lock, bell, in_step=in_step)
         rules = {**manifest.sync.inputs, **config.sync}
         can_mask = any(read.source == "presence" for part in manifest.parts for read in part.reads.values())
         self.aligner = Aligner(
@@ -309,12 +311,20 @@ class Session:
         log.warning("'%s' has no source; '%s' drives the run instead", wanted, fallback[0])
         return fallback[0]
 
-    def _channel(self, source: Source, lock: threading.Lock, bell: threading.Condition) -> SampleChannel:
-        if source.input == self.driver:
-            return SampleChannel(
-                1 if source.live else DRIVER_AHEAD, "drop_oldest" if source.live else "wait", lock, bell
-            )
-        return SampleChannel(FOLLOWER_CAPACITY, "wait" if source.input in self.played else "drop_oldest", lock, bell)
+    def _channels(
+        self, sources: Sequence[Source], lock: threading.Lock, bell: threading.Condition, *, in_step: bool
+    ) -> dict[str, SampleChannel]:
+        channels: dict[str, SampleChannel] = {}
+        for source in sources:
+            policy: Policy = "wait" if source.input in self.played else "drop_oldest"
+            if source.input != self.driver:
+                channels[source.input] = SampleChannel(FOLLOWER_CAPACITY, policy, lock, bell)
+        driver = next(source for source in sources if source.input == self.driver)
+        capacity, policy = (1, "drop_oldest") if driver.live else (DRIVER_AHEAD, "wait")
+        made = DriverChannel(capacity, policy, lock, bell)
+        if in_step:
+            made.others = [channel for name, channel in channels.items() if name in self.played]
+        return {self.driver: made, **channels}
 
     def _source_became(self, name: str, state: Health, detail: str) -> None:
         self.delivery.impaired = any(

@@ -20,6 +20,7 @@ class Capture:
     t_ns: int
     payload: Any
     shift_ns: int = 0
+    until_ns: int | None = None  # where it spans a time, as sound does: the end of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class SourceKeeper(threading.Thread):
         if capture is None:
             return False
         now_ns = self._clock.now_ns()
-        sample = Sample(self.source.input, self._seq, capture.t_ns, capture.payload, capture.shift_ns)
+        sample = Sample(self.source.input, self._seq, capture.t_ns, capture.payload, capture.shift_ns, capture.until_ns)
         self._seq += 1
         if self._last_ns is not None:
             # The period as it really is; one long gap counts as a few, so that it does not hide the next.

@@ -26,6 +26,12 @@ class Sample:
     t_ns: int
     payload: Any
     shift_ns: int = 0
+    until_ns: int | None = None
+
+    @property
+    def end_ns(self) -> int:
+        """When it was there as a whole: inputs are brought together by this, ages are told from `t_ns`."""
+        return self.t_ns if self.until_ns is None else self.until_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,10 +156,29 @@ def test_played_inputs_are_waited_for_until_it_is_certain_what_belongs_to_the_ti
     bench.capture("audio", 10)
     bench.capture("image", 20)
     assert bench.next(10_000) == Wait()
-    bench.capture("audio", 20)
+    bench.capture("audio", 19)
     assert bench.next(10_000) == Wait()
     bench.capture("audio", 21)
-    assert bench.audio() == ("fresh", 20)
+    assert bench.audio() == ("fresh", 19)
+
+
+def test_a_promise_that_nothing_older_will_come_ends_the_waiting():
+    bench = Bench(InputSync(missing="mask"), played=True)
+    bench.capture("audio", 10)
+    bench.capture("image", 20)
+    bench.channels["audio"].promised_ns = 19 * MS
+    assert bench.next() == Wait()
+    bench.channels["audio"].promised_ns = 20 * MS
+    assert bench.audio() == ("fresh", 10)
+
+
+def test_sound_counts_from_the_end_of_its_block():
+    bench = Bench(InputSync(missing="mask"))
+    bench.channels["audio"].put(Sample("audio", 0, 10 * MS, None, until_ns=110 * MS))
+    bench.capture("image", 109)
+    assert bench.audio() == ("missing", None)
+    bench.capture("image", 110)
+    assert bench.audio() == ("fresh", 10)
 
 
 def test_a_played_input_that_has_ended_is_not_waited_for():

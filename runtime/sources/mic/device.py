@@ -105,7 +105,8 @@ class Microphone:
         first, self._given = self._given, self._given + hop
         t_ns = self._clock.time_of(first * self._rate / self._prepare.sample_rate) + self._offset_ns
         self._last_ns = max(t_ns, self._last_ns + 1)  # a line that is fitted anew may lie a little behind the old one
-        return Capture(self._last_ns, SoundBlock(self._ring, self._given, hop))
+        until_ns = self._last_ns + hop * NS_PER_S // self._prepare.sample_rate
+        return Capture(self._last_ns, SoundBlock(self._ring, self._given, hop), until_ns=until_ns)
 
     def _note(self, patience_s: float) -> Note | None:
         try:

@@ -46,11 +46,12 @@ class SyntheticMic:
 
     def read(self) -> Capture | None:
         rate, hop, first = self._prepare.sample_rate, self._prepare.hop, self._ring.written
-        t_ns = self._start_ns + first * NS_PER_S // rate
-        if not self._ticker.until(t_ns + hop * NS_PER_S // rate):
+        t_ns, due_ns = (self._start_ns + sample * NS_PER_S // rate for sample in (first, first + hop))
+        if not self._ticker.until(due_ns):
             return None
         self._ring.write(np.take(self._sweep, np.arange(first, first + hop), mode="wrap"))
-        return Capture(t_ns + self._offset_ns, SoundBlock(self._ring, first + hop, hop))
+        block = SoundBlock(self._ring, first + hop, hop)
+        return Capture(t_ns + self._offset_ns, block, until_ns=due_ns + self._offset_ns)
 
     def interrupt(self) -> None:
         self._ticker.interrupt()

@@ -58,9 +58,8 @@ class WavFile:
         if shift_ns is None:
             return None
         self._ring.write(hop)
-        return Capture(
-            self._play.stamp_ns(first * NS_PER_S // rate), SoundBlock(self._ring, end, end - first), shift_ns
-        )
+        t_ns, until_ns = (self._play.stamp_ns(sample * NS_PER_S // rate) for sample in (first, end))
+        return Capture(t_ns, SoundBlock(self._ring, end, end - first), shift_ns, until_ns)
 
     def _next_hop(self) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
         """A hop, or what is left of the file."""
