@@ -33,7 +33,6 @@ UNBUILT = {
     "info": ("Tell what is in a recording.", "FILE.mcap"),
     "label": ("Put labels on a recording.", "FILE.mcap"),
     "export-dataset": ("Make a data set out of a recording.", "FILE.mcap", "--format folder|lerobot"),
-    "view": ("Watch a run or a recording in the browser.", "URL|FILE.mcap"),
     "service": ("Run a bundle as a service of the system.", "install|status|logs"),
 }
 

@@ -1,0 +1,67 @@
+"""A way through ssh to a page that listens only on its own machine, which is how a page is safest to be reached."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mm_edge.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEME = "ssh://"
+PAGE_PORT = 8700
+OPEN_WITHIN_S = 30.0  # people type passwords
+
+
+@contextmanager
+def tunnel(url: str) -> Iterator[int]:
+    """`ssh://[user@]host[:port][/PAGE_PORT]`: the port on this machine behind which the robot's page is."""
+    asked = f"reaching {url}"
+    try:
+        parts = urlsplit(url)
+        port, page_port = parts.port, int(parts.path.strip("/") or PAGE_PORT)
+    except ValueError as error:
+        raise UsageError(f"{error}", asked=asked, todo="Example: ssh://me@robot/8700") from None
+    if not parts.hostname or parts.hostname.startswith("-") or (parts.username or "").startswith("-"):
+        raise UsageError("it names no host", asked=asked, todo="Example: ssh://me@robot/8700")
+    host = f"{parts.username}@{parts.hostname}" if parts.username else parts.hostname
+    here = _free_port()
+    command = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{here}:127.0.0.1:{page_port}"]
+    command += ["-p", str(port)] if port else []
+    try:
+        process = subprocess.Popen([*command, host], stdin=None)
+    except FileNotFoundError:
+        raise UnavailableError("there is no ssh on this machine", asked=asked, todo="Install openssh-client") from None
+    try:
+        _wait_for(process, here, asked)
+        yield here
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int, asked: str) -> None:
+    until_s = time.monotonic() + OPEN_WITHIN_S
+    while time.monotonic() < until_s:
+        if process.poll() is not None:
+            raise UnavailableError(
+                f"ssh ended with code {process.returncode}", asked=asked, todo="Try the same with ssh"
+            )
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise UnavailableError(f"ssh did not get through within {OPEN_WITHIN_S:.0f} s", asked=asked)

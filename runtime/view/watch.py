@@ -1,0 +1,96 @@
+"""Watches a run that goes on elsewhere: its state by /api/state, drawn as the same table that the run draws itself."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from mm_edge.errors import UnavailableError, UsageError
+from mm_edge.runtime.sinks.tally import RunView
+
+if TYPE_CHECKING:
+    import threading
+
+    from rich.console import Console
+
+DEFAULT_PORT = 8700
+PATIENCE_S = 3.0
+PERIOD_S = 0.5
+MOST_STATE_BYTES = 4 << 20
+EXAMPLES = "Examples: mm-edge view robot:8700, mm-edge view 'http://robot:8700/?token=…', mm-edge view ssh://me@robot"
+
+
+@dataclass(frozen=True, slots=True)
+class Robot:
+    """Where a run's page is, and what opens it."""
+
+    base: str  # http://host:port
+    token: str | None
+
+    @classmethod
+    def at(cls, url: str) -> Robot:
+        """From `host`, `host:port` or the link that the run printed."""
+        asked = f"reading the address {url}"
+        try:
+            parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
+            host, port = parts.hostname, parts.port or DEFAULT_PORT
+        except ValueError as error:
+            raise UsageError(f"{error}", asked=asked, todo=EXAMPLES) from None
+        if not host or parts.scheme not in {"http", "https"}:
+            raise UsageError("it is no address of a live page", asked=asked, todo=EXAMPLES)
+        host = f"[{host}]" if ":" in host else host
+        return cls(f"{parts.scheme}://{host}:{port}", parse_qs(parts.query).get("token", [None])[0])
+
+    @property
+    def link(self) -> str:
+        return f"{self.base}/" + (f"?token={self.token}" if self.token else "")
+
+    def state(self) -> RunView:
+        """How the run is now. Raises what there is to say where it cannot be asked."""
+        asked = f"asking {self.base} how it is"
+        request = urllib.request.Request(f"{self.base}/api/state")  # noqa: S310  # the scheme was checked
+        if self.token:
+            request.add_header("Authorization", f"Bearer {self.token}")
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310  # likewise
+                return msgspec.json.decode(answer.read(MOST_STATE_BYTES), type=RunView)
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                if refusal.code == 401:
+                    todo = "Give the whole link that the run printed, with its token"
+                    raise UsageError("it wants its token", asked=asked, todo=todo) from None
+                found = f"it answers {refusal.code}: {refusal.read(200).decode(errors='replace').strip()}"
+                raise UnavailableError(found, asked=asked) from None
+        except (OSError, msgspec.MsgspecError) as error:
+            reason = getattr(error, "reason", error)
+            todo = (
+                "Is the run still on, with --view, and on an address that this machine reaches? See docs/live-page.md"
+            )
+            raise UnavailableError(f"{reason}", asked=asked, todo=todo) from None
+
+
+def watch_in_text(robot: Robot, console: Console, over: threading.Event) -> None:
+    """Keeps a table up to date until `over`, or until the run has ended or is gone."""
+    from rich.live import Live
+
+    from mm_edge.runtime.sinks.board import board, line
+
+    view = robot.state()
+    if not console.is_terminal:
+        while not over.is_set():
+            console.file.write(f"{line(view)}\n")
+            console.file.flush()
+            if view.summary is not None or over.wait(2 * PERIOD_S):
+                return
+            view = robot.state()
+    with Live(console=console, auto_refresh=False) as live:
+        while not over.is_set():
+            live.update(board(view), refresh=True)
+            if view.summary is not None or over.wait(PERIOD_S):
+                return
+            view = robot.state()
