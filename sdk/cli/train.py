@@ -42,7 +42,7 @@ def train(
 
 
 class _Shown:
-    """A bar for what is being made or trained, with the newest figures and the time left; plain lines without a terminal."""
+    """A bar for what is made or trained, with the newest figures and the time left; plain lines without a terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -74,7 +74,7 @@ class _Shown:
 
     def _update(self, what: str, done: int, total: int, figures: str) -> None:
         if self._plain is not None:
-            if done == total or done % max(1, total // 20) == 0:
+            if done == total or done % max(1, total // 100) == 0:
                 self._plain.print(f"  {what}: {done}/{total} {figures}", markup=False)
             return
         if what not in self._tasks:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class FusionModel(nn.Module):
     """Takes the spec's inputs in order, then presence [batch, inputs]; gives the heads' tensors by name.
 
-    Several heads make a multi-task model. `files` are what the bundle needs beside the weights, by their name in the spec.
+    Several heads make a multi-task model. `files` are what the bundle needs beside the weights, by name.
     """
 
     def __init__(

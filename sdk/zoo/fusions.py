@@ -40,7 +40,7 @@ class Gate(nn.Module):
 
 
 class Fusion(nn.Module):
-    """`forward` takes gated features by input and presence [batch, inputs fused]; it gives the joint embedding [batch, width].
+    """`forward` takes gated features by input and presence [batch, inputs], and gives the joint one [batch, width].
 
     `of` names the inputs that it fuses, in the order of the columns of presence.
     """
@@ -109,7 +109,7 @@ class CrossAttention(Fusion):
 
 
 class SharedEncoder(Fusion):
-    """One transformer over all inputs: each gives its embedding as a token, and a learned token gathers the joint one."""
+    """One transformer over all inputs: each gives its embedding as a token, and a learned token gathers them."""
 
     def __init__(
         self, encoders: Mapping[str, Encoder], of: tuple[str, ...], width: int = 96, *, layers: int = 2, heads: int = 4

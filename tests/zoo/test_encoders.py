@@ -75,7 +75,7 @@ def test_a_tone_is_loudest_in_its_own_band(hertz):
 
 
 def test_log_mel_agrees_with_a_transform_and_a_filter_bank():
-    """On noise: the classic recipe, energies of a windowed transform summed by mel triangles, correlates band by band."""
+    """The classic recipe, energies of a windowed transform summed by mel triangles, follows the same course."""
     front = LogMel()
     rng = np.random.default_rng(0)
     swell = np.repeat(rng.uniform(0.02, 0.5, 20), 800)
@@ -94,7 +94,7 @@ def test_log_mel_agrees_with_a_transform_and_a_filter_bank():
 
 def test_loudness_says_nothing():
     front = LogMel()
-    quiet, loud = front(SOUND * 3), front(SOUND * 9)  # well above the floor
+    quiet, loud = front(SOUND * 30), front(SOUND * 90)  # well above the floor
     assert torch.allclose(quiet, loud, atol=0.02)
 
 

@@ -70,7 +70,7 @@ def test_it_learns_what_needs_both_inputs(tmp_path):
     assert run.losses[-1]["loss"] < 0.6 * run.losses[0]["loss"]
 
 
-class InterruptedError(Exception):
+class BrokenOffError(Exception):
     pass
 
 
@@ -79,11 +79,11 @@ def test_after_an_interruption_it_ends_where_it_would_have_ended(tmp_path):
 
     def interrupt(run, _shown):
         if run.step == 33:
-            raise InterruptedError
+            raise BrokenOffError
 
     folder = tmp_path / "broken"
     folder.mkdir()
-    with pytest.raises(InterruptedError):
+    with pytest.raises(BrokenOffError):
         learn(model(), Sides(), PLAN, folder, interrupt)
     resumed, run = learn(model(), Sides(), PLAN, folder)
     assert run.step == 60

@@ -27,7 +27,7 @@ def mel_edges(bands: int, low_hz: float, high_hz: float) -> np.ndarray[tuple[int
 class LogMel(nn.Module):
     """Log energies in mel bands, frames of `window` samples every `hop`: [batch, bands, frames].
 
-    Each band is a pair of filters, cosine and sine, that pass its triangle of the spectrum: one convolution and a square
+    Each band is a pair of filters, cosine and sine, that pass its triangle of the spectrum: a convolution and a square
     do what a transform and a filter bank do, with fewer weights than the transform alone. The mean over the second is
     taken off: how loud a microphone is set says nothing about the word.
     """

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import Tensor, nn
 
 from .encoder import Encoder, Features
 from .image import as_planes
 
-# kernel, expanded, out, squeeze-excite, hard swish, stride: table 1 of the paper
-LARGE = (
-    (3, 16, 16, False, False, 1),
-    (3, 64, 24, False, False, 2),
-    (3, 72, 24, False, False, 1),
-    (5, 72, 40, True, False, 2),
-    (5, 120, 40, True, False, 1),
-    (5, 120, 40, True, False, 1),
-    (3, 240, 80, False, True, 2),
-    (3, 200, 80, False, True, 1),
-    (3, 184, 80, False, True, 1),
-    (3, 184, 80, False, True, 1),
-    (3, 480, 112, True, True, 1),
-    (3, 672, 112, True, True, 1),
-    (5, 672, 160, True, True, 2),
-    (5, 960, 160, True, True, 1),
-    (5, 960, 160, True, True, 1),
+
+class Row(NamedTuple):
+    """A row of the paper's table: one block."""
+
+    kernel: int
+    expanded: int
+    outside: int
+    squeeze: bool
+    swish: bool
+    stride: int
+
+    def scaled(self, scale: float) -> Row:
+        return self._replace(expanded=by_eight(self.expanded * scale), outside=by_eight(self.outside * scale))
+
+
+LARGE = (  # table 1 of the paper
+    Row(3, 16, 16, False, False, 1),
+    Row(3, 64, 24, False, False, 2),
+    Row(3, 72, 24, False, False, 1),
+    Row(5, 72, 40, True, False, 2),
+    Row(5, 120, 40, True, False, 1),
+    Row(5, 120, 40, True, False, 1),
+    Row(3, 240, 80, False, True, 2),
+    Row(3, 200, 80, False, True, 1),
+    Row(3, 184, 80, False, True, 1),
+    Row(3, 184, 80, False, True, 1),
+    Row(3, 480, 112, True, True, 1),
+    Row(3, 672, 112, True, True, 1),
+    Row(5, 672, 160, True, True, 2),
+    Row(5, 960, 160, True, True, 1),
+    Row(5, 960, 160, True, True, 1),
 )
 
 
@@ -34,7 +50,7 @@ def by_eight(channels: float) -> int:
 
 
 def _conv(
-    inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = None
+    inside: int, outside: int, kernel: int, *, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = None
 ) -> nn.Sequential:
     layers = [
         nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False),
@@ -57,18 +73,17 @@ class _Squeeze(nn.Module):
 
 
 class _Inverted(nn.Module):
-    def __init__(
-        self, inside: int, kernel: int, expanded: int, outside: int, squeeze: bool, swish: bool, stride: int
-    ) -> None:
+    def __init__(self, inside: int, row: Row) -> None:
         super().__init__()
-        act = nn.Hardswish if swish else nn.ReLU
-        layers: list[nn.Module] = [_conv(inside, expanded, 1, act=act)] if expanded != inside else []
-        layers.append(_conv(expanded, expanded, kernel, stride, expanded, act))
-        if squeeze:
-            layers.append(_Squeeze(expanded))
-        layers.append(_conv(expanded, outside, 1))
+        act = nn.Hardswish if row.swish else nn.ReLU
+        wide = row.expanded
+        layers: list[nn.Module] = [_conv(inside, wide, 1, act=act)] if wide != inside else []
+        layers.append(_conv(wide, wide, row.kernel, stride=row.stride, groups=wide, act=act))
+        if row.squeeze:
+            layers.append(_Squeeze(wide))
+        layers.append(_conv(wide, row.outside, 1))
         self.body = nn.Sequential(*layers)
-        self.around = stride == 1 and inside == outside
+        self.around = row.stride == 1 and inside == row.outside
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.body(x)
@@ -79,21 +94,14 @@ class MobileNetV3(Encoder):
     """The body of MobileNetV3; `classes` adds the paper's classifier, whose logits then are the embedding."""
 
     def __init__(
-        self,
-        blocks: tuple[tuple[int, int, int, bool, bool, int], ...] = LARGE,
-        *,
-        scale: float = 1.0,
-        width: int = 128,
-        classes: int | None = None,
+        self, rows: tuple[Row, ...] = LARGE, *, scale: float = 1.0, width: int = 128, classes: int | None = None
     ) -> None:
         super().__init__()
         inside = by_eight(16 * scale)
-        layers: list[nn.Module] = [_conv(3, inside, 3, 2, act=nn.Hardswish)]
-        for kernel, expanded, outside, squeeze, swish, stride in blocks:
-            layers.append(
-                _Inverted(inside, kernel, by_eight(expanded * scale), by_eight(outside * scale), squeeze, swish, stride)
-            )
-            inside = by_eight(outside * scale)
+        layers: list[nn.Module] = [_conv(3, inside, 3, stride=2, act=nn.Hardswish)]
+        for row in (row.scaled(scale) for row in rows):
+            layers.append(_Inverted(inside, row))
+            inside = row.outside
         last = 6 * inside
         layers.append(_conv(inside, last, 1, act=nn.Hardswish))
         self.body = nn.Sequential(*layers)

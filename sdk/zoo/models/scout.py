@@ -94,7 +94,7 @@ def scout() -> FusionModel:
 def labelled(
     split: str, count: int, cache: Path
 ) -> Iterator[tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]]:
-    """Feeds of batch 1 and their answers: the command's name, and the outline of the named body (empty: it is not there)."""
+    """Feeds of batch 1 and their answers: the command's name, the outline of the named body (empty: not there)."""
     where: dict[str, Split] = {"train": "train", "tune": "tune", "test": "held-out"}
     if split not in where:
         raise KeyError(f"there is no split '{split}'; there are {', '.join(where)}")
@@ -108,5 +108,6 @@ def labelled(
 
 def examine(predict: Predict, cache: Path, samples: int) -> dict[str, float]:
     from mm_edge.zoo.tabletop.exam import examine as held_out
+    from mm_edge.zoo.tabletop.exam import examine_foreign
 
-    return held_out(predict, cache, pictures=samples)
+    return held_out(predict, cache, pictures=samples) | examine_foreign(predict)

@@ -48,7 +48,7 @@ QUICK = Size(1500, 3000, 300, 800, 10)
 
 
 class Tutor(nn.Module):
-    """Heads for training alone: the sign from the picture alone, the word from the sound alone, and every cell's content."""
+    """Heads for training alone: the sign from the picture, the word from the sound, and every cell's content."""
 
     def __init__(self, image_width: int, audio_width: int, map_width: int) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Tutor(nn.Module):
 
 
 class Tabletop:
-    """The course. `mix` says what is missing how often; a model for one input alone is taught with the other always missing."""
+    """The course. `mix` says what is missing how often: for a model of one input alone, the other always."""
 
     main = "score"
 

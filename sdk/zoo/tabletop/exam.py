@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .cache import CLEAN, HARD, Order, open_world
+from .foreign import drawn, plotted
 from .lessons import ALL_THERE, AUDIO, BOTH_SAY, IMAGE, lessons
-from .measure import command_accuracy, target_figures
+from .measure import LEAST_SCORE, command_accuracy, target_figures
+from .mesh import SHAPES
+from .phrases import tokens
+from .scene import COLORS
+from .sound import WINDOW
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
 
+    from mm_edge.zoo.arrays import Ints, Picture
     from mm_edge.zoo.training.course import Predict, Told
 
     from .cache import Condition
@@ -55,3 +61,43 @@ def examine(predict: Predict, cache: Path, *, pictures: int = 3000, told: Told |
     better = max(figures["hard.both.command_without_sound"], figures["hard.both.command_without_picture"])
     figures["hard.gain_over_better_single"] = figures["hard.both.command"] - better
     return figures
+
+
+def examine_foreign(predict: Predict, pictures: int = 150) -> dict[str, float]:
+    """Asks for everything that is in pictures of two other renderers, and for as much that is not, in plain words.
+
+    `inside` is the share of points within the thing's box, told as there; `absent` of absent things told as absent.
+    """
+    figures: dict[str, float] = {}
+    for name, draw in (("drawn", drawn), ("plotted", plotted)):
+        rng = np.random.default_rng((EXAM_SEED, 79))
+        rows, texts, boxes = [], [], []
+        for seed in range(pictures):
+            shown = draw(seed)
+            there = {(color, shape) for color, shape, _ in shown.things}
+            gone = [(color, shape) for color in COLORS for shape in SHAPES if (color, shape) not in there]
+            for color, shape, box in shown.things:
+                other = gone[rng.integers(len(gone))]
+                rows += [shown.picture, shown.picture]
+                texts += [tokens(f"the {color} {shape}"), tokens(f"the {other[0]} {other[1]}")]
+                boxes += [box, None]
+        found = predict(_feeds(rows, texts))
+        score = 1 / (1 + np.exp(-np.asarray(found["target_score"], np.float64)[:, 0]))
+        point = np.asarray(found["target"], np.float64) * rows[0].shape[0]
+        hits = [
+            b is not None and bool(b[0] <= x <= b[2] and b[1] <= y <= b[3])
+            for b, (x, y) in zip(boxes, point, strict=True)
+        ]
+        present = np.array([box is not None for box in boxes])
+        figures[f"foreign.{name}.target_placed"] = float(np.array(hits)[present].mean())
+        figures[f"foreign.{name}.target_inside"] = float((np.array(hits) & (score >= LEAST_SCORE))[present].mean())
+        figures[f"foreign.{name}.target_absent"] = float((score < LEAST_SCORE)[~present].mean())
+    return figures
+
+
+def _feeds(pictures: list[Picture], texts: list[Ints]) -> dict[str, npt.NDArray[Any]]:
+    count = len(pictures)
+    presence = np.ones((count, 3), np.float32)
+    presence[:, AUDIO] = 0
+    sound = np.zeros((count, WINDOW), np.float32)
+    return {"image": np.stack(pictures), "audio": sound, "text": np.stack(texts), "presence": presence}

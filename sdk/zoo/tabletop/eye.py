@@ -42,7 +42,7 @@ class Eye:
 
 
 def lit(normals: Floats, to_eye: Floats, light: Floats, ambient: float, thing: Body) -> Floats:
-    """Colour of every face: ambient, diffuse and a highlight. [faces, 3] in 0..1; `to_eye` points from each to the eye."""
+    """Colour of every face [faces, 3] in 0..1: ambient, diffuse, a highlight; `to_eye` points from each to the eye."""
     color = np.array(thing.rgb)
     diffuse = np.clip(normals @ light, 0, None)
     half = to_eye / np.linalg.norm(to_eye, axis=1, keepdims=True) + light

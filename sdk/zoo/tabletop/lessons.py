@@ -132,19 +132,19 @@ def _presence(rng: np.random.Generator, count: int, mix: Mix) -> Floats:
 
 
 def _sounds(world: World, rng: np.random.Generator, sign: Ints, mix: Mix, *, augment: bool) -> tuple[Ints, Floats]:
-    by_word = [np.flatnonzero(world.words == word) for word in range(NONE + 1)]
+    by_word = [np.flatnonzero(world.words == number) for number in range(NONE + 1)]
     speaks = rng.random(len(sign)) < np.where(sign != NONE, mix.word_with_sign, mix.word_without_sign)
     word = np.where(speaks, np.where(sign != NONE, sign, rng.integers(NONE, size=len(sign))), NONE)
     sounds = np.empty((len(sign), WINDOW), np.float32)
-    for row, which in enumerate(word.tolist()):
+    for row, which in enumerate(word):
         sounds[row] = world.sounds[by_word[which][rng.integers(len(by_word[which]))]]
     sounds /= 32768
     if augment:
         sounds *= 10 ** rng.uniform(-0.5, 0, (len(sign), 1)).astype(np.float32)
-        for row in np.flatnonzero(rng.random(len(sign)) < 0.35):  # what else sounds in the room
+        for noisy in np.flatnonzero(rng.random(len(sign)) < 0.35):  # what else sounds in the room
             other = world.sounds[by_word[NONE][rng.integers(len(by_word[NONE]))]].astype(np.float32) / 32768
-            scale = np.sqrt(np.mean(sounds[row] ** 2) / (np.mean(other**2) + 1e-9)) * 10 ** (-rng.uniform(3, 25) / 20)
-            sounds[row] += (other * scale).astype(np.float32)
+            scale = np.sqrt(np.mean(sounds[noisy] ** 2) / (np.mean(other**2) + 1e-9)) * 10 ** (-rng.uniform(3, 25) / 20)
+            sounds[noisy] += (other * scale).astype(np.float32)
         np.clip(sounds, -1, 1, out=sounds)
     return word.astype(np.int64), sounds
 

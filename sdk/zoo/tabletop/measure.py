@@ -34,8 +34,8 @@ def confusion(outputs: Outputs, truth: Ints) -> Ints:
 
 
 def target_figures(outputs: Outputs, taught: Lessons) -> dict[str, float]:
-    """Shares. `inside`: of the bodies that are there, those told as there with the point inside the outline of what is to
-    be seen of them (a ring's hole counts as inside); `placed`: the same, whatever the score. `absent`: of those that are
+    """Shares. `inside`: of the bodies that are there, those told as there with the point inside the outline of what is
+    seen of them (a ring's hole counts as inside); `placed`: the same, whatever the score. `absent`: of those that are
     not there, those told as absent.
     """
     side = taught.feeds["image"].shape[1]

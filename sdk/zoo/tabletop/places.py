@@ -42,7 +42,7 @@ def hull(ids: Picture, slot: int | None) -> Ints:
 
 
 def grids(ids: Picture, things: Ints, sign: Ints) -> tuple[Ints, Ints, Ints]:
-    """For every cell: shape (or none of them), colour (only where a body is), sign (or none): each [n, CELLS, CELLS]."""
+    """For every cell: shape (or none), colour (only where a body is), sign (or none): each [n, CELLS, CELLS]."""
     block = ids.shape[1] // CELLS
     middle = ids[:, block // 2 :: block, block // 2 :: block]
     n = len(ids)

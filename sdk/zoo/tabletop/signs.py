@@ -75,13 +75,13 @@ def card(rng: np.random.Generator, sign: str | None, *, held_out: bool) -> Pictu
     if sign is None:
         _other(rng, picture, ink, font, HELD_OUT_WORDS if held_out else OTHER_WORDS)
     elif rng.random() < 0.2:
-        write(picture, sign.upper(), ink, font, 64, 112)
+        write(picture, sign.upper(), ink, font, middle=64, width=112)
     else:
         captioned = rng.random() < 0.35
         radius = rng.uniform(30, 36) if captioned else rng.uniform(38, 52)
         DRAWINGS[sign](rng, Pen(picture, ink, (64, 50 if captioned else 64), radius))
         if captioned:
-            write(picture, sign.upper(), ink, font, 108, 96)
+            write(picture, sign.upper(), ink, font, middle=108, width=96)
     if rng.random() < 0.3:
         coarse = rng.normal(0, 14, (8, 8)).astype(np.float32)
         stain = cv2.resize(coarse, (CARD_SIDE, CARD_SIDE), interpolation=cv2.INTER_CUBIC)
@@ -89,7 +89,7 @@ def card(rng: np.random.Generator, sign: str | None, *, held_out: bool) -> Pictu
     return picture
 
 
-def write(picture: Picture, word: str, ink: Color, font: int, middle: int, width: int) -> None:
+def write(picture: Picture, word: str, ink: Color, font: int, *, middle: int, width: int) -> None:
     """The word, as large as fits into `width`."""
     (w, _), _ = cv2.getTextSize(word, font, 1.0, 2)
     scale = min(width / max(w, 1), 2.2)
@@ -174,7 +174,7 @@ def _search(rng: np.random.Generator, pen: Pen) -> None:
 def _other(rng: np.random.Generator, picture: Picture, ink: Color, font: int, words: tuple[str, ...]) -> None:
     style = rng.integers(6)
     if style <= 1:
-        write(picture, words[rng.integers(len(words))], ink, font, 64, 110)
+        write(picture, words[rng.integers(len(words))], ink, font, middle=64, width=110)
     elif style == 2:  # a face
         cv2.circle(picture, (64, 64), 44, ink, 5, cv2.LINE_AA)
         cv2.circle(picture, (48, 52), 6, ink, -1, cv2.LINE_AA)

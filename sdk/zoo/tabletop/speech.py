@@ -85,7 +85,7 @@ def require_espeak() -> str:
 
 @lru_cache
 def voices_there() -> frozenset[str]:
-    """Accents and variants that espeak-ng has. It speaks with its default voice, without a word, for any that it has not."""
+    """Accents and variants that espeak-ng has; for any other it uses its default voice without saying so."""
     found = set()
     for kind in ("en", "variant"):
         listed = subprocess.run([require_espeak(), f"--voices={kind}"], capture_output=True, text=True, check=False)
@@ -160,7 +160,7 @@ def bank(
     workers: int = 2,
     told: Callable[[int, int], None] | None = None,
 ) -> Sounds:
-    """All utterances of a split by what is said: the commands by name, `other` words, and `talk`. Made once, then read."""
+    """All utterances of a split by what is said: the commands by name, `other` words, `talk`. Made once, then read."""
     from safetensors.numpy import load_file, save_file
 
     wanted = calls(split, seed, voices_at_most)

@@ -16,6 +16,7 @@ from .sound import noise
 from .speech import SAMPLE_RATE, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mm_edge.zoo.arrays import Floats
@@ -71,7 +72,7 @@ def make_take(folder: Path) -> None:
     _write_lines(folder / "truth.jsonl", truth)
 
 
-def _write_lines(path: Path, lines: list[dict[str, object]]) -> None:
+def _write_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 

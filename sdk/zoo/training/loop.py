@@ -80,7 +80,7 @@ def predictor(model: FusionModel, batch: int = 64) -> Predict:
 
 @dataclass
 class Pupil:
-    """All that a training changes. `average` is a running mean of the weights, `best` its state at the best examination."""
+    """All that a training changes. `average` is a running mean of the weights, `best` that of the best examination."""
 
     model: FusionModel
     tutor: nn.Module

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_edge.zoo.catalog import cache_home, entry
+from mm_edge.zoo.ship import REPORT, WEIGHTS
 from mm_edge.zoo.weights import write_weights
 
 from .loop import learn, predictor
@@ -19,10 +20,13 @@ from .rivals import train_rivals
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mm_edge.zoo.catalog import Entry
+    from mm_edge.zoo.compose import FusionModel
+
     from .course import Told
     from .loop import Run
 
-WEIGHTS, REPORT = "weights.safetensors", "report.json"
+EXAM_SAMPLES = 3000
 
 
 def train(
@@ -81,14 +85,23 @@ def train(
         "data": course.record(),
         "tuning": course.examine(predict),
         "alone": {rival: courses[rival].examine(predictor(trained)) for rival, trained in rivals.items()},
+        "held_out": {} if quick else _held_out(found, home, model, rivals),
         "made": {"torch": str(torch.__version__), "python": platform.python_version(), "commit": _commit()},
     }
     (out / REPORT).write_text(json.dumps(report, indent=1) + "\n")
     return report
 
 
+def _held_out(
+    found: Entry, home: Path, model: FusionModel, rivals: dict[str, FusionModel]
+) -> dict[str, dict[str, float]]:
+    """The held-out figures of the model and of each rival."""
+    everyone = {found.name: model, **{f"only {name}": rival for name, rival in rivals.items()}}
+    return {name: found.module.examine(predictor(one), home, EXAM_SAMPLES) for name, one in everyone.items()}
+
+
 def _commit() -> str:
-    """The commit of the tree that this file is in, with a mark where the zoo has been changed since; empty outside of one."""
+    """The commit of the tree that this file is in, marked where the zoo has changed since; empty outside of one."""
     here = Path(__file__).resolve().parent
     asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if asked.returncode != 0:
