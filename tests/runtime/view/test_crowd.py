@@ -1,0 +1,171 @@
+"""Many who watch, badly: slow, silent, half gone, hostile. The run goes on, and memory stays flat."""
+
+import asyncio
+import contextlib
+import resource
+import socket
+import threading
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mm_edge.runtime.view.connections import MOST_CONNECTIONS, SILENT_S
+from mm_edge.runtime.view.routes import MOST_VIEWERS
+
+SMALL = (180, 320)
+
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize() / 1e6
+
+
+async def draw_for(port, seconds, *, drawing=True):
+    """A page that watches, and draws or does not. Gives how many frames it was sent."""
+    frames = 0
+    end = time.monotonic() + seconds
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"http://127.0.0.1:{port}/live", max_msg_size=0) as page,
+    ):
+        while (left := end - time.monotonic()) > 0:
+            with contextlib.suppress(asyncio.TimeoutError):
+                message = await page.receive(timeout=left)
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    frames += 1
+                    if drawing:
+                        await page.send_str('{"kind":"drawn","frame":0}')
+                elif message.type is not aiohttp.WSMsgType.TEXT:
+                    break
+    return frames
+
+
+def handshake(port):
+    """A websocket whose other end then neither reads nor answers: as good as half open."""
+    dead = socket.create_connection(("127.0.0.1", port))
+    dead.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    dead.sendall(
+        f"GET /live HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    return dead
+
+
+@pytest.mark.slow
+def test_fifty_who_watch_and_ten_who_do_not_read_leave_the_run_and_the_memory_alone(serve):
+    server, robot = serve(pictures=_small_pictures())
+
+    async def watch(seconds):
+        return await asyncio.gather(*(draw_for(server.port, seconds, drawing=n % 5 > 0) for n in range(50)))
+
+    asyncio.run(watch(2))  # what is loaded once is loaded
+    before_mb, made = resident_mb(), robot.seq
+    dead = [handshake(server.port) for _ in range(10)]
+    seen = asyncio.run(watch(8))
+    for connection in dead:
+        connection.close()
+    # The clients live in this process too, so that the bound is on both together.
+    assert resident_mb() - before_mb < 30
+    assert robot.seq - made > 8 * 30 * 0.8
+    assert robot.is_alive()
+    assert all(frames == 2 for frames in seen[::5]), seen  # who does not draw was sent no third
+    assert min(frames for n, frames in enumerate(seen) if n % 5) > 8
+
+
+def _small_pictures():
+    import cv2
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    return [(cv2.resize(rng.integers(0, 256, (9, 16, 3), np.uint8), SMALL[::-1]), (10.0, 10.0)) for _ in range(30)]
+
+
+def test_one_viewer_too_many_is_told_so(serve):
+    server, _ = serve(feed=False)
+
+    async def crowd():
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            address = f"http://127.0.0.1:{server.port}/live"
+            pages = [await session.ws_connect(address) for _ in range(MOST_VIEWERS)]
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+                await session.ws_connect(address)
+            await pages.pop().close()
+            await session.ws_connect(address)  # one has left, one may come
+
+    asyncio.run(crowd())
+
+
+@pytest.mark.slow
+def test_connections_that_ask_for_nothing_are_closed_and_too_many_refused(serve):
+    server, robot = serve(feed=False)
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(MOST_CONNECTIONS + 20)]
+    time.sleep(0.2)
+    refused = sum(connection.recv(1) == b"" for connection in silent[MOST_CONNECTIONS:])
+    assert refused == 20
+    time.sleep(2 * SILENT_S)
+    assert all(connection.recv(1) == b"" for connection in silent)
+    for connection in silent:
+        connection.close()
+    server.take(robot.predict())
+    assert asyncio.run(draw_for(server.port, 0.5)) == 0  # a viewer comes in again; nothing new was predicted
+
+
+@pytest.fixture(scope="module")
+def fuzzed():
+    from mm_edge.runtime.view.server import ViewServer
+
+    said = []
+    server = ViewServer(port=0, set_text=said.append)
+    server.start()
+    yield server, said
+    server.close()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=3000))
+def test_any_bytes_at_all(fuzzed, junk):
+    server, said = fuzzed
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as stranger, contextlib.suppress(OSError):
+        stranger.sendall(junk)
+        stranger.shutdown(socket.SHUT_WR)
+        while stranger.recv(4096):
+            pass
+    assert server._thread.is_alive()
+    assert said == []
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300))
+def test_any_bytes_at_all_after_the_handshake(fuzzed, junk):
+    server, said = fuzzed
+    stranger = handshake(server.port)
+    stranger.settimeout(5)
+    with stranger, contextlib.suppress(OSError):
+        assert stranger.recv(12) == b"HTTP/1.1 101"
+        stranger.sendall(junk)
+        stranger.shutdown(socket.SHUT_WR)
+        while stranger.recv(4096):
+            pass
+    assert server._thread.is_alive()
+    assert said == []
+
+
+def test_ending_while_many_watch_takes_no_longer(serve):
+    server, _ = serve(pictures=_small_pictures())
+    dead = [handshake(server.port) for _ in range(5)]
+    watchers = threading.Thread(target=lambda: asyncio.run(_all(server.port)))
+    watchers.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    server.close()
+    assert time.monotonic() - began < 0.8
+    watchers.join()
+    for connection in dead:
+        connection.close()
+
+
+async def _all(port):
+    await asyncio.gather(*(draw_for(port, 3) for _ in range(20)), return_exceptions=True)
