@@ -186,8 +186,10 @@ def test_exit_code_of_a_verb_is_the_commands(command, monkeypatch):
 
 
 WAITING = """
-import sys, time, typer
+import signal, sys, time, typer
 from mm_edge.cli import __main__, app
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where the tests themselves run in the background
 
 def wait():
     print("waiting", flush=True)
