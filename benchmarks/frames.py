@@ -90,5 +90,8 @@ class ReadyCamera:
     def interrupt(self) -> None:
         self._ended = True
 
+    def figures(self) -> dict[str, float]:
+        return {}
+
     def close(self) -> None:
         """Nothing is held."""

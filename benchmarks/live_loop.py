@@ -396,7 +396,7 @@ def soak(seconds: float = 600.0) -> dict[str, float]:
 
     with Bundle.open(senses_bundle()) as bundle:
         audio = AudioPrepare(sample_rate=16_000, window=16_000, hop=1_600)
-        sources = [
+        sources: list[Any] = [
             ReadyCamera("image", frames(60), 30.0),
             SyntheticMic("audio", audio, MicConfig()),
             LiteralText("text", "the red ball"),

@@ -100,7 +100,7 @@ class SampleChannel(Channel["Sample"]):
         return FOREVER_NS if self.closed else max(self._newest_ns, self.promised_ns)
 
     def settle(self, limit_ns: int) -> Sample | None:
-        """The newest sample that ends at or before `limit_ns`. Older ones are let go: a later tick wants nothing older."""
+        """The newest sample that ends at or before `limit_ns`. Older ones are let go: no later tick wants them."""
         unused = False
         while self.items and self.items[0].end_ns <= limit_ns:
             if unused:

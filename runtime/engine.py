@@ -36,7 +36,8 @@ class Buffer(Value, Protocol):
 class Slot(Protocol):
     """One set of buffers of an executable, so that several moments can be in flight."""
 
-    outputs: Mapping[str, Value]
+    @property
+    def outputs(self) -> Mapping[str, Value]: ...
 
     def run(self, inputs: Sequence[Value]) -> None:
         """Runs the graph on `inputs`, in the order of the part's `takes`. On a device it may return once all is
@@ -47,8 +48,11 @@ class Slot(Protocol):
 class Executable(Protocol):
     """One part, loaded."""
 
-    part: Part
-    precision: Precision
+    @property
+    def part(self) -> Part: ...
+
+    @property
+    def precision(self) -> Precision: ...
 
     def slot(self) -> Slot: ...
 
@@ -58,8 +62,11 @@ class Executable(Protocol):
 class Engine(Protocol):
     """Loads parts. `shapes` fixes every named dimension of the part's inputs and outputs, by tensor name."""
 
-    name: str
-    family: Family
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def family(self) -> Family: ...
 
     def attach(self) -> None:
         """Called by each lane's thread before it first runs anything."""

@@ -124,7 +124,9 @@ class Session:
         ]
         self._go = threading.Event()
         self.source_keepers = [
-            SourceKeeper(source, self.channels[source.input], self._clock, self._source_became, self._go)
+            SourceKeeper(
+                source, self.channels[source.input], self._clock, self._source_became, go=self._go, trace=trace
+            )
             for source in sources
         ]
         self._watch = threading.Thread(target=self._watch_over, name="mm-edge-watch", daemon=True)
@@ -393,6 +395,7 @@ class Session:
             cpu_seconds=cpu_seconds() - self._cpu_at_start,
             rss_mb=resident_mb(),
             engine=self.describe(),
+            sources={keeper.source.name: dict(keeper.source.figures()) for keeper in self.source_keepers},
             sinks={keeper.sink.name: dict(keeper.channel.dropped) for keeper in self.sink_keepers},
         )
 

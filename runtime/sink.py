@@ -45,6 +45,7 @@ class Summary:
     cpu_seconds: float
     rss_mb: float
     engine: Mapping[str, Any]
+    sources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # what each driver tells of itself
     sinks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # what each sink lost, by cause
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .channel import SampleChannel
     from .clock import Clock
     from .source import Opened, Source
+    from .trace import Trace
 
 log = logging.getLogger(__name__)
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 5.0
@@ -39,7 +40,9 @@ class SourceKeeper(threading.Thread):
         channel: SampleChannel,
         clock: Clock,
         tell: Callable[[str, Health, str], None],
+        *,
         go: threading.Event,
+        trace: Trace | None = None,
     ) -> None:
         super().__init__(name=f"mm-edge-{source.name}", daemon=True)
         self.source, self.channel = source, channel
@@ -47,7 +50,7 @@ class SourceKeeper(threading.Thread):
         self.opened: Opened | None = None
         self.first_error: Exception | None = None
         self.settled = threading.Event()  # opened for the first time, or failed to
-        self._clock, self._tell, self._go = clock, tell, go
+        self._clock, self._tell, self._go, self._trace = clock, tell, go, trace
         self._stopping = threading.Event()
         self._state_lock = threading.Lock()
         self._seq = 0
@@ -135,6 +138,8 @@ class SourceKeeper(threading.Thread):
         if self.state != "live":
             self._become("live", self.opened.detail if self.opened else "")
         self.channel.put(sample)
+        if self._trace is not None:
+            self._trace.instant(self.source.name, f"{sample.input} {sample.seq}", sample.t_ns)
         return True
 
     def _expect(self) -> None:

@@ -22,6 +22,10 @@ class Preparer(Protocol):
     @property
     def fields(self) -> Mapping[str, TensorSpec]: ...
 
+    @property
+    def in_order(self) -> bool:
+        """Whether its payloads must be written one after the other, in the order of their capture."""
+
     def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> Geometry | None: ...
 
 

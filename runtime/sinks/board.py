@@ -118,7 +118,7 @@ def _stages(stages: Mapping[str, Spread]) -> Table:
 def _outputs(view: RunView) -> Table:
     table = _table("output", "")
     for name, value in view.outputs.items():
-        table.add_row(name, Text(in_words(value)))
+        table.add_row(name, Text(in_words(value, view.kinds.get(name, ""))))
     return table
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mm_edge.runtime.clock import Clock
     from mm_edge.runtime.sink import RunInfo, Summary
+    from mm_edge.spec import OutputSpec
 
 RECENT = 300  # predictions that percentiles are taken over: ten seconds at 30 a second
 RATE_WINDOW_NS = 3 * NS_PER_S
@@ -82,6 +83,7 @@ class RunView(Struct, frozen=True):
     sources: dict[str, SourceView]
     stages: dict[str, Spread]  # latency by stage; `total` is from capture to hand-over
     outputs: dict[str, Any]
+    kinds: dict[str, str]  # of the outputs: classes, labels, boxes, heatmap, point, text, embedding, scores, similarity
     engine: dict[str, Any]
     events: list[EventView]
     summary: dict[str, Any] | None
@@ -180,6 +182,7 @@ class Tally:
             },
             stages={stage: told_spread for stage, values in stages.items() if (told_spread := spread(values))},
             outputs=dict(latest.outputs) if latest else {},
+            kinds={output.name: kind_of(output) for output in run.manifest.outputs} if run else {},
             engine=dict(run.engine) if run else {},
             events=[EventView(e.t_ns, _ago_s(e, now_ns), e.source, e.state, e.detail) for e in events],
             summary=as_json(summary) if summary else None,
@@ -221,6 +224,10 @@ def _inputs(
             dropped=dict(counts.dropped.get(name, {})) if counts else {},
         )
     return views
+
+
+def kind_of(output: OutputSpec) -> str:
+    return str(output.__struct_config__.tag)
 
 
 def _ago_s(event: Event, now_ns: int) -> float:

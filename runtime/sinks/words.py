@@ -7,8 +7,10 @@ from typing import Any
 MOST_SHOWN = 3
 
 
-def in_words(value: Any) -> str:
-    """What a person reads: the label, the place, the best few."""
+def in_words(value: Any, kind: str = "") -> str:
+    """What a person reads: the label, the place, the best few. Plain scores are told in their own order."""
+    if kind == "scores" and isinstance(value, dict):
+        return "  ".join(f"{name} {number:.3g}" for name, number in value.items())
     if isinstance(value, str):
         return value
     if isinstance(value, dict):

@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from mm_edge.bundle import Bundle
     from mm_edge.config import RunConfig
     from mm_edge.runtime.live import Live
     from mm_edge.runtime.sink import Sink
+    from mm_edge.runtime.source import Source
+    from mm_edge.runtime.sources.play import PlayClock
+    from mm_edge.runtime.trace import Trace
     from mm_edge.runtime.view.server import ViewServer
 
 INTERRUPTED = 130
@@ -60,6 +64,7 @@ def run(
     precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, fp32, fp16 or int8.")] = None,
     seconds: Annotated[float | None, typer.Option(metavar="N", min=0.001, help="End after so long.")] = None,
     speed: Annotated[str | None, typer.Option(metavar="real|max", help="How fast files are played.")] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Play files again and again.")] = False,
     depth: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="How many moments may be in flight at once (2).")
     ] = None,
@@ -83,6 +88,10 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="A.B=C", help="One value of the configuration; may be given again."),
     ] = None,
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SPEC", help="Another sink: jsonl:FILE, null, or one that a plug-in adds."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table on the terminal.")] = False,
 ) -> None:
     """Run a bundle live on camera, microphone and text, or on files.
@@ -94,6 +103,7 @@ def run(
     mm-edge run --demo --view 8700                                  the demo, in the browser
     """
     from mm_edge.errors import NotBuiltYetError
+    from mm_edge.runtime.live import Live
 
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings would break the table; what matters is told by us
     if record is not None:
@@ -114,13 +124,21 @@ def run(
         *(f"{key}={value}" for key, value in flags.items() if value is not None),
     ]
     options = {"camera": camera or [], "mic": mic or [], "text": text or []}
-    live, trace_file = _open(
-        bundle, config, changes, options, take, demo=demo, jsonl=jsonl, view=view, trace=trace, quiet=quiet
-    )
-    _run(live, trace_file)
+    opened, config_made, sources, play = _wire(bundle, config, changes, options, take, demo=demo)
+    try:
+        recorder, server = _trace(trace), _view(view)
+        specs = [*([f"jsonl:{jsonl}"] if jsonl else []), *(sink or [])]
+        sinks = [*_sinks(specs, quiet=quiet), *([server] if server else [])]
+        live = Live(opened, config_made, sources, play=play, sinks=sinks, trace=recorder)
+    except BaseException:
+        opened.close()
+        raise
+    if server is not None:
+        _connect(server, live)
+    _run(live, recorder)
 
 
-def _open(
+def _wire(
     bundle: Path | None,
     config_file: Path | None,
     changes: list[str],
@@ -128,36 +146,25 @@ def _open(
     take: Path | None,
     *,
     demo: bool,
-    jsonl: str | None,
-    view: str | None,
-    trace: Path | None,
-    quiet: bool,
-) -> tuple[Live, Any]:
+) -> tuple[Bundle, RunConfig, list[Source], PlayClock]:
+    """The bundle, the whole configuration, and the sources that it comes to; no device has been touched."""
     from mm_edge.bundle import Bundle
     from mm_edge.config import RunConfig, load_config
-    from mm_edge.runtime.live import Live
     from mm_edge.runtime.wiring import by_options, wire_sources, with_inputs
     from mm_edge.shipped import default_bundle, demo_take
 
-    config: RunConfig = load_config(RunConfig, config_file, changes)
+    config = load_config(RunConfig, config_file, changes)
     opened = Bundle.open(bundle or default_bundle(), config.trust)
     try:
-        config = with_inputs(
-            config, by_options(opened.manifest, options), str(demo_take() if demo else take or "") or None
-        )
-        sources, play = wire_sources(opened.manifest, config)
-        recorder, server = _trace(trace), _view(view)
-        sinks = [*_sinks(jsonl, quiet=quiet), *([server] if server else [])]
-        live = Live(opened, config, sources, play=play, sinks=sinks, trace=recorder)
-        if server is not None:
-            _connect(server, live)
+        played = str(demo_take() if demo else take or "") or None
+        config = with_inputs(config, by_options(opened.manifest, options), played)
+        return opened, config, *wire_sources(opened.manifest, config)
     except BaseException:
         opened.close()
         raise
-    return live, recorder
 
 
-def _trace(path: Path | None) -> Any:
+def _trace(path: Path | None) -> Trace | None:
     if path is None:
         return None
     from mm_edge.runtime.trace import Trace
@@ -165,12 +172,10 @@ def _trace(path: Path | None) -> Any:
     return Trace(path)
 
 
-def _sinks(jsonl: str | None, *, quiet: bool) -> list[Sink]:
-    sinks: list[Sink] = []
-    if jsonl is not None:
-        from mm_edge.runtime.sinks.jsonl import JsonlSink
+def _sinks(specs: list[str], *, quiet: bool) -> list[Sink]:
+    from mm_edge.runtime.sinks.registry import open_sink
 
-        sinks.append(JsonlSink(jsonl))
+    sinks = [open_sink(spec) for spec in specs]
     if not quiet:
         from mm_edge.runtime.sinks.terminal import TerminalSink
 
@@ -203,7 +208,7 @@ def _connect(server: ViewServer, live: Live) -> None:
         server.controls = live.play
 
 
-def _run(live: Live, trace: Any) -> None:
+def _run(live: Live, trace: Trace | None) -> None:
     """Runs until the end, the time that was given, or a signal; then says what went wrong, if anything did."""
     interrupted = threading.Event()
 

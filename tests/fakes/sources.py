@@ -41,6 +41,9 @@ class Script:
     def interrupt(self):
         self.items.put(END)
 
+    def figures(self):
+        return {"opened": self.opened}
+
     def close(self):
         self.closed += 1
 

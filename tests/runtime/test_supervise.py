@@ -20,7 +20,7 @@ class Kept:
         self.clock, self.told, self.go = ManualClock(), [], threading.Event()
         self.channel = SampleChannel(100, "drop_oldest")
         self.keeper = SourceKeeper(
-            source, self.channel, self.clock, lambda name, state, detail: self.told.append(state), self.go
+            source, self.channel, self.clock, lambda name, state, detail: self.told.append(state), go=self.go
         )
 
     def run(self):

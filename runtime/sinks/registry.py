@@ -1,0 +1,31 @@
+"""Finds the sink for a SPEC: jsonl:FILE, null, and what plug-ins add."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from mm_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from mm_edge.runtime.sink import Sink
+
+PLUG_INS = "mm_edge.sinks"  # entry points: NAME = "package:make", for the SPEC NAME or NAME:REST; make takes the REST
+
+
+def open_sink(spec: str) -> Sink:
+    """Makes the sink; nothing is opened before the run."""
+    name, _, rest = spec.partition(":")
+    if name == "jsonl" and rest:
+        from .jsonl import JsonlSink
+
+        return JsonlSink(rest)
+    if name == "null" and not rest:
+        from .null import NullSink
+
+        return NullSink()
+    for plug_in in entry_points(group=PLUG_INS, name=name):
+        made: Sink = plug_in.load()(rest)
+        return made
+    known = ["jsonl:FILE", "null", *sorted(entry_points(group=PLUG_INS).names)]
+    raise UsageError("there is no such sink", asked=f"--sink {spec}", todo=f"Give one of: {', '.join(known)}")
