@@ -35,6 +35,8 @@ from .models import CACHE, senses_bundle, vision_bundle
 from .plain_loops import PlainModel, newest_wins, one_after_the_other, read_video, reader_and_two_workers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mm_edge.runtime.sink import Summary
 
 SLOWER = 3.0  # "three times too slow": the camera gives a frame in a third of the model's time
@@ -277,7 +279,7 @@ def offline(count: int = 600) -> dict[str, Any]:
             session.raise_error()
             return labels
 
-        loops = {
+        loops: dict[str, Callable[[], list[int]]] = {
             "mm_edge": ours,
             "one_after_the_other": lambda: one_after_the_other(path, models[0]),
             "reader_and_two_workers": lambda: reader_and_two_workers(path, models),
