@@ -180,6 +180,7 @@ class PartWork:
         ]
 
     def _search(self, precision: Precision, maker: Maker, nodes: list[str], tolerance: float) -> Candidate | None:
+        maker = _remembering_last(maker)
         search = Search(lambda kept: self.loss(maker(kept), precision, self.search_feeds), tolerance * SEARCH_MARGIN)
         kept = self._known_remainder(precision, search)
         if kept is None:
@@ -221,6 +222,19 @@ class PartWork:
         if known is None or search.passes(frozenset()):
             return frozenset() if known is not None else None
         return known if search.passes(known) else None
+
+
+def _remembering_last(maker: Maker) -> Maker:
+    """What the search made last is mostly what is proven next; quantizing a large part takes seconds."""
+    last: dict[frozenset[str], ModelProto] = {}
+
+    def make(kept: frozenset[str]) -> ModelProto:
+        if kept not in last:
+            last.clear()
+            last[kept] = maker(kept)
+        return last[kept]
+
+    return make
 
 
 def _reducible(base: ModelProto, precision: Precision) -> list[str]:

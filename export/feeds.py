@@ -104,7 +104,7 @@ def check_feed(feed: Mapping[str, Array], wanted: Iterable[TensorSpec], asked: s
         raise InputError(found, asked=asked, todo=f"Each sample gives exactly: {', '.join(names)}")
     checked: Feed = {}
     for tensor in tensors:
-        array = np.asarray(feed[tensor.name])
+        array = np.ascontiguousarray(feed[tensor.name])
         _check_array(array, tensor, asked)
         checked[tensor.name] = array
     return checked

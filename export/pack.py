@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 from safetensors.numpy import load, save
 
 import mm_edge
@@ -40,7 +41,7 @@ def golden_tensors(split: Split, runners: Mapping[str, Runner], samples: Sequenc
     for number, values in enumerate(samples):
         for source, value in run_chain(split.parts, runners, values).items():
             if not source.startswith("state:"):
-                tensors[f"{number}/{source}"] = value
+                tensors[f"{number}/{source}"] = np.ascontiguousarray(value)  # safetensors writes the memory as it lies
     return bytes(save(tensors))
 
 
@@ -159,6 +160,4 @@ def check_golden(bundle: Bundle) -> None:
 
 
 def zeros(shape: tuple[int, ...], dtype: str) -> Array:
-    import numpy as np
-
     return np.zeros(shape, np.dtype(dtype))

@@ -54,6 +54,19 @@ def test_the_golden_tensors_are_what_the_model_itself_gives(target):
             )
 
 
+def test_samples_that_do_not_lie_in_a_row_in_memory_are_golden_as_they_are(target):
+    """A transposed view: its memory holds the numbers in another order."""
+    model = source_model()
+    model.samples = lambda count: (
+        {**sample(seed), "image": np.asfortranarray(sample(seed)["image"])} for seed in range(count)
+    )
+    export(model, target, Recipe(precisions=("fp32",)))
+    with Bundle.open(target) as bundle:
+        golden = load(bundle.read(bundle.manifest.golden.file))
+    pictures = [sample(seed)["image"] for seed in range(40)]
+    assert any(np.array_equal(golden["0/input:image"], picture) for picture in pictures)
+
+
 def test_the_parts_take_any_batch(target):
     export(source_model(), target, Recipe(precisions=("fp32",)))
     with Bundle.open(target) as bundle:
