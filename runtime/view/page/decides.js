@@ -1,29 +1,34 @@
-// What the model decides: now, in words and bars, and over the last minute as a line for each output.
+// What the model decides: now, in words and bars, and over the last minute as a strip for each output.
 
 import { colour, find, keep, make, say, surface } from "./dom.js";
 import { hue, percent, reading } from "./words.js";
 
 const SPAN_MS = 60_000;
+const MOST_STRETCHES = 4000; // a minute of plain numbers at 60 a second
 const rows = new Map(); // by output: stretches of time over which it said the same
 let spoken = new Map();
 let spokenAt = 0;
 
+let kinds = {};
+export const learn = (run) => { kinds = run.kinds; };
+
 export function decide({ outputs }) {
   const now = performance.now();
   for (const [name, value] of Object.entries(outputs)) {
-    const { label, score } = reading(value);
+    const { label, score, numbers } = reading(value, kinds[name]);
     const row = rows.get(name) ?? [];
     rows.set(name, row);
     const last = row.at(-1);
     // A silence of a second ends a stretch: nothing was decided then.
-    if (last && last.label === label && now - last.to < 1000) {
+    if (numbers) row.push({ numbers, from: now, to: now });
+    else if (last && last.label === label && now - last.to < 1000) {
       last.to = now;
       last.score = score;
     } else {
       row.push({ label, score, from: now, to: now });
     }
     while (row.length && row[0].to < now - SPAN_MS) row.shift();
-    if (row.length > 2000) row.shift();
+    if (row.length > MOST_STRETCHES) row.shift();
   }
 }
 
@@ -32,7 +37,7 @@ export function drawDecisions({ outputs }) {
   const shown = keep(find("outputs"), names, (name) => make(
     "li", {}, make("h3", {}, make("span", { text: name }), make("b", {}, make("span"), make("small"))), make("div", { class: "bars" }),
   ));
-  for (const block of shown) now(block, reading(outputs[block.dataset.key]));
+  for (const block of shown) now(block, reading(outputs[block.dataset.key], kinds[block.dataset.key]));
   const lines = keep(find("timeline"), names, (name) => {
     const canvas = make("canvas", { role: "img", "aria-label": `${name} over the last minute` });
     return make("div", {}, make("span", { text: name }), canvas);
@@ -64,8 +69,9 @@ function past(canvas, stretches) {
   context.fillRect(0, height - 1, width, 1);
   context.font = "12px system-ui, sans-serif";
   context.textBaseline = "middle";
+  if (stretches.at(-1)?.numbers) lines(context, stretches, x, height);
   for (const { label, from, to } of stretches) {
-    if (label === null) continue;
+    if (label === null || label === undefined) continue;
     const [left, right] = [Math.max(0, x(from)), Math.max(x(to), x(from) + 1)];
     const tint = colour(hue(label));
     context.globalAlpha = 0.2;
@@ -80,11 +86,24 @@ function past(canvas, stretches) {
   }
 }
 
+// Each number on a scale of its own, as they may have nothing to do with each other.
+function lines(context, stretches, x, height) {
+  const shown = stretches.filter(({ numbers }) => numbers);
+  shown.at(-1).numbers.forEach(([name], i) => {
+    const values = shown.map(({ numbers }) => numbers[i]?.[1] ?? 0);
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+    const path = new Path2D();
+    shown.forEach(({ from }, j) => path.lineTo(x(from), height - 2 - ((values[j] - least) / (most - least || 1)) * (height - 4)));
+    context.strokeStyle = colour(hue(name));
+    context.stroke(path);
+  });
+}
+
 // Read aloud when it changes, at most every three seconds, and never the first time.
 function speak(outputs) {
   const time = performance.now();
   if (time - spokenAt < 3000) return;
-  const heads = new Map(Object.entries(outputs).map(([name, value]) => [name, reading(value)]).filter(([, r]) => r.bars.length).map(([name, r]) => [name, r.head]));
+  const heads = new Map(Object.entries(outputs).map(([name, value]) => [name, reading(value, kinds[name])]).filter(([, r]) => r.bars.length).map(([name, r]) => [name, r.head]));
   const changed = [...heads].filter(([name, head]) => spoken.has(name) && spoken.get(name) !== head);
   spoken = heads;
   if (!changed.length) return;

@@ -1,11 +1,11 @@
 // Brings it together: frames are drawn as they come, states four times a second, plots no more often than the eye needs.
 
 import { listen as listenControls, drawControls } from "./controls.js";
-import { decide, drawDecisions } from "./decides.js";
+import { decide, drawDecisions, learn as learnKinds } from "./decides.js";
 import { find, mark, say } from "./dom.js";
 import { drawEvents, drawInputs, drawMachine } from "./inputs.js";
 import { Link } from "./link.js";
-import { show, stale } from "./picture.js";
+import { learn, show, stale } from "./picture.js";
 import { drawTexts, listen as listenPrompt, read } from "./prompt.js";
 import { drawSound, hear } from "./sound.js";
 import { drawStages } from "./stages.js";
@@ -59,6 +59,8 @@ link.addEventListener("state", ({ detail: { run, page } }) => {
   mark(find("cut"), "hidden", "");
   ended = run.health === "ended";
   stale(run.idle_s === null || run.idle_s > 1);
+  learn(run);
+  learnKinds(run);
   head(run);
   drawInputs(run);
   drawStages(run);

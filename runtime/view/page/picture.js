@@ -8,6 +8,8 @@ const context = canvas.getContext("2d", { alpha: false });
 const caption = find("caption");
 const stage = canvas.parentElement;
 let described = 0;
+let kinds = {};
+export const learn = (run) => { kinds = run.kinds; };
 
 export async function show({ head, jpeg }) {
   if (jpeg) {
@@ -97,8 +99,8 @@ const drawn = (value) => typeof value?.x === "number" || (Array.isArray(value) &
 
 // Over the picture for the eye; on the picture, once in two seconds, for those who are read to.
 function label({ outputs }) {
-  const told = Object.entries(outputs).filter(([, value]) => !drawn(value));
-  const words = new Map(told.map(([name, value]) => [name, reading(value)]));
+  const told = Object.entries(outputs).filter(([name, value]) => !drawn(value) && !["scores", "embedding"].includes(kinds[name]));
+  const words = new Map(told.map(([name, value]) => [name, reading(value, kinds[name])]));
   const rows = keep(caption, [...words.keys()], (name) => make("li", {}, `${name} `, make("b")));
   for (const row of rows) {
     const { head, score } = words.get(row.dataset.key);
@@ -106,7 +108,7 @@ function label({ outputs }) {
   }
   if (performance.now() - described > 2000) {
     described = performance.now();
-    const all = Object.entries(outputs).map(([name, value]) => `${name}: ${reading(value).head}`);
+    const all = Object.entries(outputs).map(([name, value]) => `${name}: ${reading(value, kinds[name]).head}`);
     mark(canvas, "aria-label", `The camera's picture. ${all.join("; ")}`);
   }
 }

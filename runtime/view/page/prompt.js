@@ -44,8 +44,10 @@ export function read({ text }) {
   }
 }
 
+// A prompt that comes from a file is shown and cannot be changed.
 export function drawTexts({ texts, can_type: can }) {
-  mark(find("reads"), "hidden", can ? null : "");
-  const chips = keep(find("texts"), texts, (text) => make("li", {}, make("button", { type: "button", text })));
+  mark(find("reads"), "hidden", can || texts.length ? null : "");
+  mark(find("prompt-form"), "hidden", can ? null : "");
+  const chips = keep(find("texts"), can ? texts : [], (text) => make("li", {}, make("button", { type: "button", text })));
   for (const chip of chips) mark(chip.firstChild, "aria-pressed", String(chip.dataset.key === used));
 }

@@ -19,8 +19,10 @@ const STATES = {
 };
 export const state = (word) => STATES[word] ?? word;
 
-// An output by its shape, as the documents describe it: a headline, a score, and bars where there are several scores.
-export function reading(value) {
+// An output as the documents describe it: a headline, a score, and bars where there are several scores. Plain numbers are
+// shares of nothing: they are told as they are.
+export function reading(value, kind) {
+  if (kind === "scores" || kind === "embedding") return plain(value);
   if (typeof value === "string") return { head: value || "–", label: value, score: null, bars: [] };
   if (typeof value === "number") return { head: number(value, 3), label: null, score: value, bars: [] };
   if (Array.isArray(value)) return listed(value);
@@ -32,6 +34,15 @@ export function reading(value) {
   if (value) return best(Object.entries(value));
   return { head: "–", label: null, score: null, bars: [] };
 }
+
+function plain(value) {
+  const named = !Array.isArray(value);
+  const numbers = named ? Object.entries(value) : value.map((v, i) => [String(i), v]);
+  const told = numbers.map(([name, v]) => (named ? `${name} ${significant(v)}` : significant(v)));
+  return { head: told.length > 6 ? `${told.length} numbers` : told.join(", "), label: null, score: null, bars: [], numbers: numbers.slice(0, 6) };
+}
+
+const significant = (value) => String(Number(value.toPrecision(3)));
 
 function listed(items) {
   if (!items.length) return { head: "none", label: null, score: 0, bars: [] };
