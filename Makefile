@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := PYTHON=$(PYTHON) .ci/set-up
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow fuzz test-devices test-gpu install dev format lint types check bench docs docs-check build clean
+.PHONY: help run test test-slow fuzz test-devices test-gpu install dev format lint types check bench docs docs-check scout build clean
 
 help:  ## list what can be asked for
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ docs: dev  ## write the generated documents again
 
 docs-check: dev  ## the documents: their links, commands, examples and generated pages
 	@$(BIN)/pytest tests/test_documents.py tests/sdk/test_config.py
+
+scout: dev  ## train, prove and ship the bundle that `mm-edge run` takes by default (hours)
+	@$(BIN)/mm-edge train zoo:scout --out runs/scout && $(BIN)/python -m mm_edge.zoo.ship scout runs/scout
+	@$(BIN)/mm-edge export zoo:scout -o sdk/data/scout.mmb
 
 build: dev  ## the wheel and the source archive, in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist

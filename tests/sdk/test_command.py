@@ -189,7 +189,7 @@ WAITING = """
 import signal, sys, time, typer
 from mm_edge.cli import __main__, app
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where the tests themselves run in the background
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 
 def wait():
     print("waiting", flush=True)
