@@ -1,0 +1,83 @@
+"""The verbs `zoo` and `train`, and what they refuse."""
+
+import json
+
+import pytest
+
+from mm_edge import zoo
+from mm_edge.cli.app import run
+from mm_edge.errors import InputError, UnavailableError
+from mm_edge.zoo import catalog
+from mm_edge.zoo.ship import ship
+from mm_edge.zoo.weights import read_weights, write_weights
+
+
+def test_zoo_lists_models_with_their_cards(capsys):
+    assert run(["zoo", "--json"]) == 0
+    cards = json.loads(capsys.readouterr().out)
+    assert set(cards) == set(zoo.names())
+    assert all({"takes", "gives", "data", "limits", "trained"} <= set(card) for card in cards.values())
+    assert run(["zoo"]) == 0
+    assert "tabletop" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("source", ["scout", "zoo:nothing"])
+def test_train_refuses_what_is_not_in_the_zoo(source, capsys):
+    assert run(["train", source]) == 2
+    assert "Give one of: zoo:scout" in capsys.readouterr().err
+
+
+def test_there_is_no_model_of_another_name():
+    with pytest.raises(KeyError, match="it has scout"):
+        zoo.load("nothing")
+
+
+def test_without_weights_it_says_how_to_make_them(monkeypatch, tmp_path):
+    monkeypatch.setattr(catalog, "WEIGHTS_FOLDER", tmp_path)
+    with pytest.raises(UnavailableError, match="mm-edge train zoo:scout"):
+        zoo.load("scout")
+
+
+def test_weights_come_back_as_they_were_and_odd_ones_are_refused(tmp_path):
+    import torch
+
+    model, other = (catalog.entry("scout").build() for _ in range(2))
+    write_weights(model, tmp_path / "w.safetensors")
+    read_weights(other, tmp_path / "w.safetensors", "scout")
+    for one, two in zip(model.state_dict().values(), other.state_dict().values(), strict=True):
+        assert torch.equal(one, two)
+    (tmp_path / "torn").write_bytes((tmp_path / "w.safetensors").read_bytes()[:5000])
+    with pytest.raises(InputError, match="no safetensors file"):
+        read_weights(other, tmp_path / "torn", "scout")
+    write_weights(model.fusion, tmp_path / "part")
+    with pytest.raises(InputError, match="differ in"):
+        read_weights(other, tmp_path / "part", "scout")
+
+
+def test_scout_takes_and_gives_what_its_spec_says():
+    import torch
+
+    model = catalog.entry("scout").build().eval()
+    spec = model.spec
+    feeds = [
+        torch.zeros(2, 160, 160, 3, dtype=torch.uint8),
+        torch.zeros(2, 16_000),
+        torch.ones(2, 16, dtype=torch.int64),
+    ]
+    with torch.inference_mode():
+        outputs = model(*feeds, torch.ones(2, 3))
+    assert {name for output in spec.outputs for name in output.reads.values()} == set(outputs)
+    assert outputs["command"].shape == (2, len(spec.outputs[0].labels))
+    assert outputs["target"].shape == (2, 2)
+    assert model.files["tokenizer.json"].startswith(b"{")
+    assert sum(p.numel() for p in model.parameters()) < 350_000
+
+
+@pytest.mark.parametrize(
+    ("report", "told"), [(None, "no report.json"), ({"model": "scout", "quick": True}, "a quick look")]
+)
+def test_an_unfinished_run_is_not_shipped(report, told, tmp_path):
+    if report is not None:
+        (tmp_path / "report.json").write_text(json.dumps(report))
+    with pytest.raises(InputError, match=told):
+        ship("scout", tmp_path)
