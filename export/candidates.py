@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -17,7 +17,7 @@ from .base_graph import base_graph
 from .blame import worst_node
 from .fp16 import fp32_by_nature, to_fp16
 from .graph import save
-from .int8 import HEAVY, calibrate, quantizable, to_int8_cpu, to_int8_trt
+from .int8 import FORMS, HEAVY, calibrate, quantizable, to_int8_cpu, to_int8_trt
 from .parity import relative_error, usual_norm
 from .remainder import Search, smallest_remainder
 from .rounding import as_rounded
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mm_edge.manifest import Precision
 
     from .feeds import Feed
+    from .int8 import Form
     from .partition import PartGraph
     from .recipe import Recipe
 
@@ -42,6 +43,7 @@ LOG = logging.getLogger("mm_edge.export")
 SEARCH_SAMPLES = 4  # the search looks at a few samples that were calibrated on; the proof, at unseen ones
 SEARCH_MARGIN = 0.7  # of the tolerance, because unseen samples lose a little more
 FAILED = float("inf")
+LARGE_PARAMETERS = 20_000_000  # quantizing such a part takes many seconds; one form of int8 for the CPU is tried
 
 
 @dataclass
@@ -174,10 +176,11 @@ class PartWork:
             return [lambda kept: to_fp16(self.base, kept | fixed)]
         if precision == "int8-trt":
             return [lambda kept: to_int8_trt(self.base, self.ranges, kept | fixed)]
-        return [
-            lambda kept: to_int8_cpu(self.base, self.ranges, kept | fixed, between=True),
-            lambda kept: to_int8_cpu(self.base, self.ranges, kept | fixed, between=False),
-        ]
+        forms = FORMS if self.part.parameters < LARGE_PARAMETERS else FORMS[:1]
+        return [partial(self._int8_cpu, fixed, form) for form in forms]
+
+    def _int8_cpu(self, fixed: frozenset[str], form: Form, kept: frozenset[str]) -> ModelProto:
+        return to_int8_cpu(self.base, self.ranges, kept | fixed, form=form)
 
     def _search(self, precision: Precision, maker: Maker, nodes: list[str], tolerance: float) -> Candidate | None:
         maker = _remembering_last(maker)

@@ -8,7 +8,7 @@ import logging
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from onnx import ModelProto, NodeProto, TensorProto
 
@@ -122,10 +122,17 @@ def after_softmax(base: ModelProto) -> set[str]:
     return found
 
 
-def to_int8_cpu(base: ModelProto, ranges: Any, keep: Collection[str] = (), *, between: bool) -> ModelProto:
+Form: TypeAlias = Literal["integers", "heavy", "products"]
+# `heavy` quantizes what goes in and out of heavy nodes, `integers` also what lies between them, and `products` leaves
+# what comes out of a product in float, for norms and sums that go on in float. Which is fastest depends on the model.
+FORMS: tuple[Form, ...] = ("products", "integers", "heavy")
+
+
+def to_int8_cpu(base: ModelProto, ranges: Any, keep: Collection[str] = (), *, form: Form) -> ModelProto:
     """Unsigned asymmetric activations, signed weights a channel: what ONNX Runtime fuses to VNNI kernels."""
-    kinds = [*HEAVY, *(BETWEEN if between else ())]
-    return _quantize(base, ranges, keep, kinds, activations_signed=False, options={})
+    kinds = [*HEAVY, *(BETWEEN if form == "integers" else ())]
+    options = {"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]} if form == "products" else {}
+    return _quantize(base, ranges, keep, kinds, activations_signed=False, options=options)
 
 
 def to_int8_trt(base: ModelProto, ranges: Any, keep: Collection[str] = ()) -> ModelProto:

@@ -9,7 +9,7 @@ from onnx import TensorProto, checker, numpy_helper
 
 from mm_edge.export.base_graph import base_graph
 from mm_edge.export.fp16 import fp32_by_nature, to_fp16
-from mm_edge.export.int8 import after_softmax, calibrate, quantizable, to_int8_cpu, to_int8_trt
+from mm_edge.export.int8 import FORMS, after_softmax, calibrate, quantizable, to_int8_cpu, to_int8_trt
 from mm_edge.export.lint import lint
 from mm_edge.export.parity import cosine, relative_error
 from mm_edge.export.remainder import Search, smallest_remainder
@@ -75,9 +75,9 @@ def test_a_spectrogram_keeps_fp32_up_to_its_logarithm():
     assert max(relative_error(runner(feed)["logits"], reference(feed)["logits"]) for feed in feeds) < 2e-3
 
 
-@pytest.mark.parametrize("between", [True, False])
-def test_int8_for_the_cpu_uses_unsigned_activations_and_signed_weights_a_channel(base, ranges, between):
-    quantized = to_int8_cpu(base, ranges, between=between)
+@pytest.mark.parametrize("form", FORMS)
+def test_int8_for_the_cpu_uses_unsigned_activations_and_signed_weights_a_channel(base, ranges, form):
+    quantized = to_int8_cpu(base, ranges, form=form)
     checker.check_model(quantized)
     assert loss(base, quantized, "int8-cpu") < 0.05
     weights = {tensor.name: tensor for tensor in quantized.graph.initializer}
@@ -109,7 +109,7 @@ def test_a_softmax_and_what_reads_it_are_never_quantized():
     base = base_graph(picture_and_vector(softmax=True))
     assert after_softmax(base) == {"attention", "logits"}
     ranges = calibrate(base, SAMPLES[:4], "minmax")
-    for quantized in (to_int8_cpu(base, ranges, between=True), to_int8_trt(base, ranges)):
+    for quantized in (to_int8_cpu(base, ranges, form="integers"), to_int8_trt(base, ranges)):
         read = {name for node in quantized.graph.node if node.op_type == "QuantizeLinear" for name in node.input}
         softmax = next(node for node in quantized.graph.node if node.op_type == "Softmax")
         assert not read & set(softmax.output)
@@ -130,7 +130,7 @@ def test_a_product_of_two_activations_is_not_quantized():
 
 
 def test_the_logits_are_not_rounded_to_integers_on_their_way_out(base, ranges):
-    quantized = to_int8_cpu(base, ranges, between=False)
+    quantized = to_int8_cpu(base, ranges, form="heavy")
     maker = next(node for node in quantized.graph.node if "logits" in node.output)
     assert maker.op_type == "Gemm"
 
