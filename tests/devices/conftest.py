@@ -128,7 +128,10 @@ class Laboratory:
         if done.returncode:
             log = self.folder / "run.log"
             run = log.read_text()[-4000:] if log.exists() else "it was not started"
-            pytest.fail(f"{scenario.__name__}: {done.stdout}\n--- mm-edge run:\n{run}", pytrace=False)
+            pytest.fail(
+                f"{scenario.__name__}, exit code {done.returncode}: {done.stdout}\n--- mm-edge run:\n{run}",
+                pytrace=False,
+            )
         return Outcome(self.folder, GUEST_SLOWNESS if self.guest else 1.0)
 
 

@@ -35,6 +35,18 @@ def test_it_ends_what_runs_too_long(guest_is_built):
     assert run("sleep 60", "--timeout", "3").returncode == 124
 
 
+def test_it_ends_with_whoever_started_it(guest_is_built, tmp_path):
+    """A guest that is left behind would go on for ever: it is no child of the command that started it."""
+    command = "echo up >/mnt/out/up; sleep 3; echo down >/mnt/out/down"
+    started = subprocess.Popen([RUN, "--camera", "none", "--out", tmp_path, "--", command], stdout=subprocess.DEVNULL)
+    while not (tmp_path / "up").exists():
+        time.sleep(0.1)
+    started.terminate()
+    assert started.wait(10) == 130
+    time.sleep(4)
+    assert not (tmp_path / "down").exists()
+
+
 def test_it_says_so_when_it_does_not_come_up(guest_is_built):
     done = run("true", "--memory", "8")
     assert done.returncode == 125
