@@ -68,6 +68,10 @@ class Engine(Protocol):
     @property
     def family(self) -> Family: ...
 
+    @property
+    def golden_tolerance(self) -> float | None:
+        """How far its results may be from the export's. None: it is what the export itself was proven on."""
+
     def attach(self) -> None:
         """Called by each lane's thread before it first runs anything."""
 

@@ -18,6 +18,7 @@ from .channel import Channel, DriverChannel, Policy, SampleChannel
 from .clock import Clock, MonotonicClock
 from .delivery import Delivery
 from .engines.choose import choose_precisions, describe, load_parts, open_engine, share_threads, usable_cores
+from .golden import check_golden
 from .lane import Lane
 from .loop import Loop
 from .plan import build_plan
@@ -78,6 +79,8 @@ class Session:
         cores = usable_cores()
         threads = share_threads(manifest, cores, config.loop.depth, config.engine.threads)
         self._executables = load_parts(bundle, self.engine, self._precisions, threads)
+        if self.engine.golden_tolerance is not None:
+            check_golden(bundle, self.engine, self._executables, self.engine.golden_tolerance)
         plan = build_plan(manifest, self._executables, self.engine, bundle.read)
 
         lock = threading.Lock()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mm_edge.spec import TensorSpec
 
 CPU = "CPUExecutionProvider"
+OTHER_PROVIDER_TOLERANCE = 1e-2
 _NO_LOGS_BELOW = 3  # errors; its warnings are about graphs, not about runs
 
 
@@ -90,6 +91,7 @@ class OnnxRuntimeEngine:
                 asked=asked,
                 todo="Install the ONNX Runtime package that brings it",
             )
+        self.golden_tolerance = None if provider == CPU else OTHER_PROVIDER_TOLERANCE
         self._provider, self._options = provider, {key: str(value) for key, value in (options or {}).items()}
         self._threads: dict[str, int] = {}
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DEVICE = "CPU"
 PRECISIONS = {"f32": openvino.Type.f32, "bf16": openvino.Type.bf16}
+TOLERANCES = {"f32": 1e-3, "bf16": 5e-2}
 STREAMS = 2  # runs of one part at the same time: as many as moments are usually in flight
 
 
@@ -82,6 +83,7 @@ class OpenVinoEngine:
         self._core = openvino.Core()
         self._precision = str(options.get("precision", "f32"))
         self._streams = int(options.get("streams", STREAMS))
+        self.golden_tolerance = TOLERANCES.get(self._precision)
         self._threads: dict[str, int] = {}
         if unknown := set(options) - {"precision", "streams"}:
             raise ConfigError(

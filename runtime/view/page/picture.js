@@ -7,6 +7,7 @@ const canvas = find("picture");
 const context = canvas.getContext("2d", { alpha: false });
 const caption = find("caption");
 const stage = canvas.parentElement;
+const MOST_WIDTH = 1280;
 let described = 0;
 let kinds = {};
 export const learn = (run) => { kinds = run.kinds; };
@@ -14,14 +15,13 @@ export const learn = (run) => { kinds = run.kinds; };
 export async function show({ head, jpeg }) {
   if (jpeg) {
     const bitmap = await createImageBitmap(jpeg);
-    const { width, height } = bitmap;
-    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
-    context.drawImage(bitmap, 0, 0);
+    const [width, height] = fit(bitmap);
+    context.drawImage(bitmap, 0, 0, width, height);
     bitmap.close();
     const [sourceWidth] = head.picture.source;
     context.save();
     context.scale(width / sourceWidth, width / sourceWidth);
-    const unit = sourceWidth / 640; // one CSS pixel of a picture shown 640 wide
+    const unit = sourceWidth / shownWidth(width, height); // one CSS pixel, in pixels of the source
     for (const [name, value] of Object.entries(head.outputs)) overlay(name, value, head.maps?.[name], unit);
     context.restore();
   }
@@ -29,12 +29,26 @@ export async function show({ head, jpeg }) {
   label(head);
 }
 
+// A small picture is drawn larger, so that what is drawn over it is as fine as the screen.
+function fit(bitmap) {
+  const wanted = shownWidth(bitmap.width, bitmap.height) * (window.devicePixelRatio || 1);
+  const scale = Math.max(1, Math.min(MOST_WIDTH, wanted) / bitmap.width);
+  const size = [Math.round(bitmap.width * scale), Math.round(bitmap.height * scale)];
+  if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+  return size;
+}
+
+// In CSS pixels, within the canvas's box.
+let box = [640, 360];
+new ResizeObserver(([{ contentRect }]) => { box = [contentRect.width || 640, contentRect.height || 360]; }).observe(canvas);
+const shownWidth = (width, height) => Math.min(box[0], (box[1] * width) / height);
+
 export const stale = (yes) => mark(stage, "data-stale", yes ? "" : null);
 
 function overlay(name, value, map, unit) {
-  if (map) glow(map);
+  if (map && value?.x !== null) glow(map);
   if (Array.isArray(value)) {
-    for (const thing of value) if (thing?.box) box(thing, unit);
+    for (const thing of value) if (thing?.box) frame(thing, unit);
   } else if (value && typeof value === "object" && typeof value.x === "number") {
     point(name, value, unit);
   }
@@ -61,7 +75,7 @@ function tag(text, x, y, unit) {
   context.fillText(text, x + 4 * unit, top + 10 * unit);
 }
 
-function box({ box: [x0, y0, x1, y1], label: word, score }, unit) {
+function frame({ box: [x0, y0, x1, y1], label: word, score }, unit) {
   const path = new Path2D();
   path.rect(x0, y0, x1 - x0, y1 - y0);
   stroke(path, unit, colour(hue(word)));
@@ -79,16 +93,15 @@ function point(name, { x, y, score }, unit) {
   tag(`${name} ${percent(score)}`, x + 18 * unit, y - 12 * unit, unit);
 }
 
-// The map itself, where the model gives one: rows of bytes from 0 to 255, laid over the part of the picture it covers.
+// The map itself, where the model gives one: rows of bytes, laid over the part of the picture that it covers. Where it is
+// highest is what it says; how sure the model is, says the score.
 const heat = document.createElement("canvas");
 function glow({ size: [columns, rows], box: [x0, y0, x1, y1], values }) {
   [heat.width, heat.height] = [columns, rows];
   const pixels = new ImageData(columns, rows);
-  const bytes = atob(values);
-  for (let i = 0; i < bytes.length; i += 1) {
-    const v = bytes.charCodeAt(i);
-    pixels.data.set([255, 90 + 0.6 * v, 40, 0.75 * v], 4 * i);
-  }
+  const levels = Uint8Array.from(atob(values), (c) => c.charCodeAt(0));
+  const most = Math.max(1, ...levels);
+  levels.forEach((v, i) => pixels.data.set([255, 90 + (150 * v) / most, 40, (170 * v) / most], 4 * i));
   heat.getContext("2d").putImageData(pixels, 0, 0);
   context.imageSmoothingEnabled = true;
   context.drawImage(heat, x0, y0, x1 - x0, y1 - y0);
