@@ -1,6 +1,7 @@
 """Small real bundles, made with onnx: a model that tells the mean colour, the loudness and the words it is given.
 
-Its outputs are plain enough to be checked by hand, so that a test (or a real camera and microphone) can tell whether the
+Its outputs are plain enough to be checked by hand, so that a test (or a real camera and microphone) can tell whether
+the
 model saw the very picture and heard the very sound. `layers` adds convolutions that cost time and change nothing.
 """
 
@@ -46,7 +47,9 @@ def senses_bundle(
     sync: Sync | None = None,
     private_key: Path | None = None,
 ) -> Path:
-    """image + audio + text + presence -> colour (r, g, b in 0..1), loudness (RMS), words (mean token id), senses (the mask)."""
+    """image + audio + text + presence -> colour (r, g, b in 0..1), loudness (RMS), words (mean token id), senses (the
+    mask).
+    """
     files = {
         "parts/encode_image.fp32.onnx": _image_part(size, layers, channels),
         "parts/encode_audio.fp32.onnx": _audio_part(),
@@ -134,7 +137,7 @@ def tokenizer() -> bytes:
     from tokenizers.normalizers import Lowercase
     from tokenizers.pre_tokenizers import Whitespace
 
-    made = Tokenizer(WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))  # noqa: S106
+    made = Tokenizer(WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
     made.normalizer = Lowercase()
     made.pre_tokenizer = Whitespace()
     return made.to_str().encode()

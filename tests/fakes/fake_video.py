@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+
 from mm_edge.runtime.clock import NS_PER_MS
 
 

@@ -1,4 +1,4 @@
-"""A fusion of about five million parameters: a convolutional picture encoder, a text encoder, a transformer over both."""
+"""A fusion of about five million parameters: a convolutional encoder, words, a transformer over both."""
 
 from __future__ import annotations
 

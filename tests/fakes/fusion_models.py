@@ -121,7 +121,13 @@ INPUTS = {
     "text": lambda name: TextInput(name, TextPrepare("tokenizer.json", 8)),
     "vector": lambda name: VectorInput(name, VectorPrepare(12)),
 }
-ENCODERS = {"image": ImageEncoder, "video": VideoEncoder, "audio": AudioEncoder, "text": TextEncoder, "vector": VectorEncoder}
+ENCODERS = {
+    "image": ImageEncoder,
+    "video": VideoEncoder,
+    "audio": AudioEncoder,
+    "text": TextEncoder,
+    "vector": VectorEncoder,
+}
 
 
 class Fused(nn.Module):
@@ -129,13 +135,20 @@ class Fused(nn.Module):
 
     def __init__(self, modalities: tuple[str, ...], fusion: str, *, presence: bool = False) -> None:
         super().__init__()
-        names = [f"{modality}{number}" if modalities.count(modality) > 1 else modality for number, modality in enumerate(modalities)]
+        names = [
+            f"{modality}{number}" if modalities.count(modality) > 1 else modality
+            for number, modality in enumerate(modalities)
+        ]
         self.names, self.fusion, self.masked = names, fusion, presence
         if fusion == "shared":
             shared = {modality: ENCODERS[modality]() for modality in dict.fromkeys(modalities)}
-            self.encoders = nn.ModuleDict({name: shared[modality] for name, modality in zip(names, modalities, strict=True)})
+            self.encoders = nn.ModuleDict(
+                {name: shared[modality] for name, modality in zip(names, modalities, strict=True)}
+            )
         else:
-            self.encoders = nn.ModuleDict({name: ENCODERS[modality]() for name, modality in zip(names, modalities, strict=True)})
+            self.encoders = nn.ModuleDict(
+                {name: ENCODERS[modality]() for name, modality in zip(names, modalities, strict=True)}
+            )
         count = len(names)
         self.mix: nn.Module = nn.Identity()
         if fusion == "attention":
@@ -144,14 +157,21 @@ class Fused(nn.Module):
             self.mix = nn.Bilinear(WIDTH, WIDTH, WIDTH)
         elif fusion == "recurrent":
             self.mix = nn.GRUCell(count * WIDTH, WIDTH)
-        self.head = nn.Linear(WIDTH if fusion in {"attention", "interaction", "recurrent"} else count * WIDTH, len(LABELS))
+        self.head = nn.Linear(
+            WIDTH if fusion in {"attention", "interaction", "recurrent"} else count * WIDTH, len(LABELS)
+        )
         needs_text = "text" in modalities
         self.files = {"tokenizer.json": tokenizer_json()} if needs_text else {}
         self.spec = ModelSpec(
             name=f"{fusion}_model",
             inputs=tuple(INPUTS[modality](name) for name, modality in zip(names, modalities, strict=True)),
-            outputs=(ClassesOutput("command", {"logits": "logits"}, LABELS), EmbeddingOutput("fused", {"values": "fused"})),
-            sync=Sync(driver=names[0], inputs={name: InputSync(missing="mask") for name in names[1:]} if presence else {}),
+            outputs=(
+                ClassesOutput("command", {"logits": "logits"}, LABELS),
+                EmbeddingOutput("fused", {"values": "fused"}),
+            ),
+            sync=Sync(
+                driver=names[0], inputs={name: InputSync(missing="mask") for name in names[1:]} if presence else {}
+            ),
             presence="presence" if presence else None,
             states=(State("memory", "memory_out", ("batch", WIDTH)),) if fusion == "recurrent" else (),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from mm_edge.export.feeds import Feed
+from mm_edge.export.feeds import Feed  # noqa: TC001
 from mm_edge.export.model import SourceModel
 from mm_edge.export.runner import Runner
 from mm_edge.spec import ClassesOutput, ImageInput, ImagePrepare, InputSync, ModelSpec, Sync, VectorInput, VectorPrepare
@@ -44,12 +44,20 @@ def info(name: str, kind: int, *dims: int | str) -> object:
 
 
 def picture_and_vector(*, batch_from_picture: bool = False, softmax: bool = False) -> ModelProto:
-    """A convolutional encoder and an MLP, concatenated, and a head. `batch_from_picture`: the vector's side reads the picture's batch size."""
+    """Two encoders and a head. `batch_from_picture`: the vector's side reads the picture's batch size."""
     b = Builder()
     b.add("Cast", "floats", "image", to=TensorProto.FLOAT)
     b.add("Transpose", "planes", "floats", perm=[0, 3, 1, 2])
     b.add("Mul", "scaled", "planes", b.weight("scale", np.float32(1 / 255)))
-    b.add("Conv", "conv1", "scaled", b.normal("conv1.w", 16, 3, 3, 3), b.normal("conv1.b", 16), strides=[2, 2], pads=[1, 1, 1, 1])
+    b.add(
+        "Conv",
+        "conv1",
+        "scaled",
+        b.normal("conv1.w", 16, 3, 3, 3),
+        b.normal("conv1.b", 16),
+        strides=[2, 2],
+        pads=[1, 1, 1, 1],
+    )
     b.add("Relu", "relu1", "conv1")
     b.add("Conv", "conv2", "relu1", b.normal("conv2.w", WIDTH, 16, 3, 3), b.normal("conv2.b", WIDTH), pads=[1, 1, 1, 1])
     b.add("Relu", "relu2", "conv2")
@@ -90,7 +98,9 @@ def sample(seed: int) -> Feed:
     return {"image": coarse.astype(np.uint8), "vector": random.normal(0, 1, (1, VECTOR)).astype(np.float32)}
 
 
-def source_model(graph: ModelProto | None = None, reference: ModelProto | None = None, *, samples: bool = True) -> SourceModel:
+def source_model(
+    graph: ModelProto | None = None, reference: ModelProto | None = None, *, samples: bool = True
+) -> SourceModel:
     """`graph` is what is exported, `reference` what it is proven against; they differ in the tests of faults."""
     graph = graph or picture_and_vector()
     runner = Runner(reference or graph)
