@@ -8,15 +8,13 @@ from typing import Any
 
 PAGE = Path(__file__).parent / "exporting.md"
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "export_real_sizes.json"
-HEAD = (
-    "<!-- figures: docs/exporting_figures.py writes what stands here from benchmarks/results/export_real_sizes.json -->\n"
-)
+HEAD = f"<!-- figures: docs/{Path(__file__).name} writes what stands here from benchmarks/results/{RESULTS.name} -->\n"
 TAIL = "<!-- end of figures -->"
 
 
 def figures(results: dict[str, Any]) -> str:
     lines = [
-        "| model | parts: nodes | seconds (of them CPU) | load | peak memory | worst relative error: fp32, fp16, int8-cpu, int8-trt |",
+        "| model | parts: nodes | seconds (of them CPU) | load | peak memory | error: fp32, fp16, int8-cpu, -trt |",
         "|---|---|---|---|---|---|",
     ]
     for name, result in results.items():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def accuracy(output: OutputSpec, got: Sequence[Feed], samples: Sequence[Labelled]) -> float | None:
-    """The share of samples whose best class is the labelled one; None where the output or the labels are of another kind."""
+    """The share of samples whose best class is the labelled one; None for outputs or labels of another kind."""
     if not isinstance(output, ClassesOutput) or not samples:
         return None
     right = []

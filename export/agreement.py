@@ -48,7 +48,7 @@ def agreement(output: OutputSpec, got: Sequence[Feed], wanted: Sequence[Feed]) -
 
 
 @singledispatch
-def agrees(output: object, got: Feed, wanted: Feed) -> bool:
+def agrees(output: object, got: Feed, wanted: Feed) -> bool:  # noqa: ARG001
     """One sample, by role."""
     raise TypeError(f"no way to compare {type(output).__name__}")
 
@@ -114,8 +114,8 @@ def _(output: BoxesOutput, got: Feed, wanted: Feed) -> bool:
     sides = []
     for feed in (got, wanted):
         scores = _unit(feed["scores"], sigmoid=output.activation == "sigmoid")
-        batch, place, label = np.nonzero(scores > output.score_threshold + SAME_PROBABILITY)
-        sides.append((feed["boxes"][batch, place].astype(np.float64), label))
+        batch, place, kind = np.nonzero(scores > output.score_threshold + SAME_PROBABILITY)
+        sides.append((feed["boxes"][batch, place].astype(np.float64), kind))
     (boxes, labels), (wanted_boxes, wanted_labels) = sides
     centre = output.layout == "cxcywh"
     for box, label in zip(wanted_boxes, wanted_labels, strict=True):
@@ -143,7 +143,7 @@ def _unit(values: Array, *, sigmoid: bool) -> Array:
 
 def _peak(heatmap: Array) -> Array:
     height, width = heatmap.shape[-2:]
-    places: Array = heatmap.reshape(-1, height * width).argmax(axis=1)
+    places: Array = np.argmax(heatmap.reshape(-1, height * width), axis=1)
     return np.stack([places % width / width, places // width / height], axis=1)
 
 

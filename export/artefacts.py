@@ -1,4 +1,4 @@
-"""Makes the files of every part in every precision that is wanted, proves them in the chain, and chooses what `auto` runs."""
+"""Makes every part in every precision that is wanted, proves them in the chain, chooses what `auto` runs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Made:
     notes: list[str] = field(default_factory=list)
 
 
-def make_artefacts(
+def make_artefacts(  # noqa: PLR0917
     model: SourceModel, split: Split, data: Data, recipe: Recipe, work: Path, store: Store, progress: Progress
 ) -> Made:
     made = Made({}, {})
@@ -143,7 +143,7 @@ def _add(made: Made, work: PartWork, precision: Precision, recipe: Recipe) -> No
 
 
 def _report_findings(made: Made, candidate: Candidate, findings: list[Finding], recipe: Recipe) -> None:
-    """A graph that TensorRT would refuse is left out when nobody asked for it by name, and stops the export when somebody did."""
+    """A graph that TensorRT would refuse is left out, or stops the export when it was asked for by name."""
     if candidate.precision in recipe.precisions or recipe.targets:
         raise WorkFailedError(
             f"{findings[0]}" + (f" ({len(findings) - 1} more findings)" if findings[1:] else ""),
@@ -169,7 +169,7 @@ def _check_asked(made: Made, recipe: Recipe) -> None:
             )
 
 
-def _chain_rows(
+def _chain_rows(  # noqa: PLR0917
     model: SourceModel,
     split: Split,
     made: Made,
@@ -179,7 +179,7 @@ def _chain_rows(
     reference: list[Feed],
     states: dict[str, str],
 ) -> list[ParityRow]:
-    """The whole in one precision (fp32 where a part has none) against where the model came from; decoded outputs are compared too."""
+    """The whole in one precision (fp32 where a part has none) against the model's origin, decoded outputs too."""
     runners = {}
     for part in split.parts:
         there: Precision = precision if precision in made.paths[part.name] else "fp32"

@@ -1,4 +1,4 @@
-"""The graph that fp16 and int8 are made from: constants folded, batch norms in their convolutions, every node named, every type known."""
+"""The graph that fp16 and int8 are made from: constants and norms folded, nodes named, types known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STANDARD_DOMAINS = {"", "ai.onnx"}
 
 
 def base_graph(model: ModelProto) -> ModelProto:
-    """Standard operators only, so that it serves every engine. Q/DQ pairs around a batch norm would keep it from its convolution."""
+    """Standard operators only, to serve every engine. Q/DQ pairs would keep a batch norm from its convolution."""
     import onnxruntime as ort
 
     with tempfile.TemporaryDirectory(prefix="mm-edge-base-") as folder:

@@ -115,7 +115,7 @@ class PartWork:
         )
 
     def make(self, precision: Precision, tolerance: float) -> Candidate | None:
-        """The best candidate within `tolerance` of this part, or None when there is none; what was found before an interruption is taken."""
+        """The best candidate within `tolerance`, or None; what was found before an interruption is taken."""
         key = self._key(precision, tolerance)
         if (found := self.store.get(key)) is not None:
             record, file = found
@@ -199,7 +199,7 @@ class PartWork:
             self.kept.setdefault(precision, candidate.kept)
         return candidate
 
-    def _proven(
+    def _proven(  # noqa: PLR0917
         self,
         precision: Precision,
         maker: Maker,

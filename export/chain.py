@@ -17,7 +17,7 @@ STATE = "state:"
 
 
 def sources_of(feed: Feed, states: Mapping[str, str]) -> dict[str, Array]:
-    """A whole graph's feed by reference: `input:NAME`, `presence`, `state:OUTPUT`. `states` maps a state's input to its output."""
+    """A whole graph's feed by reference (`input:NAME`, `presence`, `state:OUTPUT`). `states`: input to output."""
     named = {}
     for name, value in feed.items():
         if name in states:

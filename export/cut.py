@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .graph import GraphIndex
     from .work import Value
 
-# What things cost at every tick, in picoseconds: round figures of one core of a small machine. Only their ratio matters.
+# What things cost at every tick, in picoseconds: round figures of one core. Only their ratio matters.
 PS_PER_BYTE = 100  # 10 GB/s
 PS_PER_FLOP = 50  # 20 GFLOP/s
 PS_PER_NODE = 1_000_000  # 1 us to start a kernel
@@ -23,7 +23,7 @@ FUSION = "*"  # the colour of what depends on several inputs, on the presence or
 
 
 def colours(index: GraphIndex, owners: Mapping[str, str]) -> list[frozenset[str]]:
-    """For every node, the inputs that it depends on; `owners` gives each graph input's (FUSION for presence and states)."""
+    """For every node, the inputs that it depends on; `owners` names each graph input's."""
     from .graph import uses
 
     of_value: dict[str, frozenset[str]] = {name: frozenset({owner}) for name, owner in owners.items()}
@@ -36,7 +36,7 @@ def colours(index: GraphIndex, owners: Mapping[str, str]) -> list[frozenset[str]
 
 
 def crossing_values(index: GraphIndex, owners: Mapping[str, str], values: Mapping[str, Value]) -> dict[str, list[str]]:
-    """For every input, the values at which its encoder ends, outputs of the model among them. An input without an encoder has none."""
+    """For every input, the values at which its encoder ends; an input without an encoder has none."""
     of_node = colours(index, owners)
     found: dict[str, list[str]] = {}
     for owner in dict.fromkeys(owners.values()):
@@ -57,10 +57,10 @@ def _boundary(index: GraphIndex, kept: set[int]) -> list[str]:
 
 def _kept_by_cut(index: GraphIndex, nodes: list[int], inputs: list[str], values: Mapping[str, Value]) -> set[int]:
     """The nodes on the encoder's side of the cheapest cut."""
-    import networkx  # comes with torch
+    import networkx as nx  # type: ignore[import-untyped]  # comes with torch
 
     inside = set(nodes)
-    flow = networkx.DiGraph()
+    flow = nx.DiGraph()
     source, sink = "encoder", "fusion"
     flow.add_node(source)
     flow.add_node(sink)
@@ -71,11 +71,11 @@ def _kept_by_cut(index: GraphIndex, nodes: list[int], inputs: list[str], values:
             _add_value(flow, number, name, index, inside, sink, values)
     for name in inputs:
         _add_value(flow, source, name, index, inside, sink, values)
-    _, (encoder_side, _) = networkx.minimum_cut(flow, source, sink)
+    _, (encoder_side, _) = nx.minimum_cut(flow, source, sink)
     return {number for number in encoder_side if isinstance(number, int)}
 
 
-def _add_value(
+def _add_value(  # noqa: PLR0917
     flow: object,
     maker: int | str,
     name: str,
@@ -84,7 +84,7 @@ def _add_value(
     sink: str,
     values: Mapping[str, Value],
 ) -> None:
-    """The value costs its bytes when a user is on the other side of the cut from its maker; a user never stays behind its maker."""
+    """It costs its bytes when a user is on the other side from its maker; a user never stays behind its maker."""
     users = index.consumers[name]
     if not users:
         return

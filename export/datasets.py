@@ -1,4 +1,4 @@
-"""What the export calibrates and proves on: samples of the world where there are any, random inputs where there are none."""
+"""What the export calibrates and proves on: samples of the world, or random inputs where there are none."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Data:
 
 
 def gather_data(model: SourceModel, recipe: Recipe) -> Data:
-    """Samples named by the recipe, else the source's own, else random ones. The first are calibrated on, the last are kept unseen."""
+    """Samples named by the recipe, else the source's own, else random ones. The last are kept unseen."""
     given, source = _given(model, recipe)
     if given is None:
         unseen = [

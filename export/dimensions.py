@@ -1,7 +1,7 @@
-"""Takes the sizes of named dimensions out of the data flow, so that no part reads another part's input only to learn the batch size.
+"""Takes sizes out of the data flow, so that no part reads another part's input only to learn the batch size.
 
-A tracer writes `Shape(image)` once and uses the batch size everywhere, in the text's encoder too. Here each such size becomes a
-value `dim:NAME`, and every part reads it off an input of its own.
+A tracer writes `Shape(image)` once and uses the batch size everywhere, in the text's encoder too. Here each such size
+becomes a value `dim:NAME`, and every part reads it off an input of its own.
 """
 
 from __future__ import annotations

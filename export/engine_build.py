@@ -47,7 +47,7 @@ def import_rtx() -> Any:
     return tensorrt_rtx
 
 
-def build_engine(
+def build_engine(  # noqa: PLR0917
     path: Path,
     precision: Precision,
     target: Target,
@@ -128,7 +128,7 @@ def _last(told: list[str]) -> str:
     return told[-1] if told else "the library gave no reason"
 
 
-def _add_profile(
+def _add_profile(  # noqa: PLR0917
     builder: Any, config: Any, network: Any, takes: tuple[TensorSpec, ...], dims: Mapping[str, Bounds], asked: str
 ) -> None:
     """The bounds of every dimension that varies; one that has none in the manifest is 1."""

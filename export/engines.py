@@ -1,4 +1,4 @@
-"""Builds the engines that the recipe's targets ask for: every part as a GPU would take it, and in int8 where there is one."""
+"""Builds the engines of the recipe's targets: every part as a GPU would take it, and in int8 where there is one."""
 
 from __future__ import annotations
 

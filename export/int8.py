@@ -95,7 +95,7 @@ def calibrate(base: ModelProto, feeds: Sequence[Feed], method: Method) -> Any:
 
 
 def quantizable(base: ModelProto) -> list[str]:
-    """The nodes that int8 is for, in order: heavy ones with a weight. A product of two activations (attention) stays in float."""
+    """What int8 is for, in order: heavy nodes with a weight. A product of two activations (attention) stays float."""
     index = GraphIndex(base.graph)
     floats = {name for name, tensor in index.initializers.items() if tensor.data_type == TensorProto.FLOAT}
     return [

@@ -1,4 +1,4 @@
-"""Checks a graph against TensorRT's rules: what would not build on the robot fails at the desk, with the node's name."""
+"""Checks a graph against TensorRT's rules: what would not build on the robot fails at the desk, by node."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def cosine(got: Array, wanted: Array) -> float:
     return float(np.clip(a @ b / lengths, -1.0, 1.0))
 
 
-def compare(
+def compare(  # noqa: PLR0917
     scope: str,
     precision: str,
     tensor: str,
@@ -79,7 +79,7 @@ def compare(
     )
 
 
-def compare_all(
+def compare_all(  # noqa: PLR0917
     scope: str,
     precision: str,
     got: Sequence[Feed],

@@ -142,7 +142,7 @@ def _named_shapes(graph: ModelProto, model: SourceModel, names: list[str]) -> di
     return shapes
 
 
-def _build(
+def _build(  # noqa: PLR0917
     graph: ModelProto,
     spec: ModelSpec,
     crossing: dict[str, list[str]],
@@ -196,7 +196,7 @@ def _with_state(read: Read, spec: ModelSpec) -> Read:
     return Read(f"state:{output}") if output else read
 
 
-def _part(
+def _part(  # noqa: PLR0917
     index: GraphIndex,
     graph: ModelProto,
     name: str,

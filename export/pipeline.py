@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mm_edge.signing import sign
+
 from .artefacts import Made, make_artefacts
 from .chain import sources_of
 from .datasets import gather_data
+from .engine_build import Target, import_rtx
 from .engines import build_all
 from .pack import golden_tensors, make_manifest, write_and_reload
 from .parity import gate
@@ -55,6 +58,7 @@ def export(
 ) -> Exported:
     """Exports `source` to `target`. Raises before anything is written when a check fails."""
     recipe, progress, target = recipe or Recipe(), progress or Silent(), Path(target)
+    check_recipe(recipe)
     with tempfile.TemporaryDirectory(prefix="mm-edge-export-") as folder:
         with progress.step("read the source"):
             model = load_source(source, recipe) if isinstance(source, str) else source
@@ -99,6 +103,14 @@ def export(
     return exported
 
 
+def check_recipe(recipe: Recipe) -> None:
+    """What cannot go well is told before the work, not after it."""
+    if [target for text in recipe.targets for target in Target.read(text)]:
+        import_rtx()
+    if recipe.sign is not None:
+        sign(b"", Path(recipe.sign))
+
+
 def makers_of(split: Split) -> dict[str, str]:
     """Which node makes each tensor that a part gives."""
     return {
@@ -112,6 +124,7 @@ def makers_of(split: Split) -> dict[str, str]:
 
 def plan(source: str, target: Path, recipe: Recipe) -> list[str]:
     """What an export would do, without doing it."""
+    check_recipe(recipe)
     precisions = (
         ", ".join(recipe.precisions)
         if recipe.precisions
@@ -123,7 +136,7 @@ def plan(source: str, target: Path, recipe: Recipe) -> list[str]:
         f"bundle      {target}" + (" (replaces the one there)" if target.exists() else ""),
         f"split       {recipe.split}",
         f"precisions  {precisions}",
-        f"samples     {samples}: {recipe.samples} to calibrate on by {recipe.method}, {recipe.unseen} unseen ones to prove on",
+        f"samples     {samples}: {recipe.samples} to calibrate on by {recipe.method}, {recipe.unseen} to prove on",
         "tolerances  " + ", ".join(f"{precision} {recipe.tolerance_of(precision):g}" for precision in TOLERANCES),
         f"signed      {'by ' + recipe.sign if recipe.sign else 'no'}",
     ]

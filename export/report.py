@@ -1,4 +1,4 @@
-"""The report of an export as one page: the parts, what each precision costs and loses, and two plots. It needs no network."""
+"""The report of an export as one page: the parts, what each precision costs and loses, two plots; no network."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1a1a1a }
-table { border-collapse: collapse; margin: 1rem 0 2rem; font-size: 13px } th, td { padding: .25rem .75rem; text-align: left }
+table { border-collapse: collapse; margin: 1rem 0 2rem; font-size: 13px }
+th, td { padding: .25rem .75rem; text-align: left }
 th { border-bottom: 2px solid #888 } tr:nth-child(even) { background: #f4f4f4 } svg { max-width: 100%; height: auto }
-@media (prefers-color-scheme: dark) { body { background: #161616; color: #e8e8e8 } tr:nth-child(even) { background: #222 }
+@media (prefers-color-scheme: dark) { body { background: #161616; color: #e8e8e8 }
+tr:nth-child(even) { background: #222 }
 svg { background: #fff } }
 """
 SCALE_FROM, SCALE_TO = 1e-8, 1.0
@@ -26,7 +28,7 @@ SCALE_FROM, SCALE_TO = 1e-8, 1.0
 
 def write_report(path: Path, exported: Exported) -> None:
     manifest = exported.manifest
-    head = [
+    head: list[tuple[str, ...]] = [
         ("model", manifest.name),
         ("source", manifest.made["source"]),
         ("made", f"{manifest.made['at']} by {manifest.made['by']}"),
@@ -42,7 +44,8 @@ def write_report(path: Path, exported: Exported) -> None:
         *map(_table, exported.tables()),
     ]
     body += [f"<p>{escape(note)}</p>" for note in exported.notes]
-    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(manifest.name)}</title><style>{STYLE}</style>'
+    title = escape(manifest.name)
+    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
     path.write_text(page + "\n".join(body) + "</html>\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Keeps what an interrupted export has finished, by the digest of all it was made from; a finished one leaves nothing."""
+"""Keeps what an interrupted export has finished, by digest of all it was made from; a finished one leaves nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples out of a take: played through the runtime's own sources, aligner and preparation, so that each input is what the model will see."""
+"""Samples out of a take, played through the runtime's own sources, aligner and preparation."""
 
 from __future__ import annotations
 

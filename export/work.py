@@ -60,7 +60,7 @@ def measure_values(model: ModelProto, feed: Feed, names: Iterable[str] | None = 
     return found
 
 
-def node_flops(node: NodeProto, values: dict[str, Value]) -> int:
+def node_flops(node: NodeProto, values: dict[str, Value]) -> int:  # noqa: PLR0911
     """Multiplications and additions of one run; for all but the heavy kinds, one for each number that comes out."""
     out = next((values[name] for name in node.output if name in values), None)
     if out is None:

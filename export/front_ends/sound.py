@@ -45,7 +45,7 @@ class LogMel(nn.Module):
 
 
 class WhisperMel(nn.Module):
-    """As Whisper was trained: the last frame dropped, eight decades below the loudest kept, shifted: [batch, mels, frames]."""
+    """As Whisper: the last frame dropped, eight decades below the loudest kept, shifted: [batch, mels, frames]."""
 
     def __init__(self, mel: LogMel) -> None:
         super().__init__()

@@ -35,7 +35,7 @@ else:
 OLDEST_OPSET = 13
 
 
-class FrontEnd(Strict):
+class FrontEnd(Strict, frozen=True):
     """What a float picture input wants done to uint8 pixels: x / scale, minus mean, over std; then its layout."""
 
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
@@ -44,7 +44,7 @@ class FrontEnd(Strict):
     layout: Literal["nchw", "nhwc"] = "nchw"
 
 
-class ForeignSpec(Strict):
+class ForeignSpec(Strict, frozen=True):
     """The file of --spec. `rename` maps the graph's names to the spec's, `tokenizers` the bundle's names to files."""
 
     model: ModelSpec

@@ -57,4 +57,5 @@ def _nodes(model: ModelProto, name: str, inner: str, front_end: FrontEnd) -> lis
 def to_pixels(pictures: Array, front_end: FrontEnd) -> Array:
     """The same in numpy, as the graph's maker would have fed it: the nodes above are held against this."""
     floats = (pictures.astype(np.float64) / front_end.scale - np.array(front_end.mean)) / np.array(front_end.std)
-    return (np.moveaxis(floats, -1, 1) if front_end.layout == "nchw" else floats).astype(np.float32)
+    laid: Array = np.moveaxis(floats, -1, 1) if front_end.layout == "nchw" else floats
+    return laid.astype(np.float32)

@@ -221,7 +221,7 @@ def _trace(
         raise WorkFailedError("the tracer gave nothing")
     graph: ModelProto = strip(program.model_proto)
     rename_values(graph, {OUTPUT_MARK + name: name for name in wrapped.outputs})
-    if unused := set(n.name for n in tensors) - {item.name for item in graph.graph.input}:
+    if unused := {tensor.name for tensor in tensors} - {item.name for item in graph.graph.input}:
         raise UsageError(f"the model does not use {sorted(unused)}", asked="tracing", todo="Remove it from the spec")
     return graph
 

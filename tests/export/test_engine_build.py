@@ -88,7 +88,7 @@ def test_targets_are_read_and_refused():
 
 
 def test_a_gpu_that_is_built_for_on_the_device_is_told(tmp_path):
-    with pytest.raises(UsageError, match="does not build for sm87.*Jetson builds on the device"):
+    with pytest.raises(UsageError, match=r"does not build for sm87.*Jetson builds on the device"):
         build_engine(made(tmp_path, "fp16"), "fp16", Target("sm87"), TAKES, {}, "'x'")
 
 

@@ -63,7 +63,7 @@ def test_vilt_on_pictures_of_one_size_is_the_original_on_a_full_mask(tmp_path):
 
 def test_a_kind_that_is_not_known_is_told(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(UsageError, match="it is of the kind 'bert'.*clap, clip"):
+    with pytest.raises(UsageError, match=r"it is of the kind 'bert'.*clap, clip"):
         load_source(f"hf:{tmp_path}", Recipe())
 
 
@@ -72,12 +72,12 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path):
         json.dumps({"model_type": "theirs", "auto_map": {"AutoConfig": "theirs.Config"}})
     )
     (tmp_path / "theirs.py").write_text("raise SystemExit('ran')\n")
-    with pytest.raises(UsageError, match="it wants to run code of its own.*--trust-remote-code"):
+    with pytest.raises(UsageError, match=r"it wants to run code of its own.*--trust-remote-code"):
         load_source(f"hf:{tmp_path}", Recipe())
 
 
 def test_a_folder_that_is_no_model_is_told(tmp_path):
-    with pytest.raises(UsageError, match="reading hf:"):
+    with pytest.raises(UsageError, match=r"reading hf:"):
         load_source(f"hf:{tmp_path}", Recipe())
 
 

@@ -1,4 +1,4 @@
-"""Every fusion over every kind of input, whole and in parts, in every precision; the GPU's ones build with TensorRT-RTX."""
+"""Every fusion over every kind of input, whole and in parts, in every precision; TensorRT-RTX builds them."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_it_exports_and_passes_parity_in_every_precision(source, fusion, modalit
 
 
 def test_the_five_million_parameter_class_is_faster_in_int8(tmp_path):
-    """A convolutional and a transformer encoder of about five million parameters, on one thread of a machine with VNNI."""
+    """About five million parameters, on one thread of a machine with VNNI."""
     from pathlib import Path
 
     if "avx512_vnni" not in Path("/proc/cpuinfo").read_text() and "avx_vnni" not in Path("/proc/cpuinfo").read_text():

@@ -88,7 +88,7 @@ def test_external_data_is_read(tmp_path):
     onnx.save(foreign(), tmp_path / "big.onnx", save_as_external_data=True, location="big.data", size_threshold=0)
     assert load_source(str(tmp_path / "big.onnx"), Recipe()).spec.name == "big"
     (tmp_path / "big.data").unlink()
-    with pytest.raises(UsageError, match="reading .*big.onnx"):
+    with pytest.raises(UsageError, match=r"reading .*big.onnx"):
         load_source(str(tmp_path / "big.onnx"), Recipe())
 
 
@@ -121,13 +121,13 @@ def test_text_without_a_tokenizer_is_named(tmp_path):
     onnx.save(
         b.model([info("ids", TensorProto.INT64, "N", 6)], [info("y", TensorProto.FLOAT, "N", 4)]), tmp_path / "x.onnx"
     )
-    with pytest.raises(UsageError, match="'ids' looks like text, and there is no tokenizer.json"):
+    with pytest.raises(UsageError, match=r"'ids' looks like text, and there is no tokenizer.json"):
         load_source(str(tmp_path / "x.onnx"), Recipe())
 
 
 def test_a_file_that_is_no_model_is_told(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"nothing of the kind")
-    with pytest.raises(UsageError, match="reading .*x.onnx"):
+    with pytest.raises(UsageError, match=r"reading .*x.onnx"):
         load_source(str(tmp_path / "x.onnx"), Recipe())
-    with pytest.raises(UsageError, match="there is no file nowhere.onnx"):
+    with pytest.raises(UsageError, match=r"there is no file nowhere.onnx"):
         load_source(str(tmp_path / "nowhere.onnx"), Recipe())

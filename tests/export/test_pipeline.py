@@ -82,7 +82,7 @@ def test_without_samples_int8_is_not_made_and_the_proof_says_so(target):
 
 
 def test_int8_that_was_asked_for_needs_samples(target):
-    with pytest.raises(UsageError, match="there are no samples to calibrate on.*--calibrate"):
+    with pytest.raises(UsageError, match=r"there are no samples to calibrate on.*--calibrate"):
         export(source_model(samples=False), target, Recipe(precisions=("int8-cpu",)))
     assert not target.exists()
 
@@ -149,9 +149,17 @@ def test_other_samples_are_another_export(target, monkeypatch):
             export(source_model(), target, Recipe(precisions=("int8-cpu",)))
     other = source_model()
     other.samples = lambda count: (sample(1000 + seed) for seed in range(count))
-    with monkeypatch.context() as patch, pytest.raises(AssertionError, match="made again"):
+    with monkeypatch.context() as patch, pytest.raises(AssertionError, match="made again"):  # noqa: PT012
         patch.setattr("mm_edge.export.candidates.PartWork._make", _must_not_run)
         export(other, target, Recipe(precisions=("int8-cpu",)))
+
+
+def test_what_cannot_go_well_is_told_before_the_work(target, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "split_model", _must_not_run)
+    with pytest.raises(UsageError, match="cannot be read as a private key"):
+        export(source_model(), target, Recipe(sign=str(tmp_path / "no.key")))
+    with pytest.raises(UsageError, match="'cuda:86' is no target"):
+        export(source_model(), target, Recipe(targets=("cuda:86",)))
 
 
 def test_a_full_disk_leaves_the_old_bundle(target, monkeypatch):

@@ -41,7 +41,7 @@ class PictureAndQuestion(nn.Module):
         self.register_buffer("places", places.clone())
 
     def forward(self, image: torch.Tensor, text: torch.Tensor, text_mask: torch.Tensor) -> dict[str, torch.Tensor]:
-        embeddings: Any = self.model.vilt.embeddings  # type: ignore[union-attr]  # torch's attributes are of any kind
+        embeddings: Any = self.model.vilt.embeddings
         patches = embeddings.patch_embeddings(self.normalize(image)).flatten(2).transpose(1, 2)
         first = embeddings.cls_token.expand(patches.shape[0], -1, -1)
         pixels = torch.cat([first, patches], dim=1) + self.places
