@@ -21,28 +21,33 @@ def pooled(x: Tensor) -> Tensor:
 
 
 class ImageCnn(Encoder):
-    """A small residual network: a map at one eighth of the side, and an embedding of the whole."""
+    """A small network that looks twice: finely at an eighth of the side, coarsely at a sixteenth.
+
+    What the coarse look says of a thing as a whole is added to what the fine one says of the place; so the map, at one
+    eighth of the side, knows shapes and not only colours. The embedding is of the whole.
+    """
 
     def __init__(
-        self, stages: tuple[int, int, int] = (16, 24, 64), *, map_width: int = 48, width: int = 64, blocks: int = 1
+        self, stages: tuple[int, int, int] = (16, 24, 56), *, map_width: int = 48, width: int = 64, blocks: int = 1
     ) -> None:
         super().__init__()
         first, second, third = stages
         self.map_width, self.width = map_width, width
-        self.body = nn.Sequential(
-            Conv(3, first, stride=2),
-            Conv(first, second, stride=2),
-            *(Residual(second) for _ in range(blocks)),
-            Conv(second, third, stride=2),
-            *(Residual(third) for _ in range(blocks)),
+        self.fine = nn.Sequential(
+            Conv(3, first, stride=2), Conv(first, second, stride=2), Residual(second), Conv(second, third, stride=2)
         )
-        self.to_map = Conv(third, map_width, kernel=1)
-        self.to_whole = Conv(third, third, stride=2)
+        self.coarse = nn.Sequential(Conv(third, third, stride=2), *(Residual(third) for _ in range(blocks)))
+        self.across = Conv(third, map_width, kernel=1, act=False)
+        self.up = Conv(third, map_width, kernel=1, act=False)
+        self.join = Conv(map_width, map_width)
         self.to_embedding = nn.Linear(2 * third, width)
 
     def forward(self, x: Tensor) -> Features:
-        y = self.body(as_planes(x))
-        return {"embedding": torch.relu(self.to_embedding(pooled(self.to_whole(y)))), "map": self.to_map(y)}
+        fine = self.fine(as_planes(x))
+        coarse = self.coarse(fine)
+        whole = nn.functional.interpolate(self.up(coarse), scale_factor=2.0, mode="nearest")
+        plane = self.join(torch.relu(self.across(fine) + whole))
+        return {"embedding": torch.relu(self.to_embedding(pooled(coarse))), "map": plane}
 
 
 class ImageResNet(Encoder):

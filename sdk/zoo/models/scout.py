@@ -79,7 +79,7 @@ def spec() -> ModelSpec:
 
 def scout() -> FusionModel:
     encoders = {
-        "image": ImageCnn((16, 24, 64), map_width=48, width=64),
+        "image": ImageCnn((16, 24, 56), map_width=48, width=64),
         "audio": AudioCnn((16, 32, 48), width=64),
         "text": TextTransformer(len(vocabulary()), TEXT_LENGTH, width=48),
     }

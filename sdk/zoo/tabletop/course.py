@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -13,10 +13,12 @@ from torch.nn.functional import cross_entropy
 from mm_edge.zoo.heads import Fused
 from mm_edge.zoo.training.loop import class_weights
 
-from .cache import Order, World, open_world
+from .cache import Order, open_world
+from .close import close_lessons
 from .lessons import ALL_THERE, AUDIO, COMMANDS, IMAGE, USUAL, Lessons, Mix, lessons
 from .measure import command_accuracy, confusion, target_figures
 from .mesh import SHAPES
+from .places import OUTSIDE
 from .scene import COLORS
 from .signs import SIGNS
 
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
     from mm_edge.zoo.encoders.encoder import Features
     from mm_edge.zoo.training.course import Predict, Told
 
+    from .places import Regions
+
 DATA_SEED = 1
 SMOOTHING = 0.03
+EXAM_PICTURES = 600
 MORE_PHRASES = 2  # for every picture: they cost a seventh of it each and teach as much about pointing
 
 
@@ -41,21 +46,38 @@ class Size(NamedTuple):
     tune_pictures: int
     tune_sounds: int
     voices_at_most: int | None
+    close_steps: int  # so many steps at the beginning look at pieces of pictures only
+    pieces: int = 64  # in each of them
 
 
-FULL = Size(24_000, 12_000, 1500, 3000, None)
-QUICK = Size(1500, 3000, 300, 800, 10)
+FULL = Size(24_000, 12_000, 1500, 3000, None, 2000)
+QUICK = Size(1500, 3000, 300, 800, 10, 150)
 
 
 class Tutor(nn.Module):
-    """Heads for training alone: the sign from the picture, the word from the sound, and every cell's content."""
+    """Heads for training alone: the sign from the picture, the word from the sound, and what stands in each region."""
 
     def __init__(self, image_width: int, audio_width: int, map_width: int) -> None:
         super().__init__()
         self.sign, self.word = nn.Linear(image_width, len(COMMANDS)), nn.Linear(audio_width, len(COMMANDS))
-        self.shape = nn.Conv2d(map_width, len(SHAPES) + 1, 1)
-        self.color = nn.Conv2d(map_width, len(COLORS), 1)
-        self.cell_sign = nn.Conv2d(map_width, len(SIGNS) + 1, 1)
+        self.shape, self.color = nn.Linear(map_width, len(SHAPES)), nn.Linear(map_width, len(COLORS))
+        self.card = nn.Linear(map_width, len(SIGNS))
+
+    def regions(self, plane: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """The loss of naming every region from the mean of its cells: [batch, width, rows, columns] and its masks."""
+        means = batch["masks"] @ plane.flatten(2).transpose(1, 2)
+        bodies, sign = means[:, :-1].flatten(0, 1), means[:, -1]
+        asked = (
+            (self.shape(bodies), batch["shape"].flatten()),
+            (self.color(bodies), batch["color"].flatten()),
+            (self.card(sign), batch["card"]),
+        )
+        # Summed, then divided: a batch without a single sign must not become 0/0.
+        losses = [
+            cross_entropy(x, y, ignore_index=OUTSIDE, reduction="sum") / max(int((y != OUTSIDE).sum()), 1)
+            for x, y in asked
+        ]
+        return torch.stack(losses).sum()
 
 
 class Tabletop:
@@ -63,20 +85,12 @@ class Tabletop:
 
     main = "score"
 
-    def __init__(self, mix: Mix = USUAL, size: Size = FULL) -> None:
-        self.mix, self.size = mix, size
+    def __init__(self, mix: Mix = USUAL, size: Size = FULL, *, first_close: bool = True) -> None:
+        self.mix, self.size, self.first_close = mix, size, first_close
         self.weights = class_weights(torch.tensor([11.7] * 6 + [30.0]))
-        # Most cells are empty: with equal weights nothing but emptiness is learned from them.
-        self.cell_weights = {
-            "shape": torch.tensor([1.0] * len(SHAPES) + [0.12]),
-            "color": torch.ones(len(COLORS)),
-            "cell_sign": torch.tensor([1.0] * len(SIGNS) + [0.06]),
-        }
-        self.world: World
-        self.tune: World
 
     def prepare(self, cache: Path, *, quick: bool, told: Told | None = None) -> None:
-        size = QUICK if quick else self.size
+        self.size = size = QUICK if quick else self.size
         train = Order(cache, "train", size.pictures, size.sounds, DATA_SEED, voices_at_most=size.voices_at_most)
         tune = replace(train, split="tune", pictures=size.tune_pictures, sounds=size.tune_sounds)
         self.world, self.tune = open_world(train, told=told), open_world(tune, told=told)
@@ -86,12 +100,21 @@ class Tabletop:
         return Tutor(int(image.width), int(audio.width), int(image.map_width))  # type: ignore[arg-type]  # modules of a ModuleDict
 
     def batch(self, step: int, size: int, seed: int) -> dict[str, Tensor]:
+        close_steps = self.size.close_steps if self.first_close else 0
+        if step < close_steps:
+            pieces, named = close_lessons(self.world, self.size.pieces, (seed, 7, step))
+            return {"pieces": torch.from_numpy(pieces), **_region_tensors(named)}
+        step -= close_steps
         a_round = len(self.world.pictures) // size
         order = np.random.default_rng((seed, 3, step // a_round)).permutation(len(self.world.pictures))
         numbers = np.sort(order[(step % a_round) * size :][:size])  # sorted, so that the disk is read forward
         return _tensors(lessons(self.world, numbers, (seed, 5, step), mix=self.mix, augment=True, more=MORE_PHRASES))
 
     def loss(self, model: FusionModel, tutor: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        named = cast("Tutor", tutor)
+        if "pieces" in batch:
+            total = named.regions(model.encoders["image"](batch["pieces"])["map"], batch)
+            return total, {"regions_loss": float(total.detach())}
         features = model.encode(*(batch[name] for name in model.order))
         outputs = model.decide(model.fuse(features, batch["presence"]))
         command = cross_entropy(outputs["command"], batch["command"], self.weights, label_smoothing=SMOOTHING)
@@ -99,15 +122,9 @@ class Tabletop:
         target = cross_entropy(cells, batch["cells"])
         further = self._further(model, features, batch)
         total = command + 0.35 * target + 0.35 * MORE_PHRASES * further
-        total = total + 0.5 * cross_entropy(
-            tutor.get_submodule("sign")(features["image"]["embedding"]), batch["sign"], self.weights
-        )
-        total = total + 0.5 * cross_entropy(
-            tutor.get_submodule("word")(features["audio"]["embedding"]), batch["word"], self.weights
-        )
-        plane = features["image"]["map"]
-        for name, weights in self.cell_weights.items():
-            total = total + cross_entropy(tutor.get_submodule(name)(plane), batch[f"grid_{name}"], weights)
+        total = total + 0.5 * cross_entropy(named.sign(features["image"]["embedding"]), batch["sign"], self.weights)
+        total = total + 0.5 * cross_entropy(named.word(features["audio"]["embedding"]), batch["word"], self.weights)
+        total = total + named.regions(features["image"]["map"], batch)
         right = (outputs["command"].detach().argmax(1) == batch["command"]).float().mean()
         return total, {
             "command": float(right),
@@ -142,7 +159,8 @@ class Tabletop:
         return figures
 
     def _exam(self) -> Lessons:
-        return lessons(self.tune, np.arange(len(self.tune.pictures)), (DATA_SEED, 11), mix=ALL_THERE)
+        numbers = np.arange(min(EXAM_PICTURES, len(self.tune.pictures)))
+        return lessons(self.tune, numbers, (DATA_SEED, 11), mix=ALL_THERE)
 
     def confusion(self, predict: Predict) -> tuple[Ints, tuple[str, ...]]:
         taught = self._exam()
@@ -162,8 +180,10 @@ def _tensors(taught: Lessons) -> dict[str, Tensor]:
         "cells": taught.cells,
         "more_text": taught.more_text,
         "more_cells": taught.more_cells,
-        "grid_shape": taught.grid_shape,
-        "grid_color": taught.grid_color,
-        "grid_cell_sign": taught.grid_sign,
     }
+    return {name: torch.from_numpy(array) for name, array in arrays.items()} | _region_tensors(taught.regions)
+
+
+def _region_tensors(named: Regions) -> dict[str, Tensor]:
+    arrays = {"masks": named.masks, "shape": named.shape, "color": named.color, "card": named.sign}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -10,7 +10,7 @@ import numpy as np
 from .cache import NONE
 from .naming import ask, bodies_in
 from .phrases import wordings
-from .places import CELLS, grids, hull, shares
+from .places import CELLS, hull, regions, shares
 from .signs import SIGNS
 from .sound import WINDOW
 from .vary import moved, recolored
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .cache import World
     from .naming import Asked
+    from .places import Regions
 
 COMMANDS = (*SIGNS, "none")
 IMAGE, AUDIO, TEXT = range(3)  # the columns of presence
@@ -48,7 +49,7 @@ BOTH_SAY = Mix(no_audio=0, no_image=0, no_text=0, word_with_sign=1.0, word_witho
 
 @dataclass(frozen=True)
 class Lessons:
-    """A batch. `feeds` as the graph sees them; the rest are labels (see places.py for `cells`, `hulls` and `grid_*`).
+    """A batch. `feeds` as the graph sees them; the rest are labels (see places.py for `cells`, `hulls` and `regions`).
 
     `command` is what follows from what is there: with the microphone missing, a word that only it would hear is none.
     `more_text` [n, more, length] and `more_cells` are further phrases for the same pictures, all inputs being there.
@@ -60,9 +61,7 @@ class Lessons:
     word: Ints
     cells: Floats
     hulls: list[Ints]
-    grid_shape: Ints
-    grid_color: Ints
-    grid_sign: Ints
+    regions: Regions
     more_text: Ints
     more_cells: Floats
 
@@ -101,7 +100,7 @@ def lessons(
         word,
         cells,
         hulls,
-        *grids(ids, things, sign),
+        regions(ids, things, sign),
         np.stack(more_text, 1) if more else np.zeros((len(numbers), 0, text.shape[1]), np.int64),
         np.stack(more_cells, 1) if more else np.zeros((len(numbers), 0, cells.shape[1]), np.float32),
     )

@@ -1,22 +1,23 @@
-"""Where things are, for the map that places are learned on: shares of cells, outlines, contents of cells."""
+"""Where things are, for the map that places are learned on: shares of cells, outlines, regions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
 from .cache import EMPTY
-from .mesh import SHAPES
-from .signs import SIGNS
+from .render import SIDE
 from .stage import SIGN_ID
 
 if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Floats, Ints, Picture
 
-CELLS = 20  # the side of the map
+CELL = 8  # pixels, in both directions
+CELLS = SIDE // CELL  # the side of the map
 OUTSIDE = -100  # a label that no loss counts
+FEWEST_PIXELS = 60  # of a thing that the tutor asks about
 LEAST_SHARE = 0.34  # of the fullest cell: a cell with less is only touched
 
 
@@ -26,8 +27,7 @@ def shares(ids: Picture, slot: int | None) -> Floats:
     if slot is None:
         out[-1] = 1
         return out
-    block = ids.shape[0] // CELLS
-    counts = (ids == slot + 1).reshape(CELLS, block, CELLS, block).sum((1, 3)).ravel().astype(np.float32)
+    counts = (ids == slot + 1).reshape(CELLS, CELL, CELLS, CELL).sum((1, 3)).ravel().astype(np.float32)
     counts[counts < LEAST_SHARE * counts.max()] = 0
     out[:-1] = counts / counts.sum()
     return out
@@ -41,17 +41,32 @@ def hull(ids: Picture, slot: int | None) -> Ints:
     return np.asarray(cv2.convexHull(points)[:, 0])
 
 
-def grids(ids: Picture, things: Ints, sign: Ints) -> tuple[Ints, Ints, Ints]:
-    """For every cell: shape (or none), colour (only where a body is), sign (or none): each [n, CELLS, CELLS]."""
-    block = ids.shape[1] // CELLS
-    middle = ids[:, block // 2 :: block, block // 2 :: block]
-    n = len(ids)
-    bodies = slice(1, things.shape[1] + 1)
-    shape_of = np.full((n, 256), len(SHAPES), np.int64)
-    color_of = np.full((n, 256), OUTSIDE, np.int64)
-    shape_of[:, bodies] = np.where(things[..., 0] > EMPTY, things[..., 0], OUTSIDE)
-    color_of[:, bodies] = np.where(things[..., 1] > EMPTY, things[..., 1], OUTSIDE)
-    sign_of = np.full((n, 256), len(SIGNS), np.int64)
-    sign_of[:, SIGN_ID] = sign
-    rows = np.arange(n)[:, None, None]
-    return shape_of[rows, middle], color_of[rows, middle], sign_of[rows, middle]
+class Regions(NamedTuple):
+    """What the tutor asks about: bodies and signs, by the cells that they fill.
+
+    `masks` [n, bodies + 1, cells], the sign last: shares that sum to one, or all zero where it is missing. `shape` and
+    `color` [n, bodies] and `sign` [n] are labels; OUTSIDE where there is none.
+    """
+
+    masks: Floats
+    shape: Ints
+    color: Ints
+    sign: Ints
+
+
+def regions(ids: Picture, things: Ints, sign: Ints) -> Regions:
+    """Of pictures of any size that is a multiple of CELL."""
+    n, rows, columns = len(ids), ids.shape[1] // CELL, ids.shape[2] // CELL
+    masks = np.zeros((n, things.shape[1] + 1, rows * columns), np.float32)
+    for place, number in enumerate((*range(1, things.shape[1] + 1), SIGN_ID)):
+        counts = (ids == number).reshape(n, rows, CELL, columns, CELL).sum((2, 4)).reshape(n, -1).astype(np.float32)
+        counts[counts.sum(1) < FEWEST_PIXELS] = 0
+        masks[:, place] = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    seen = masks.sum(2) > 0
+    clear = seen[:, :-1] & (things[..., 0] > EMPTY)
+    return Regions(
+        masks,
+        np.where(clear, things[..., 0], OUTSIDE).astype(np.int64),
+        np.where(clear, things[..., 1], OUTSIDE).astype(np.int64),
+        np.where(seen[:, -1], sign, OUTSIDE).astype(np.int64),
+    )

@@ -40,6 +40,7 @@ class Plan:
     warm_up: int = 150
     averaging: float = 0.998
     evaluate_every: int = 200
+    first_exam: int = 0  # no examination before this step
     patience: int = 12  # examinations without a better result, after which it stops
     save_every: int = 50
     seed: int = 0
@@ -154,7 +155,7 @@ def learn(
             last = run.step == plan.steps
             if run.step % LOG_EVERY == 0 or last:
                 run.losses.append({"step": float(run.step), **shown})
-            if run.step % plan.evaluate_every == 0 or last:
+            if (run.step % plan.evaluate_every == 0 and run.step >= plan.first_exam) or last:
                 _examine(pupil, course, plan, run)
             run.seconds += time.monotonic() - began
             if run.step % plan.save_every == 0 or last or run.stopped:
