@@ -23,6 +23,7 @@ from .address import invitation, reachable_host
 from .connections import Connections
 from .guard import Guard, is_loopback, new_token
 from .hub import Hub
+from .machine import machine_name
 from .messages import Play, SetText
 from .routes import Routes, application
 
@@ -61,6 +62,7 @@ class ViewServer:
         self.host, self.port = host, port
         self.token = token or (None if is_loopback(host) else new_token())
         self._tally, self._prometheus = Tally(MonotonicClock()), PrometheusSink()
+        self._machine = machine_name()
         self._texts: list[str] = []
         self._text_inputs: list[str] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -199,6 +201,7 @@ class ViewServer:
             "texts": self._texts,
             "can_type": self.set_text is not None and bool(self._text_inputs),
             "paused": self.controls.paused if self.controls else None,
+            "machine": self._machine,
             "viewers": len(self._hub.viewers) if self._hub else 0,
         }
         return msgspec.json.encode({"run": self._tally.view(), "page": page})

@@ -50,8 +50,9 @@ export function drawEvents({ events }) {
   });
 }
 
-const SHOWN = ["engine", "version", "provider", "device", "precision", "driver", "depth", "lanes", "machine"];
-export function drawMachine({ engine }) {
+const SHOWN = ["machine", "engine", "version", "provider", "device", "precision", "compute", "driver", "depth", "lanes"];
+export function drawMachine({ engine: told }, { machine }) {
+  const engine = { machine, ...told };
   const keys = SHOWN.filter((key) => key in engine);
   const rows = keep(find("machine"), keys, (key) => make("div", {}, make("dt", { text: key }), make("dd")));
   for (const row of rows) say(row.lastChild, plain(engine[row.dataset.key]));

@@ -65,7 +65,7 @@ link.addEventListener("state", ({ detail: { run, page } }) => {
   drawInputs(run);
   drawStages(run);
   drawEvents(run);
-  drawMachine(run);
+  drawMachine(run, page);
   drawTexts(page);
   drawControls(page);
 });
