@@ -12,6 +12,7 @@ PACKAGES = ["gir1.2-gst-rtsp-server-1.0", "python3-gi"]
 PACKAGES += [f"gstreamer1.0-plugins-{kind}" for kind in ("base", "good", "ugly")]
 COLOR = {"red": 32, "green": 192, "blue": 64}
 FPS = 30
+MOST_AHEAD_S = 0.2
 STALE_WITHIN_S = 3 / FPS + 0.5
 
 
@@ -58,6 +59,13 @@ def test_it_sees_what_the_camera_shows(laboratory, witness):
     seen = 255 * np.array(run.told("seen", *COLOR))
     assert np.abs(seen - list(COLOR.values())).max() < 8  # H.264 and 8-bit YUV cost a few levels
     run.assert_ctrl_c_ended_it()
+
+
+def test_what_queued_while_it_was_opened_is_not_told_as_new(laboratory, witness):
+    """FFmpeg looks at a stream for a while before it gives pictures, all of that while at once: they are old by then."""
+    images = [(entry["t_ns"], entry["inputs"]["image"]["seq"]) for entry in laboratory.play(watch, witness).predictions]
+    (first_ns, first_seq), (last_ns, last_seq) = images[0], images[-1]
+    assert (last_seq - first_seq) / FPS < (last_ns - first_ns) / 1e9 + MOST_AHEAD_S
 
 
 def kill_and_bring_back(lab, bundle):
