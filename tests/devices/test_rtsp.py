@@ -62,7 +62,7 @@ def test_it_sees_what_the_camera_shows(laboratory, witness):
 
 
 def test_what_queued_while_it_was_opened_is_not_told_as_new(laboratory, witness):
-    """FFmpeg looks at a stream for a while before it gives pictures, all of that while at once: they are old by then."""
+    """FFmpeg looks at a stream for a while and then gives all of that while at once: those are old."""
     images = [(entry["t_ns"], entry["inputs"]["image"]["seq"]) for entry in laboratory.play(watch, witness).predictions]
     (first_ns, first_seq), (last_ns, last_seq) = images[0], images[-1]
     assert (last_seq - first_seq) / FPS < (last_ns - first_ns) / 1e9 + MOST_AHEAD_S
