@@ -78,6 +78,6 @@ def test_a_session_does_not_start_on_an_engine_that_fails(bundle):
 
 def test_a_bundle_without_golden_values_runs_only_where_it_was_proven(tmp_path):
     engine = StubEngine()
-    with Bundle.open(senses_bundle(tmp_path / "senses.mmb")) as plain:
-        with pytest.raises(EngineError, match="holds no golden values"):
-            check_golden(plain, engine, loaded(plain, engine), 1e-3)
+    path = senses_bundle(tmp_path / "senses.mmb")
+    with Bundle.open(path) as plain, pytest.raises(EngineError, match="holds no golden values"):
+        check_golden(plain, engine, loaded(plain, engine), 1e-3)
