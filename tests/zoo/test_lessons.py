@@ -1,0 +1,140 @@
+"""Lessons: what is asked fits what is there, what is missing is not taught, and every label lies where its thing is."""
+
+import numpy as np
+import pytest
+
+from mm_edge.zoo.tabletop.cache import CLEAN, NONE, World, labels_of, view_of
+from mm_edge.zoo.tabletop.close import PIECE, close_lessons
+from mm_edge.zoo.tabletop.lessons import ALL_THERE, AUDIO, BOTH_SAY, IMAGE, TEXT, USUAL, lessons
+from mm_edge.zoo.tabletop.measure import target_figures
+from mm_edge.zoo.tabletop.mesh import SHAPES
+from mm_edge.zoo.tabletop.naming import UNTOLD_COLOR, UNTOLD_SHAPE, ask, bodies_in
+from mm_edge.zoo.tabletop.places import CELLS, OUTSIDE, hull, regions, shares
+from mm_edge.zoo.tabletop.scene import COLORS
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Sixty pictures, and sounds that are told apart by their level alone."""
+    views = [view_of(1, index, "train", CLEAN) for index in range(60)]
+    labels = [labels_of(scene, view) for scene, view in views]
+    words = np.arange(70) % (NONE + 1)
+    return World(
+        split="train",
+        pictures=np.stack([view.picture for _, view in views]),
+        ids=np.stack([view.ids for _, view in views]),
+        things=np.stack([things for things, _ in labels]),
+        signs=np.array([sign for _, sign in labels], np.int8),
+        sounds=np.repeat((words[:, None] * 1000).astype(np.int16), 16_000, 1),
+        words=words.astype(np.int8),
+    )
+
+
+ALL = np.arange(60)
+
+
+def test_the_same_seed_gives_the_same_lessons(world):
+    one, two = (lessons(world, ALL, (1, 2), augment=True) for _ in range(2))
+    assert all(np.array_equal(value, two.feeds[name]) for name, value in one.feeds.items())
+    other = lessons(world, ALL, (1, 3), augment=True)
+    assert not np.array_equal(one.feeds["audio"], other.feeds["audio"])
+
+
+def test_the_sound_is_that_of_the_word_and_never_contradicts_the_sign(world):
+    taught = lessons(world, ALL, (4,), mix=ALL_THERE)
+    heard = np.round(taught.feeds["audio"].mean(1) * 32.768).astype(int)
+    assert np.array_equal(heard, taught.word)
+    both = (taught.word != NONE) & (taught.sign != NONE)
+    assert both.any()
+    assert (taught.word == taught.sign)[both].all()
+    assert np.array_equal(taught.command, np.where(taught.word != NONE, taught.word, taught.sign))
+
+
+def test_where_both_speak_every_sign_has_its_word(world):
+    taught = lessons(world, ALL, (4,), mix=BOTH_SAY)
+    assert np.array_equal(taught.word, taught.sign)
+
+
+def test_what_is_missing_is_not_taught(world):
+    taught = lessons(world, ALL, (5,), mix=USUAL)
+    presence = taught.feeds["presence"]
+    assert 0 < (presence[:, AUDIO] == 0).sum() < 30
+    assert not ((presence[:, AUDIO] == 0) & (presence[:, IMAGE] == 0)).any()
+    deaf, blind = presence[:, AUDIO] == 0, presence[:, IMAGE] == 0
+    assert np.array_equal(taught.command[deaf], taught.sign[deaf])
+    assert np.array_equal(taught.command[blind], taught.word[blind])
+    untold = blind | (presence[:, TEXT] == 0)
+    assert (taught.cells[untold, -1] == 1).all()
+    assert all(len(taught.hulls[row]) == 0 for row in np.flatnonzero(untold))
+
+
+def test_shares_sum_to_one_and_lie_in_the_outline(world):
+    import cv2
+
+    taught = lessons(world, ALL, (6,), mix=ALL_THERE, more=2)
+    assert np.allclose(taught.cells.sum(1), 1)
+    assert np.allclose(taught.more_cells.sum(2), 1)
+    assert taught.more_text.shape == (60, 2, 16)
+    there = [row for row in ALL if len(taught.hulls[row])]
+    assert len(there) > 20
+    for row in there:
+        assert taught.cells[row, -1] == 0
+        rows, columns = np.nonzero(taught.cells[row, :-1].reshape(CELLS, CELLS))
+        outline = taught.hulls[row].astype(np.float32)
+        for x, y in zip(columns * 8 + 4.0, rows * 8 + 4.0, strict=True):
+            assert cv2.pointPolygonTest(outline, (float(x), float(y)), True) > -6
+
+
+def test_a_phrase_fits_exactly_one_body_or_none(world):
+    rng = np.random.default_rng(7)
+    kinds = set()
+    for number in ALL:
+        bodies = bodies_in(world.ids[number], world.things[number])
+        asked = ask(rng, bodies, present=0.6, whole_name=0.5)
+        fitting = [body.slot for body in bodies if asked.fits(body)]
+        assert fitting == ([] if asked.slot is None else [asked.slot])
+        kinds.add((asked.color == UNTOLD_COLOR, asked.shape == UNTOLD_SHAPE, asked.slot is None))
+    assert len(kinds) == 6  # whole name, colour alone, shape alone; there and not there
+    assert (True, True) not in {kind[:2] for kind in kinds}
+
+
+def test_regions_are_where_their_things_are_and_carry_their_names(world):
+    named = regions(world.ids, world.things, world.signs)
+    for number in ALL:
+        for slot, (shape, color) in enumerate(world.things[number]):
+            mask = named.masks[number, slot]
+            if named.shape[number, slot] == OUTSIDE:
+                continue
+            assert (named.shape[number, slot], named.color[number, slot]) == (shape, color)
+            assert mask.sum() == pytest.approx(1)
+            assert np.array_equal(mask > 0, shares_of(world.ids[number], slot))
+    assert set(np.unique(named.shape)) == {OUTSIDE, *range(len(SHAPES))}
+    assert set(np.unique(named.color)) == {OUTSIDE, *range(len(COLORS))}
+
+
+def shares_of(ids, slot):
+    return (ids == slot + 1).reshape(CELLS, 8, CELLS, 8).any((1, 3)).ravel()
+
+
+def test_a_piece_shows_something_that_has_a_name(world):
+    pieces, named = close_lessons(world, 40, (8,))
+    assert pieces.shape == (40, PIECE, PIECE, 3)
+    assert (named.masks.sum((1, 2)) > 0).all()
+    assert named.masks.shape[2] == (PIECE // 8) ** 2
+
+
+def test_figures_are_those_of_the_answers(world):
+    taught = lessons(world, ALL, (9,), mix=ALL_THERE)
+    there = np.array([len(outline) > 0 for outline in taught.hulls])
+    middle = [outline.mean(0) if len(outline) else np.zeros(2) for outline in taught.hulls]
+    right = {"target": np.array(middle) / 160, "target_score": np.where(there, 3.0, -3.0)[:, None]}
+    assert target_figures(right, taught) == {"target_inside": 1, "target_placed": 1, "target_absent": 1}
+    unsure = {**right, "target_score": np.full((60, 1), -3.0)}
+    assert target_figures(unsure, taught) == {"target_inside": 0, "target_placed": 1, "target_absent": 1}
+    astray = {**right, "target": np.full((60, 2), 0.999)}
+    assert target_figures(astray, taught)["target_placed"] < 0.2
+
+
+def test_nowhere_has_a_cell_of_its_own():
+    assert shares(np.zeros((160, 160), np.uint8), None)[-1] == 1
+    assert hull(np.zeros((160, 160), np.uint8), None).shape == (0, 2)
