@@ -76,6 +76,7 @@ def make_artefacts(  # noqa: PLR0917
     calibration = [run_chain(split.parts, runners, sources_of(feed, states)) for feed in data.calibration]
     runners.clear()  # each holds its weights once more
     wanted_precisions = _wanted(recipe, data, made)
+    count, number = len(split.parts) * len(wanted_precisions), 0
     for part in split.parts:
         part_work = PartWork(
             part,
@@ -86,7 +87,8 @@ def make_artefacts(  # noqa: PLR0917
             store,
         )
         for precision in wanted_precisions:
-            with progress.step(f"{precision} {part.name}"):
+            number += 1
+            with progress.step(f"{precision} {part.name}", number, count):
                 _add(made, part_work, precision, recipe)
     _check_asked(made, recipe)
     with progress.step("prove every precision in the chain"):

@@ -1,74 +1,53 @@
-"""Tells what the export is doing: the step, how long it has taken, and how much of it is left."""
+"""Tells what the export is doing: the step, how long it took, and about how long the rest of its kind takes."""
 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
-
-T = TypeVar("T")
 
 
 class Progress(Protocol):
-    """What the export reports to."""
+    """What the export reports to. Steps that belong together say which of how many they are."""
 
-    def step(self, name: str) -> AbstractContextManager[None]: ...
-
-    def over(self, items: Sequence[T], name: str) -> Iterable[T]: ...
+    def step(self, name: str, number: int = 0, count: int = 0) -> AbstractContextManager[None]: ...
 
 
 class Silent:
     """Reports nothing; for use as a library."""
 
-    def step(self, name: str) -> AbstractContextManager[None]:
-        del name
-        return _nothing()
-
-    def over(self, items: Sequence[T], name: str) -> Iterable[T]:
-        del name
-        return items
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+    def step(self, name: str, number: int = 0, count: int = 0) -> AbstractContextManager[None]:
+        del name, number, count
+        return nullcontext()
 
 
 class Told:
-    """A live line a step on a terminal, with the time left where the number of items is known; else one plain line."""
+    """A live line on a terminal while a step runs; in any case one plain line when it is done."""
 
     def __init__(self) -> None:
         from rich.console import Console
 
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, highlight=False)
+        self._first_started = 0.0
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, name: str, number: int = 0, count: int = 0) -> Iterator[None]:
         start = time.monotonic()
-        if self._console.is_terminal:
-            with self._console.status(name):
-                yield
-        else:
+        if number <= 1:
+            self._first_started = start
+        shown = f"{name} ({number} of {count}{self._left(number, count)})" if count else name
+        with self._console.status(shown) if self._console.is_terminal else nullcontext():
             yield
-        self._console.print(f"  {name}: {time.monotonic() - start:.1f} s", highlight=False)
+        self._console.print(f"  {shown}: {time.monotonic() - start:.1f} s", markup=False)
 
-    def over(self, items: Sequence[T], name: str) -> Iterable[T]:
-        if not self._console.is_terminal:
-            yield from items
-            return
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        columns = (
-            TextColumn("  {task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Bar(*columns, console=self._console, transient=True) as bar:
-            yield from bar.track(items, description=name)
+    def _left(self, number: int, count: int) -> str:
+        """As if what is to come takes as long as what has been."""
+        done = number - 1
+        if done < 1:
+            return ""
+        left = (time.monotonic() - self._first_started) / done * (count - done)
+        return f", about {left:.0f} s left"
