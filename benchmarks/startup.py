@@ -81,8 +81,8 @@ def report(startup: Startup) -> str:
         "# What starting costs",
         "<!-- Made by: python -m mm_edge.benchmarks.startup > docs/startup.md -->",
         (
-            f"The quickest of {RUNS} runs, on {_machine()}. CPU is what the processor spent; the clock also counts what "
-            "else went on there."
+            f"The quickest of {RUNS} runs, on {_machine()}. CPU is what the processor spent; the clock also counts "
+            "what else went on there."
         ),
         "\n".join(rows),
         (
