@@ -23,7 +23,7 @@ fuzz: dev  ## thousands of new broken manifests (half an hour)
 	@$(BIN)/pytest tests/sdk/test_manifest_fuzz.py --hypothesis-profile thorough --timeout 3600
 
 test-devices: dev  ## the tests on a virtual machine with a real camera and microphone driver
-	@$(BIN)/pytest -m device tests/devices
+	@tests/devices/guest/build && $(BIN)/pytest -m device tests/devices
 
 test-gpu: dev  ## the tests that need a CUDA GPU and its driver
 	@$(BIN)/pytest -m gpu

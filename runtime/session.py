@@ -190,11 +190,13 @@ class Session:
         if self.summary is not None:
             return
         until_s = time.monotonic() + END_WITHIN_S
+        # Sinks have half of the time to themselves: what a hanging source or part takes must not cost the output.
+        half_s = until_s - END_WITHIN_S / 2
         self._stop_sources()
-        left = _join(self.lanes, until_s)
+        left = _join(self.lanes, half_s)
         self.loop.stop()
         self._ended.set()
-        left += _join(self.source_keepers, until_s)
+        left += _join(self.source_keepers, half_s)
         self.delivery.close_taps()
         self.summary = self._sum_up()
         for sink_keeper in self.sink_keepers:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 log = logging.getLogger(__name__)
-FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 5.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 1.0  # looking is cheap, and a camera that is back should be seen soon
 STALL_PERIODS = 3
-STALL_GRACE_NS = 100 * NS_PER_MS  # so that a jittery but living source is not called stale
+STALL_GRACE_NS = 300 * NS_PER_MS  # so that a jittery but living source is not called stale
 
 
 class SourceKeeper(threading.Thread):

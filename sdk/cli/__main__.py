@@ -5,13 +5,18 @@ from __future__ import annotations
 import signal
 import sys
 
-from .app import run
+INTERRUPTED = 130
 
 
 def main() -> None:
     # SIGTERM ends a command as Ctrl-C does, so that what it holds is closed and what is half written is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(run(sys.argv[1:]))
+    try:
+        from .app import run  # inside, so that Ctrl-C during the imports is no traceback either
+
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

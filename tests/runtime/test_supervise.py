@@ -46,8 +46,8 @@ def test_silence_for_three_periods_is_told_as_stale_and_healed_by_a_capture():
     kept.until_captured(1)
     kept.keeper.check(kept.clock.now_ns() + 3 * PERIOD_NS)
     assert kept.told == ["live"]
-    kept.keeper.check(kept.clock.now_ns() + 3 * PERIOD_NS + 101 * NS_PER_MS)
-    kept.keeper.check(kept.clock.now_ns() + 9 * PERIOD_NS)
+    kept.keeper.check(kept.clock.now_ns() + 3 * PERIOD_NS + 301 * NS_PER_MS)
+    kept.keeper.check(kept.clock.now_ns() + 20 * PERIOD_NS)
     assert kept.told == ["live", "stale"]
     source.items.put(picture(2, 0))
     kept.until_captured(2)

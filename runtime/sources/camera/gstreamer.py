@@ -21,7 +21,7 @@ SINK = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 
 def gstreamer_camera(input_name: str, pipeline: str, config: CameraConfig) -> StreamCamera:
     """`pipeline` as for gst-launch-1.0; without an appsink at its end it gets one."""
     whole = pipeline if "appsink" in pipeline else f"{pipeline} ! {SINK}"
-    return StreamCamera(input_name, f"gst:{pipeline}", functools.partial(start, whole), config.offset_ms)
+    return StreamCamera(input_name, f"gst:{pipeline}", functools.partial(start, whole), offset_ms=config.offset_ms)
 
 
 def jetson_camera(input_name: str, number: int, config: CameraConfig) -> StreamCamera:

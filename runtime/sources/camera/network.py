@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def network_camera(input_name: str, url: str, config: CameraConfig) -> StreamCamera:
-    return StreamCamera(input_name, without_password(url), functools.partial(start, url, config), config.offset_ms)
+    opening = functools.partial(start, url, config)
+    # The time-out is checked about every 100 ms, so a read may come back a little before it.
+    patience_ms = 0.9 * config.read_timeout_ms
+    return StreamCamera(input_name, without_password(url), opening, offset_ms=config.offset_ms, patience_ms=patience_ms)
 
 
 def start(url: str, config: CameraConfig) -> cv2.VideoCapture:

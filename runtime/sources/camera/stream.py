@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from mm_edge.runtime.clock import Clock
 
 MOST_FPS = 240  # streams that do not know their rate claim 1,000 or 90,000
+USUAL_FPS = 30.0
+CATCH_UP_WITHIN_NS = NS_PER_S
 
 
 class StreamCamera:
     """Gives what `start` opens, stamped at arrival. `shown` names the stream in messages.
 
     To be read all the time, since what is not read queues up and comes late: pictures are dropped decoded, by the loop,
-    and never as packets. `offset_ms` takes off what the network and the decoder usually cost.
+    and never as packets. `offset_ms` takes off what the network and the decoder usually cost. `patience_ms`: what comes
+    after a longer silence is a picture that a decoder held back, not a new one.
     """
 
     live = True
@@ -35,12 +38,15 @@ class StreamCamera:
         input_name: str,
         shown: str,
         start: Callable[[], cv2.VideoCapture],
+        *,
         offset_ms: float = 0.0,
+        patience_ms: float | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.name, self.input = "camera", input_name
         self._shown, self._start = shown, start
         self._offset_ns = ms_to_ns(offset_ms)
+        self._patience_ns = None if patience_ms is None else ms_to_ns(patience_ms)
         self._clock: Clock = clock or MonotonicClock()
         self._interrupted = threading.Event()
         self._video: cv2.VideoCapture | None = None
@@ -51,6 +57,8 @@ class StreamCamera:
         video = self._video = self._start()
         fps = video.get(cv2.CAP_PROP_FPS)
         rate = f" at {fps:.4g} fps" if 0 < fps <= MOST_FPS else ""
+        if self._patience_ns is not None:
+            self._catch_up(video, round(NS_PER_S / (fps if rate else USUAL_FPS)))
         size = f"{video.get(cv2.CAP_PROP_FRAME_WIDTH):.0f}x{video.get(cv2.CAP_PROP_FRAME_HEIGHT):.0f}"
         period_ns = round(NS_PER_S / fps) if rate else None
         return Opened(f"{self._shown}, {size}{rate}, stamped at arrival", period_ns=period_ns)
@@ -58,14 +66,28 @@ class StreamCamera:
     def read(self) -> Capture | None:
         if self._interrupted.is_set() or self._video is None:
             return None
+        began_ns = self._clock.now_ns()
         there = self._video.grab()
-        t_ns = self._clock.now_ns() + self._offset_ns
+        now_ns = self._clock.now_ns()
+        t_ns = now_ns + self._offset_ns
+        if self._patience_ns is not None and now_ns - began_ns >= self._patience_ns:
+            there = False
         picture = self._frames.retrieve(self._video) if there else None
         if self._interrupted.is_set():
             return None
         if picture is None:
             raise SourceLostError("the stream has broken off", asked=f"reading the camera {self._shown}")
         return Capture(t_ns, picture)
+
+    def _catch_up(self, video: cv2.VideoCapture, period_ns: int) -> None:
+        """Lets go what queued up while the stream was opened, until a picture has to be waited for."""
+        until_ns = self._clock.now_ns() + CATCH_UP_WITHIN_NS
+        waited_ns = 0
+        while waited_ns < period_ns // 2 and self._clock.now_ns() < until_ns and not self._interrupted.is_set():
+            began_ns = self._clock.now_ns()
+            if not video.grab():
+                raise SourceLostError("it broke off as it was opened", asked=f"opening the camera {self._shown}")
+            waited_ns = self._clock.now_ns() - began_ns
 
     def interrupt(self) -> None:
         """A read that waits for a frozen server ends with its time-out, not before."""

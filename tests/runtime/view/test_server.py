@@ -411,3 +411,14 @@ def test_the_run_ends_for_pages_too(serve):
 
     assert asyncio.run(watch()) < 1.0
     server.take(robot.predict())  # after the end it is told in vain
+
+
+def test_with_nobody_watching_the_server_takes_less_than_a_hundredth_of_a_core(serve):
+    server, robot = serve(feed=False)
+    predictions = [robot.predict() for _ in range(300)]
+    began_s = time.process_time()
+    for prediction in predictions:
+        server.take(prediction)
+    time.sleep(0.5)  # the server's own thread, which has nothing to do
+    cpu_s = time.process_time() - began_s
+    assert cpu_s / (len(predictions) / 30) < 0.01  # 300 predictions are ten seconds of a camera
