@@ -11,7 +11,7 @@ help:  ## list what can be asked for
 run:  ## set up and run the main job: the check of this machine, then the live loop on the take that ships with it
 	@$(SET_UP) base
 	@$(BIN)/mm-edge doctor
-	@$(BIN)/mm-edge run --demo --loop --view 8700
+	@$(BIN)/mm-edge run --demo --loop --text "the red cube" --view 8700
 
 test: dev  ## set up what tests need and pass them
 	@$(BIN)/pytest
