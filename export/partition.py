@@ -12,6 +12,7 @@ from mm_edge.errors import WorkFailedError
 from mm_edge.manifest import Read
 from mm_edge.spec import BATCH, TensorSpec
 
+from .cast_first import cast_first
 from .cut import FUSION, crossing_values
 from .dimensions import bind_dimensions, lift_dimensions
 from .feeds import PRESENCE, graph_inputs, graph_outputs, owner_of, random_feed
@@ -66,6 +67,7 @@ def split_model(model: SourceModel, recipe: Recipe) -> Split:
     """The parts of the model, or the whole as one part with the reason why."""
     graph = ModelProto()
     graph.CopyFrom(model.graph)
+    cast_first(graph)
     lift_dimensions(graph)
     index = GraphIndex(graph.graph)
     bound = ModelProto()

@@ -6,6 +6,7 @@ from handmade_graphs import Builder, info, picture_and_vector, sample, source_mo
 from onnx import TensorProto, helper
 
 from mm_edge.errors import WorkFailedError
+from mm_edge.export.lint import lint
 from mm_edge.export.partition import split_model
 from mm_edge.export.proof import prove_split
 from mm_edge.export.recipe import Recipe
@@ -57,6 +58,22 @@ def test_the_size_of_a_uint8_input_is_read_behind_its_cast():
     split = split_model(source_model(picture_and_vector(batch_from_picture=True)), Recipe(split="never"))
     users = [node.op_type for node in split.parts[0].graph.graph.node if "image" in node.input]
     assert users == ["Cast"]
+
+
+def test_a_picture_that_is_turned_before_it_is_cast_is_cast_first():
+    graph = picture_and_vector()
+    by_name = {node.name: node for node in graph.graph.node}
+    by_name["planes"].input[0], by_name["planes"].output[0] = "image", "turned"
+    by_name["floats"].input[0], by_name["floats"].output[0] = "turned", "planes"
+    nodes = [by_name["planes"], by_name["floats"], *list(graph.graph.node)[2:]]
+    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    del graph.graph.node[:]
+    graph.graph.node.extend(copies)
+    assert [finding.rule for finding in lint(graph)] == ["uint8"]
+    model = source_model(graph)
+    split = split_model(model, Recipe(split="always"))
+    assert [lint(part.graph) for part in split.parts] == [[], [], []]
+    assert prove_split(model, split) <= 1e-6
 
 
 def test_what_grows_at_the_end_of_an_encoder_is_moved_behind_the_cut():
