@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -44,6 +44,7 @@ SEARCH_SAMPLES = 4  # the search looks at a few samples that were calibrated on;
 SEARCH_MARGIN = 0.7  # of the tolerance, because unseen samples lose a little more
 FAILED = float("inf")
 LARGE_PARAMETERS = 20_000_000  # quantizing such a part takes many seconds; one form of int8 for the CPU is tried
+LARGE_SEARCH = (4, 10)  # blocks and trials in such a part: coarser, and done in minutes
 
 
 @dataclass
@@ -185,13 +186,15 @@ class PartWork:
     def _search(self, precision: Precision, maker: Maker, nodes: list[str], tolerance: float) -> Candidate | None:
         maker = _remembering_last(maker)
         search = Search(lambda kept: self.loss(maker(kept), precision, self.search_feeds), tolerance * SEARCH_MARGIN)
+        if self.part.parameters >= LARGE_PARAMETERS:
+            search.most_blocks, search.most_trials = LARGE_SEARCH
         kept = self._known_remainder(precision, search)
         if kept is None:
             kept = smallest_remainder(nodes, search)
         candidate = self._proven(precision, maker, nodes, kept, tolerance, search.trials)
         if candidate is None and kept is not None:
             # What passed on the samples of the search lost more on unseen ones: half of what was allowed, once.
-            stricter = Search(search.loss_of, search.tolerance / 2, known=search.known)
+            stricter = replace(search, tolerance=search.tolerance / 2, trials=0)
             candidate = self._proven(
                 precision, maker, nodes, smallest_remainder(nodes, stricter), tolerance, search.trials + stricter.trials
             )

@@ -17,10 +17,10 @@ MOVING = {"Gather", "Slice", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Fl
 
 def cast_first(model: ModelProto) -> None:
     """In place, for each uint8 input that other nodes read before it is cast to float."""
-    index = GraphIndex(model.graph)
     for item in list(model.graph.input):
         if item.type.tensor_type.elem_type != TensorProto.UINT8:
             continue
+        index = GraphIndex(model.graph)
         moved = _moved_before_cast(index, item.name)
         if not moved:
             continue

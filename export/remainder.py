@@ -18,6 +18,8 @@ class Search:
 
     loss_of: Callable[[frozenset[str]], float]
     tolerance: float
+    most_blocks: int = MOST_BLOCKS
+    most_trials: int = MOST_TRIALS
     trials: int = 0
     known: dict[frozenset[str], float] = field(default_factory=dict)
 
@@ -45,7 +47,7 @@ def smallest_remainder(nodes: Sequence[str], search: Search) -> frozenset[str] |
 
 def _by_harm(nodes: list[str], search: Search) -> list[list[str]]:
     """Contiguous blocks, the one that loses most when it alone is reduced first."""
-    size = -(-len(nodes) // MOST_BLOCKS)
+    size = -(-len(nodes) // search.most_blocks)
     blocks = [nodes[start : start + size] for start in range(0, len(nodes), size)]
     everything = frozenset(nodes)
     return sorted(blocks, key=lambda block: -search.loss(everything - frozenset(block)))
@@ -67,7 +69,7 @@ def _shrunk(blocks: list[list[str]], search: Search) -> frozenset[str]:
     """Halves each kept block again and again while one half of it is enough, the least harmful block first."""
     kept = list(blocks)
     for place in reversed(range(len(kept))):
-        while len(kept[place]) > 1 and search.trials < MOST_TRIALS:
+        while len(kept[place]) > 1 and search.trials < search.most_trials:
             block = kept[place]
             halves = [block[: len(block) // 2], block[len(block) // 2 :]]
             half = next(
