@@ -41,10 +41,12 @@ def export(
     ] = None,
     sign: Annotated[Path | None, typer.Option(metavar="KEY", help="Sign it (mm-edge keygen makes keys).")] = None,
     target: Annotated[
-        list[str] | None, typer.Option(metavar="tensorrt-rtx:smNN", help="Build engines ahead of time; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="tensorrt-rtx:smNN", help="Build engines ahead of time; may be repeated."),
     ] = None,
     split: Annotated[
-        Literal["auto", "always", "never"], typer.Option(help="Cut the model by input where it pays, where it can, or not.")
+        Literal["auto", "always", "never"],
+        typer.Option(help="Cut the model by input where it pays, where it can, or not."),
     ] = "auto",
     method: Annotated[
         Literal["minmax", "percentile", "entropy"], typer.Option(help="How int8 ranges are read off the samples.")
@@ -97,7 +99,11 @@ def _precisions(text: str) -> tuple[Precision, ...]:
         return ()
     asked = [word.strip() for word in text.split(",")]
     if unknown := [word for word in asked if word not in ASKED]:
-        raise UsageError(f"'{unknown[0]}' is no precision", asked="reading --precision", todo=f"Give auto, or some of {', '.join(ASKED)}")
+        raise UsageError(
+            f"'{unknown[0]}' is no precision",
+            asked="reading --precision",
+            todo=f"Give auto, or some of {', '.join(ASKED)}",
+        )
     return tuple(dict.fromkeys(precision for word in asked for precision in ASKED[word]))
 
 
@@ -115,4 +121,6 @@ def _show(exported: Exported) -> None:
         out.print()
     for note in exported.notes:
         out.print(f"note: {note}", markup=False, highlight=False)
-    out.print(f"{exported.path}: {decimal(exported.size)}, written, reloaded and checked", markup=False, highlight=False)
+    out.print(
+        f"{exported.path}: {decimal(exported.size)}, written, reloaded and checked", markup=False, highlight=False
+    )
