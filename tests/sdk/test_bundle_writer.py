@@ -59,7 +59,7 @@ sys.path.insert(0, {str(FAKES)!r})
 from pathlib import Path
 from small_bundle import FILES, make_manifest
 from mm_edge.bundle_writer import write_bundle
-made = [make_manifest(version=version) for version in (3, 4)]
+made = [make_manifest(version=int(version)) for version in sys.argv[2]]
 print("ready", flush=True)
 while True:
     for manifest in made:
@@ -67,9 +67,10 @@ while True:
 """
     seen = []
     for attempt in range(60):
-        with subprocess.Popen([sys.executable, "-c", program, target], stdout=subprocess.PIPE) as writer:
+        order = "34" if attempt % 2 else "43"  # so that both are seen where the disk is slow, too
+        with subprocess.Popen([sys.executable, "-c", program, target, order], stdout=subprocess.PIPE) as writer:
             assert writer.stdout.readline() == b"ready\n"
-            time.sleep(0.0137 * attempt % 0.1)  # this is the moment that is tested, not a wait for something
+            time.sleep(0.0137 * attempt % 0.4)  # this is the moment that is tested, not a wait for something
             writer.kill()
         seen.append(version_at(target))
     assert set(seen) <= {None, 3, 4}
