@@ -58,10 +58,10 @@ function plot(now) {
 link.addEventListener("state", ({ detail: { run, page } }) => {
   mark(find("cut"), "hidden", "");
   ended = run.health === "ended";
-  stale(run.idle_s === null || run.idle_s > 1);
+  stale(!page.paused && (run.idle_s === null || run.idle_s > 1));
   learn(run);
   learnKinds(run);
-  head(run);
+  head(run, page);
   drawInputs(run);
   drawStages(run);
   drawEvents(run);
@@ -70,12 +70,13 @@ link.addEventListener("state", ({ detail: { run, page } }) => {
   drawControls(page);
 });
 
-function head(run) {
+function head(run, { paused }) {
   say(find("model"), run.model ? `${run.model} v${run.version}` : "mm-edge");
   document.title = run.model ? `${run.model} – mm-edge` : "mm-edge";
   const silent = run.idle_s !== null && run.idle_s > 1 && run.health !== "ended";
   mark(find("health"), "data-state", run.health);
-  say(find("health"), silent ? `${inWords(run.health)}, no prediction for ${Math.floor(run.idle_s)} s` : why(run));
+  const well = silent ? `${inWords(run.health)}, no prediction for ${Math.floor(run.idle_s)} s` : why(run);
+  say(find("health"), paused && run.health === "ok" ? "Paused" : well);
   say(find("rate"), `${number(run.rate_hz)} /s`);
   say(find("latency"), run.stages.total ? `${number(run.stages.total.p50)} ms` : "–");
   say(find("latency-worst"), run.stages.total ? `${number(run.stages.total.p99)} ms` : "–");

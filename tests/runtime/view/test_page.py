@@ -190,6 +190,7 @@ def test_a_file_is_held_and_stepped_by_keys(serve, browse, player):
     browser.find_element(By.TAG_NAME, "body").send_keys(" ")
     until(browser, "!document.getElementById('step').hidden")
     assert player.paused
+    until(browser, f"{text_of('health')} == 'Paused'")
     browser.find_element(By.TAG_NAME, "body").send_keys("..")
     until(browser, f"{text_of('pause')} == 'Go on'")
     assert player.steps == 2
