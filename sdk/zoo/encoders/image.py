@@ -42,12 +42,17 @@ class ImageCnn(Encoder):
         self.join = Conv(map_width, map_width)
         self.to_embedding = nn.Linear(2 * third, width)
 
-    def forward(self, x: Tensor) -> Features:
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The map, and what the embedding is made of."""
         fine = self.fine(as_planes(x))
         coarse = self.coarse(fine)
         whole = nn.functional.interpolate(self.up(coarse), scale_factor=2.0, mode="nearest")
-        plane = self.join(torch.relu(self.across(fine) + whole))
-        return {"embedding": torch.relu(self.to_embedding(pooled(coarse))), "map": plane}
+        plane: Tensor = self.join(torch.relu(self.across(fine) + whole))
+        return plane, pooled(coarse)
+
+    def forward(self, x: Tensor) -> Features:
+        plane, whole = self.look(x)
+        return {"embedding": torch.relu(self.to_embedding(whole)), "map": plane}
 
 
 class ImageResNet(Encoder):

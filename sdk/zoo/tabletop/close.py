@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .places import FEWEST_PIXELS, regions
+from .places import regions
 from .scene import MOST_BODIES
 from .stage import SIGN_ID
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from .cache import World
     from .places import Regions
 
-PIECE = 64  # pixels, a multiple of the coarsest step of the encoder
-WANDER = 14  # how far from the middle of a piece its thing may be
+PIECE = 48  # pixels, a multiple of the coarsest step of the encoder
+WANDER = 6  # how far from the middle of a piece its thing may be
+ENOUGH_PIXELS = 140
 
 
 def close_lessons(world: World, count: int, seed: tuple[int, ...]) -> tuple[Picture, Regions]:
@@ -26,26 +27,25 @@ def close_lessons(world: World, count: int, seed: tuple[int, ...]) -> tuple[Pict
     pieces = np.empty((count, PIECE, PIECE, 3), np.uint8)
     ids = np.empty((count, PIECE, PIECE), np.uint8)
     numbers = np.empty(count, np.int64)
-    filled = 0
-    while filled < count:
-        number = int(rng.integers(len(world.pictures)))
-        for row, column in _spots(rng, np.asarray(world.ids[number]))[: count - filled]:
-            window = (slice(row, row + PIECE), slice(column, column + PIECE))
-            pieces[filled], ids[filled] = world.pictures[number][window], world.ids[number][window]
-            numbers[filled] = number
-            filled += 1
+    for row in range(count):
+        spot = None
+        while spot is None:
+            numbers[row] = rng.integers(len(world.pictures))
+            spot = _spot(rng, np.asarray(world.ids[numbers[row]]))
+        window = (slice(spot[0], spot[0] + PIECE), slice(spot[1], spot[1] + PIECE))
+        pieces[row], ids[row] = world.pictures[numbers[row]][window], world.ids[numbers[row]][window]
     return pieces, regions(ids, world.things[numbers], world.signs[numbers])
 
 
-def _spots(rng: np.random.Generator, ids: Picture) -> list[tuple[int, int]]:
-    """The top left of a piece for everything of which enough is to be seen."""
+def _spot(rng: np.random.Generator, ids: Picture) -> tuple[int, int] | None:
+    """The top left of a piece around one of the things of which enough is to be seen. One a picture, not all of them: a
+    step whose pieces share their light and their ground teaches far less.
+    """
     counts = np.bincount(ids.ravel(), minlength=256)
-    spots = []
-    for number in np.flatnonzero(counts >= FEWEST_PIXELS):
-        if not (1 <= number <= MOST_BODIES or number == SIGN_ID):
-            continue
-        rows, columns = np.nonzero(ids == number)
-        middle = np.array([rows.mean(), columns.mean()]) - PIECE / 2 + rng.integers(-WANDER, WANDER + 1, 2)
-        row, column = np.clip(middle, 0, ids.shape[0] - PIECE).astype(int).tolist()
-        spots.append((row, column))
-    return spots
+    things = [number for number in (*range(1, MOST_BODIES + 1), SIGN_ID) if counts[number] >= ENOUGH_PIXELS]
+    if not things:
+        return None
+    rows, columns = np.nonzero(ids == things[rng.integers(len(things))])
+    middle = np.array([rows.mean(), columns.mean()]) - PIECE / 2 + rng.integers(-WANDER, WANDER + 1, 2)
+    row, column = np.clip(middle, 0, ids.shape[0] - PIECE).astype(int).tolist()
+    return row, column

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Ints
     from mm_edge.zoo.compose import FusionModel
     from mm_edge.zoo.encoders.encoder import Features
+    from mm_edge.zoo.encoders.image import ImageCnn
     from mm_edge.zoo.training.course import Predict, Told
 
     from .places import Regions
@@ -47,11 +48,12 @@ class Size(NamedTuple):
     tune_sounds: int
     voices_at_most: int | None
     close_steps: int  # so many steps at the beginning look at pieces of pictures only
-    pieces: int = 64  # in each of them
+    still_steps: int  # in so many after them the image encoder stays as it is, which takes half the time
+    pieces: int = 64  # in each of the close ones
 
 
-FULL = Size(24_000, 12_000, 1500, 3000, None, 2000)
-QUICK = Size(1500, 3000, 300, 800, 10, 150)
+FULL = Size(24_000, 12_000, 1500, 3000, None, 2600, 600)
+QUICK = Size(1500, 3000, 300, 800, 10, 200, 60)
 
 
 class Tutor(nn.Module):
@@ -105,17 +107,19 @@ class Tabletop:
             pieces, named = close_lessons(self.world, self.size.pieces, (seed, 7, step))
             return {"pieces": torch.from_numpy(pieces), **_region_tensors(named)}
         step -= close_steps
+        still = self.first_close and step < self.size.still_steps
         a_round = len(self.world.pictures) // size
         order = np.random.default_rng((seed, 3, step // a_round)).permutation(len(self.world.pictures))
         numbers = np.sort(order[(step % a_round) * size :][:size])  # sorted, so that the disk is read forward
-        return _tensors(lessons(self.world, numbers, (seed, 5, step), mix=self.mix, augment=True, more=MORE_PHRASES))
+        taught = lessons(self.world, numbers, (seed, 5, step), mix=self.mix, augment=True, more=MORE_PHRASES)
+        return {**_tensors(taught), **({"still": torch.ones(())} if still else {})}
 
     def loss(self, model: FusionModel, tutor: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         named = cast("Tutor", tutor)
         if "pieces" in batch:
             total = named.regions(model.encoders["image"](batch["pieces"])["map"], batch)
             return total, {"regions_loss": float(total.detach())}
-        features = model.encode(*(batch[name] for name in model.order))
+        features = _still(model, batch) if "still" in batch else model.encode(*(batch[name] for name in model.order))
         outputs = model.decide(model.fuse(features, batch["presence"]))
         command = cross_entropy(outputs["command"], batch["command"], self.weights, label_smoothing=SMOOTHING)
         cells = torch.cat([outputs["target_heatmap"].flatten(1), torch.zeros_like(outputs["target_score"])], 1)
@@ -169,6 +173,16 @@ class Tabletop:
     def record(self) -> dict[str, Any]:
         made = {"pictures": len(self.world.pictures), "sounds": len(self.world.sounds)}
         return {"world": "tabletop", "seed": DATA_SEED, **made, "digest": self.world.digest()}
+
+
+def _still(model: FusionModel, batch: dict[str, Tensor]) -> dict[str, Features]:
+    """Features of which the image encoder learns nothing but its last layer, the embedding."""
+    image = cast("ImageCnn", model.encoders["image"])
+    image.eval()
+    with torch.no_grad():
+        plane, whole = image.look(batch["image"])
+    features = {name: model.encoders[name](batch[name]) for name in model.order if name != "image"}
+    return {"image": {"embedding": torch.relu(image.to_embedding(whole)), "map": plane}, **features}
 
 
 def _tensors(taught: Lessons) -> dict[str, Tensor]:
