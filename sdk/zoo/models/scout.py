@@ -110,4 +110,4 @@ def examine(predict: Predict, cache: Path, samples: int) -> dict[str, float]:
     from mm_edge.zoo.tabletop.exam import examine as held_out
     from mm_edge.zoo.tabletop.exam import examine_foreign
 
-    return held_out(predict, cache, pictures=samples) | examine_foreign(predict)
+    return held_out(predict, cache, samples=samples) | examine_foreign(predict)

@@ -26,7 +26,7 @@ RECIPE = Recipe(
         evaluate_every=100,
         first_exam=FULL.close_steps + 200,
     ),
-    rivals=Plan(steps=300, batch=64, learning_rate=1e-3, warm_up=30, evaluate_every=100),
+    rivals=Plan(steps=150, batch=64, learning_rate=1e-3, warm_up=20, averaging=0.98, evaluate_every=50),
     quick_plan=Plan(
         steps=QUICK.close_steps + QUICK.still_steps + 60,
         batch=32,

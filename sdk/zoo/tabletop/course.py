@@ -119,6 +119,8 @@ class Tabletop:
         if "pieces" in batch:
             total = named.regions(model.encoders["image"](batch["pieces"])["map"], batch)
             return total, {"regions_loss": float(total.detach())}
+        if self.mix.no_image >= 1:
+            return self._by_ear(model, named, batch)
         features = _still(model, batch) if "still" in batch else model.encode(*(batch[name] for name in model.order))
         outputs = model.decide(model.fuse(features, batch["presence"]))
         command = cross_entropy(outputs["command"], batch["command"], self.weights, label_smoothing=SMOOTHING)
@@ -135,6 +137,18 @@ class Tabletop:
             "command_loss": float(command.detach()),
             "target_loss": float(target.detach()),
         }
+
+    def _by_ear(self, model: FusionModel, tutor: Tutor, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """The loss where there is never a picture: none is encoded."""
+        image, count = cast("ImageCnn", model.encoders["image"]), len(batch["audio"])
+        nothing = {"embedding": torch.zeros(count, image.width), "map": torch.zeros(count, image.map_width or 0, 1, 1)}
+        features = {"image": nothing, **{name: model.encoders[name](batch[name]) for name in ("audio", "text")}}
+        fused = model.fuse(features, batch["presence"])
+        answer = model.heads["command"](fused)["logits"]
+        command = cross_entropy(answer, batch["command"], self.weights, label_smoothing=SMOOTHING)
+        word = cross_entropy(tutor.word(features["audio"]["embedding"]), batch["word"], self.weights)
+        right = (answer.detach().argmax(1) == batch["command"]).float().mean()
+        return command + 0.5 * word, {"command": float(right), "command_loss": float(command.detach())}
 
     @staticmethod
     def _further(model: FusionModel, features: dict[str, Features], batch: dict[str, Tensor]) -> Tensor:

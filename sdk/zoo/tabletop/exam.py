@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
 EXAM_SEED = 1
 PAIRING = (EXAM_SEED, 13)
+HELD_OUT = 3000
 
 
-def held_out(cache: Path, condition: Condition, mix: Mix, *, pictures: int = 3000, told: Told | None = None) -> Lessons:
-    order = Order(cache, "held-out", pictures, pictures, EXAM_SEED, condition)
-    world = open_world(order, told=told)
-    return lessons(world, np.arange(pictures), PAIRING, mix=mix)
+def held_out(cache: Path, condition: Condition, mix: Mix, *, samples: int, told: Told | None = None) -> Lessons:
+    """The first `samples` of the held-out world, at most HELD_OUT."""
+    world = open_world(Order(cache, "held-out", HELD_OUT, HELD_OUT, EXAM_SEED, condition), told=told)
+    return lessons(world, np.arange(min(samples, HELD_OUT)), PAIRING, mix=mix)
 
 
 def without(taught: Lessons, column: int) -> dict[str, npt.NDArray[Any]]:
@@ -46,15 +47,15 @@ def without(taught: Lessons, column: int) -> dict[str, npt.NDArray[Any]]:
     return feeds
 
 
-def examine(predict: Predict, cache: Path, *, pictures: int = 3000, told: Told | None = None) -> dict[str, float]:
+def examine(predict: Predict, cache: Path, *, samples: int = HELD_OUT, told: Told | None = None) -> dict[str, float]:
     """All figures of the card. In `both`, sign and word say the same; else there are signs, words, both and neither."""
-    figures: dict[str, float] = {"samples": float(pictures)}
-    usual = held_out(cache, CLEAN, ALL_THERE, pictures=pictures, told=told)
+    figures: dict[str, float] = {"samples": float(min(samples, HELD_OUT))}
+    usual = held_out(cache, CLEAN, ALL_THERE, samples=samples, told=told)
     outputs = predict(usual.feeds)
     figures["clean.command"] = command_accuracy(outputs, usual.command)
     figures |= {f"clean.{name}": value for name, value in target_figures(outputs, usual).items()}
     for name, condition in (("clean", CLEAN), ("hard", HARD)):
-        taught = held_out(cache, condition, BOTH_SAY, pictures=pictures, told=told)
+        taught = held_out(cache, condition, BOTH_SAY, samples=samples, told=told)
         figures[f"{name}.both.command"] = command_accuracy(predict(taught.feeds), taught.command)
         figures[f"{name}.both.command_without_sound"] = command_accuracy(predict(without(taught, AUDIO)), taught.sign)
         figures[f"{name}.both.command_without_picture"] = command_accuracy(predict(without(taught, IMAGE)), taught.word)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .course import Told
     from .loop import Run
 
-EXAM_SAMPLES = 3000
+EXAM_SAMPLES = 1500
 
 
 def train(
@@ -84,6 +84,7 @@ def train(
         "best_step": run.best_step,
         "data": course.record(),
         "tuning": course.examine(predict),
+        "chance": float(counts.sum(1).max() / counts.sum()),
         "alone": {rival: courses[rival].examine(predictor(trained)) for rival, trained in rivals.items()},
         "held_out": {} if quick else _held_out(found, home, model, rivals),
         "made": {"torch": str(torch.__version__), "python": platform.python_version(), "commit": _commit()},
