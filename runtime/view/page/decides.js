@@ -1,6 +1,6 @@
 // What the model decides: now, in words and bars, and over the last minute as a strip for each output.
 
-import { colour, find, keep, make, say, surface } from "./dom.js";
+import { colour, find, keep, make, say, seen, surface } from "./dom.js";
 import { hue, percent, reading } from "./words.js";
 
 const SPAN_MS = 60_000;
@@ -62,6 +62,7 @@ function now(block, { head, score, bars }) {
 }
 
 function past(canvas, stretches) {
+  if (!seen(canvas)) return;
   const { context, width, height } = surface(canvas);
   const end = performance.now();
   const x = (t) => width * (1 - (end - t) / SPAN_MS);

@@ -60,6 +60,20 @@ export function surface(canvas, { clear = true } = {}) {
   return { context, width, height, resized };
 }
 
+// Whether any of it is on the screen: nothing is drawn that nobody can see.
+const inSight = new WeakMap();
+const looker = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) inSight.set(target, isIntersecting);
+});
+
+export function seen(canvas) {
+  if (!inSight.has(canvas)) {
+    inSight.set(canvas, true);
+    looker.observe(canvas);
+  }
+  return inSight.get(canvas);
+}
+
 let colours = null;
 export function colour(name) {
   colours ??= getComputedStyle(document.documentElement);

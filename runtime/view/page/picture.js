@@ -1,6 +1,6 @@
 // The camera's picture, with what the model made of it drawn over it in the picture's own pixels.
 
-import { colour, find, keep, make, mark, say } from "./dom.js";
+import { colour, find, keep, make, mark, say, seen } from "./dom.js";
 import { hue, percent, reading } from "./words.js";
 
 const canvas = find("picture");
@@ -13,7 +13,7 @@ let kinds = {};
 export const learn = (run) => { kinds = run.kinds; };
 
 export async function show({ head, jpeg }) {
-  if (jpeg) {
+  if (jpeg && seen(canvas)) {
     const bitmap = await createImageBitmap(jpeg);
     const [width, height] = fit(bitmap);
     context.drawImage(bitmap, 0, 0, width, height);
@@ -29,10 +29,10 @@ export async function show({ head, jpeg }) {
   label(head);
 }
 
-// A small picture is drawn larger, so that what is drawn over it is as fine as the screen.
+// The canvas has the pixels that the screen shows: what is drawn over the picture is as fine, and nothing is scaled twice.
 function fit(bitmap) {
   const wanted = shownWidth(bitmap.width, bitmap.height) * (window.devicePixelRatio || 1);
-  const scale = Math.max(1, Math.min(MOST_WIDTH, wanted) / bitmap.width);
+  const scale = Math.min(MOST_WIDTH, wanted) / bitmap.width;
   const size = [Math.round(bitmap.width * scale), Math.round(bitmap.height * scale)];
   if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
   return size;

@@ -1,6 +1,6 @@
 // The microphone as the model hears it: waveform and spectrogram of the last seconds.
 
-import { colour, find, mark, surface } from "./dom.js";
+import { colour, find, mark, seen, surface } from "./dom.js";
 
 const SECONDS = 6;
 const WINDOW = 512;
@@ -109,8 +109,8 @@ function fourier(re, im) {
 export function drawSound() {
   if (!columns.length) return;
   const most = Math.ceil((SECONDS * rate) / HOP);
-  drawWave(most);
-  drawSpectrum(most);
+  if (seen(wave)) drawWave(most);
+  if (seen(spectrum)) drawSpectrum(most);
 }
 
 function drawWave(most) {

@@ -1,6 +1,6 @@
 // Every stage's p50 and p99: as figures, and as lines over the last minute.
 
-import { colour, find, keep, make, mark, say, surface } from "./dom.js";
+import { colour, find, keep, make, mark, say, seen, surface } from "./dom.js";
 import { number } from "./words.js";
 
 const POINTS = 240; // states come four times a second
@@ -30,6 +30,7 @@ export function drawStages({ stages }) {
 
 // From zero, so that a line's height tells its size; the band between the lines is the spread.
 function draw(canvas, past) {
+  if (!seen(canvas)) return;
   const { context, width, height } = surface(canvas);
   const most = Math.max(...past.map(([, p99]) => p99)) * 1.1 || 1;
   const x = (i) => width - (past.length - 1 - i) * (width / (POINTS - 1));

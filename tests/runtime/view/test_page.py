@@ -153,7 +153,7 @@ CANVASES = "[...document.querySelectorAll('canvas')].map((canvas) => canvas.toDa
 
 def test_every_plot_moves(serve, browse):
     server, _ = serve()
-    browser = browse()
+    browser = browse((1440, 2000))  # what is below the edge of the screen is not drawn
     browser.get(server.link)
     until(browser, "document.querySelectorAll('canvas').length == 13", 5)  # picture, 2 of sound, 4 outputs, 6 stages
     time.sleep(1)
