@@ -1,7 +1,7 @@
 """The loop that users of GStreamer write: a pipeline into an appsink, each picture through ONNX Runtime.
 
-A process of its own: it needs the system's Python with gi (python3-gi, gir1.2-gst-plugins-base-1.0, gstreamer1.0-plugins-good,
-gstreamer1.0-libav); the other packages come from the environment that PYTHONPATH names.
+A process of its own: it needs the system's Python with gi (python3-gi, gir1.2-gst-plugins-base-1.0,
+gstreamer1.0-plugins-good, gstreamer1.0-libav); the other packages come from the environment that PYTHONPATH names.
 
     python3 gstreamer_loop.py MODEL.onnx VIDEO.mp4
 """

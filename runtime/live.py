@@ -7,7 +7,6 @@ with mm_edge.open("scout.mmb", camera=0, mic="default", text="the red ball") as 
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +80,8 @@ class Live:
         self.session.raise_error()
 
     async def __aiter__(self) -> AsyncIterator[Prediction]:
+        import asyncio  # 0.1 s of imports that other ways of reading do not need
+
         with self.session.tap(NEWEST_KEPT) as tap:
             while (item := await asyncio.to_thread(tap.wait_take)) is not None:
                 if isinstance(item, Prediction):

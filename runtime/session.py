@@ -82,6 +82,7 @@ class Session:
         if self.engine.golden_tolerance is not None:
             check_golden(bundle, self.engine, self._executables, self.engine.golden_tolerance)
         plan = build_plan(manifest, self._executables, self.engine, bundle.read)
+        bundle.release()
 
         lock = threading.Lock()
         bell = threading.Condition(lock)

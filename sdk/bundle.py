@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "signature.json"
 MAX_SIGNATURE_BYTES = 4096
+KEPT_FILE_BYTES = 64 << 20  # a larger file is read and verified again when it is asked for
 
 
 class Trust(Strict, frozen=True):
@@ -35,6 +36,7 @@ class Bundle:
     ) -> None:
         self.path, self.manifest, self.signature, self.trusted = path, manifest, signature, trusted
         self._container = container
+        self._kept: dict[str, bytes] = {}
 
     @classmethod
     def open(cls, path: str | Path, trust: Trust = Trust()) -> Bundle:  # noqa: B008  # frozen
@@ -53,15 +55,25 @@ class Bundle:
             _check_version(manifest, trust.minimum_version, path)
             _check_listing(container, manifest, path)
             bundle = cls(path, container, manifest, signature, trusted=bool(trust.keys))
-            for name in manifest.digests:
-                bundle.read(name)
+            for name, recorded in manifest.digests.items():
+                content = bundle._read_verified(name)  # its own
+                if recorded.size <= KEPT_FILE_BYTES:
+                    bundle._kept[name] = content  # its own
         except BaseException:
             container.close()
             raise
         return bundle
 
     def read(self, name: str) -> bytes:
-        """The bytes of one file, verified."""
+        """The bytes of one file, verified: those that were kept when it was opened, or read and verified again."""
+        kept = self._kept.get(name)
+        return self._read_verified(name) if kept is None else kept
+
+    def release(self) -> None:
+        """Lets go of the bytes that were kept; whoever has loaded the bundle needs few of them again."""
+        self._kept.clear()
+
+    def _read_verified(self, name: str) -> bytes:
         content = self._container.read(name)
         if hashlib.sha256(content).hexdigest() != self.manifest.digests[name].sha256:
             raise BundleError(
@@ -76,6 +88,7 @@ class Bundle:
         return sum(self._container.sizes.values())
 
     def close(self) -> None:
+        self.release()
         self._container.close()
 
     def __enter__(self) -> Bundle:

@@ -196,7 +196,8 @@ def _view(address: str | None) -> ViewServer | None:
             "it is not [HOST:]PORT", asked=f"--view {address}", todo="Example: --view 8700, or --view 0.0.0.0:8700"
         )
     server = ViewServer(host.strip("[]") or "127.0.0.1", int(port))
-    typer.echo(f"The live page: {server.start()}", err=True)
+    server.start()
+    typer.echo(server.invitation(), err=True)
     return server
 
 

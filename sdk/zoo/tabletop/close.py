@@ -32,20 +32,26 @@ def close_lessons(world: World, count: int, seed: tuple[int, ...]) -> tuple[Pict
         while spot is None:
             numbers[row] = rng.integers(len(world.pictures))
             spot = _spot(rng, np.asarray(world.ids[numbers[row]]))
-        window = (slice(spot[0], spot[0] + PIECE), slice(spot[1], spot[1] + PIECE))
-        pieces[row], ids[row] = world.pictures[numbers[row]][window], world.ids[numbers[row]][window]
+        thing, top, left = spot
+        window = (slice(top, top + PIECE), slice(left, left + PIECE))
+        pieces[row] = world.pictures[numbers[row]][window]
+        ids[row] = np.where(
+            world.ids[numbers[row]][window] == thing, thing, 0
+        )  # what is cut off beside it teaches little
     return pieces, regions(ids, world.things[numbers], world.signs[numbers])
 
 
-def _spot(rng: np.random.Generator, ids: Picture) -> tuple[int, int] | None:
-    """The top left of a piece around one of the things of which enough is to be seen. One a picture, not all of them: a
-    step whose pieces share their light and their ground teaches far less.
+def _spot(rng: np.random.Generator, ids: Picture) -> tuple[int, int, int] | None:
+    """One of the things of which enough is to be seen, and the top left of a piece around it.
+
+    One a picture, not all of them: a step whose pieces share their light and their ground teaches far less.
     """
     counts = np.bincount(ids.ravel(), minlength=256)
     things = [number for number in (*range(1, MOST_BODIES + 1), SIGN_ID) if counts[number] >= ENOUGH_PIXELS]
     if not things:
         return None
-    rows, columns = np.nonzero(ids == things[rng.integers(len(things))])
+    thing = things[rng.integers(len(things))]
+    rows, columns = np.nonzero(ids == thing)
     middle = np.array([rows.mean(), columns.mean()]) - PIECE / 2 + rng.integers(-WANDER, WANDER + 1, 2)
     row, column = np.clip(middle, 0, ids.shape[0] - PIECE).astype(int).tolist()
-    return row, column
+    return thing, row, column

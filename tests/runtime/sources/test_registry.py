@@ -121,7 +121,7 @@ def made_by_plug_in(request):
 def test_plug_ins_are_found_by_their_name_and_get_the_rest(monkeypatch):
     ours = EntryPoint("ros", f"{__name__}:made_by_plug_in", registry.PLUG_INS)
     monkeypatch.setattr(EntryPoint, "load", lambda _: made_by_plug_in)
-    monkeypatch.setattr(registry, "entry_points", lambda **params: EntryPoints([ours]).select(**params))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **params: EntryPoints([ours]).select(**params))
     request = opened("ros:/camera/image_raw", "image")
     assert (request.rest, request.input, request.spec) == (
         "/camera/image_raw",
