@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .activation import activate, finite
 
 if TYPE_CHECKING:
@@ -16,8 +18,14 @@ if TYPE_CHECKING:
     from .context import DecodeContext
 
 
+MOST_SCORES = 20  # a thousand labels would make every line of a log 25 kB, and take longer than a small model
+
+
 class ClassesDecoder:
-    """`{"label": "stop", "score": 0.97, "scores": {"stop": 0.97, …}}`; of equals the first label wins."""
+    """`{"label": "stop", "score": 0.97, "scores": {"stop": 0.97, …}}`; of equals the first label wins.
+
+    With more than MOST_SCORES labels, `scores` holds the best ones, best first.
+    """
 
     def __init__(self, output: ClassesOutput) -> None:
         self.name = output.name
@@ -26,12 +34,12 @@ class ClassesDecoder:
     def decode(self, arrays: Mapping[str, NDArray[Any]], _context: DecodeContext) -> dict[str, Any]:
         scores = activate(finite(arrays["logits"][0], self.name), self._activation)
         best = int(scores.argmax())
-        plain = scores.tolist()
-        return {
-            "label": self._labels[best],
-            "score": plain[best],
-            "scores": dict(zip(self._labels, plain, strict=True)),
-        }
+        if len(self._labels) <= MOST_SCORES:
+            told = dict(zip(self._labels, scores.tolist(), strict=True))
+        else:
+            top = np.argpartition(scores, -MOST_SCORES)[-MOST_SCORES:]
+            told = {self._labels[index]: float(scores[index]) for index in top[np.argsort(-scores[top], kind="stable")]}
+        return {"label": self._labels[best], "score": float(scores[best]), "scores": told}
 
 
 class LabelsDecoder:
