@@ -19,7 +19,7 @@ RECIPE = Recipe(
         "audio": Tabletop(ONLY_AUDIO, first_close=False),
     },
     plan=Plan(
-        steps=FULL.close_steps + FULL.still_steps + 600,
+        steps=FULL.close_steps + FULL.still_steps + 1200,
         batch=64,
         learning_rate=2.5e-3,
         averaging=0.995,
