@@ -139,7 +139,9 @@ def saturated(seconds: float = 12.0) -> dict[str, float]:
         graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
         for _ in range(3):
             floor.append(side_by_side(graph, pictures, seconds / 6, cores))
-            ages, _, _ = run_live(bundle, [ReadyCamera("image", pictures, 1000.0)], seconds / 6, depth=max(2, cores))
+            ages, _, _ = run_live(
+                bundle, [ReadyCamera("image", pictures, 2 * floor[-1])], seconds / 6, depth=max(2, cores)
+            )
             ours.append(len(ages.total_ms) / (seconds / 6))
     return {
         "floor_per_s": statistics.median(floor),

@@ -20,11 +20,19 @@ class Lane(threading.Thread):
     """
 
     def __init__(
-        self, number: int, loop: Loop, engine: Engine, prepare_thread: Callable[[], None], trace: Trace | None
+        self,
+        number: int,
+        loop: Loop,
+        engine: Engine,
+        *,
+        prepare_thread: Callable[[], None],
+        left: Callable[[], None],
+        trace: Trace | None,
     ) -> None:
         super().__init__(name=f"mm-edge-lane-{number}", daemon=True)
         self.error: BaseException | None = None  # a fault of the loop itself, never of a task
-        self._loop, self._engine, self._prepare_thread, self._trace = loop, engine, prepare_thread, trace
+        self._loop, self._engine, self._trace = loop, engine, trace
+        self._prepare_thread, self._left = prepare_thread, left
 
     def run(self) -> None:
         try:
@@ -37,6 +45,8 @@ class Lane(threading.Thread):
         except BaseException as error:  # noqa: BLE001  # the session raises it in the thread of its owner
             self.error = error
             self._loop.stop()
+        finally:
+            self._left()
 
     def _work(self) -> None:
         now_ns, trace = time.monotonic_ns, self._trace

@@ -124,7 +124,15 @@ class Session:
         )
         count = config.loop.lanes or max(1, min(cores, config.loop.depth * plan.width))
         self.lanes = [
-            Lane(number, self.loop, self.engine, self._realtime.prepare_thread, trace) for number in range(count)
+            Lane(
+                number,
+                self.loop,
+                self.engine,
+                prepare_thread=self._realtime.prepare_thread,
+                left=self._lane_left,
+                trace=trace,
+            )
+            for number in range(count)
         ]
         self._go = threading.Event()
         self.source_keepers = [
@@ -135,6 +143,7 @@ class Session:
         ]
         self._watch = threading.Thread(target=self._watch_over, name="mm-edge-watch", daemon=True)
         self._ended = threading.Event()
+        self._leaving, self._lanes_left = threading.Lock(), 0
         self._error: Exception | None = None
         self._begun = False
         self.summary: Summary | None = None
@@ -350,6 +359,14 @@ class Session:
         )
         self.loop.stop()
 
+    def _lane_left(self) -> None:
+        """The last lane to leave ends the run."""
+        with self._leaving:
+            self._lanes_left += 1
+            if self._lanes_left == len(self.lanes):
+                self._ended.set()
+                self.delivery.close_taps()
+
     def _watch_over(self) -> None:
         reported: Counter[str] = Counter()
         next_report_s = 0.0
@@ -362,9 +379,6 @@ class Session:
             if time.monotonic() >= next_report_s:
                 next_report_s = time.monotonic() + 1.0
                 reported = self._report_drops(reported)
-            if not any(lane.is_alive() for lane in self.lanes):
-                self._ended.set()
-                self.delivery.close_taps()
 
     def _report_drops(self, before: Counter[str]) -> Counter[str]:
         """At most one line a second, however much is dropped."""
