@@ -9,6 +9,8 @@ from mm_edge.zoo.blocks import Conv, Layer, Residual
 
 from .encoder import Encoder, Features
 
+ATTENTIONS = 2  # places of the map that the embedding may be of
+
 
 def as_planes(picture: Tensor) -> Tensor:
     """uint8 [batch, height, width, 3] as float [batch, 3, height, width] in -1..1; TensorRT wants the cast first."""
@@ -24,7 +26,7 @@ class ImageCnn(Encoder):
     """A small network that looks twice: finely at an eighth of the side, coarsely at a sixteenth.
 
     What the coarse look says of a thing as a whole is added to what the fine one says of the place; so the map, at one
-    eighth of the side, knows shapes and not only colours. The embedding is of the whole.
+    eighth of the side, knows shapes and not only colours. The embedding is of the places of the map attended to.
     """
 
     def __init__(
@@ -40,19 +42,24 @@ class ImageCnn(Encoder):
         self.across = Conv(third, map_width, kernel=1, act=False)
         self.up = Conv(third, map_width, kernel=1, act=False)
         self.join = Conv(map_width, map_width)
-        self.to_embedding = nn.Linear(2 * third, width)
+        self.attend = nn.Conv2d(map_width, ATTENTIONS, 1)
+        self.to_embedding = nn.Linear(ATTENTIONS * map_width, width)
 
-    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The map, and what the embedding is made of."""
+    def look(self, x: Tensor) -> Tensor:
+        """The map."""
         fine = self.fine(as_planes(x))
-        coarse = self.coarse(fine)
-        whole = nn.functional.interpolate(self.up(coarse), scale_factor=2.0, mode="nearest")
+        whole = nn.functional.interpolate(self.up(self.coarse(fine)), scale_factor=2.0, mode="nearest")
         plane: Tensor = self.join(torch.relu(self.across(fine) + whole))
-        return plane, pooled(coarse)
+        return plane
+
+    def gist(self, plane: Tensor) -> Tensor:
+        """The embedding: what stands in the few places of the map that are attended to."""
+        weights = self.attend(plane).flatten(2).softmax(2)
+        return torch.relu(self.to_embedding((weights @ plane.flatten(2).transpose(1, 2)).flatten(1)))
 
     def forward(self, x: Tensor) -> Features:
-        plane, whole = self.look(x)
-        return {"embedding": torch.relu(self.to_embedding(whole)), "map": plane}
+        plane = self.look(x)
+        return {"embedding": self.gist(plane), "map": plane}
 
 
 class ImageResNet(Encoder):

@@ -131,6 +131,7 @@ class Tabletop:
         total = total + 0.5 * cross_entropy(named.sign(features["image"]["embedding"]), batch["sign"], self.weights)
         total = total + 0.5 * cross_entropy(named.word(features["audio"]["embedding"]), batch["word"], self.weights)
         total = total + named.regions(features["image"]["map"], batch)
+        total = total + 0.3 * _attention(cast("ImageCnn", model.encoders["image"]), features["image"]["map"], batch)
         right = (outputs["command"].detach().argmax(1) == batch["command"]).float().mean()
         return total, {
             "command": float(right),
@@ -189,14 +190,22 @@ class Tabletop:
         return {"world": "tabletop", "seed": DATA_SEED, **made, "digest": self.world.digest()}
 
 
+def _attention(image: ImageCnn, plane: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """The loss of attending elsewhere than to the sign, over the pictures that have one."""
+    share = batch["masks"][:, -1]
+    away = -(share * image.attend(plane)[:, 0].flatten(1).log_softmax(1)).sum(1)
+    mean: Tensor = away.sum() / share.sum().clamp(min=1)
+    return mean
+
+
 def _still(model: FusionModel, batch: dict[str, Tensor]) -> dict[str, Features]:
-    """Features of which the image encoder learns nothing but its last layer, the embedding."""
+    """Features of which the image encoder learns nothing but what to attend to for its embedding."""
     image = cast("ImageCnn", model.encoders["image"])
     image.eval()
     with torch.no_grad():
-        plane, whole = image.look(batch["image"])
+        plane = image.look(batch["image"])
     features = {name: model.encoders[name](batch[name]) for name in model.order if name != "image"}
-    return {"image": {"embedding": torch.relu(image.to_embedding(whole)), "map": plane}, **features}
+    return {"image": {"embedding": image.gist(plane), "map": plane}, **features}
 
 
 def _tensors(taught: Lessons) -> dict[str, Tensor]:
