@@ -243,4 +243,5 @@ def serve():
         if feed:
             robot.stop()
         server.close()
+        server._thread.join(10)  # a busy machine may need longer than close() waits
         assert not server._thread.is_alive()
