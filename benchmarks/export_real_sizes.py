@@ -121,7 +121,7 @@ def save_tokenizer(folder: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    made: Any = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)  # type: ignore[no-untyped-call]
+    made: Any = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
     made.save_pretrained(folder)
 
 
@@ -193,7 +193,7 @@ def whisper_fusion(folder: Path) -> Callable[[], Any]:
     class Robot(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            extractor = WhisperFeatureExtractor()  # type: ignore[no-untyped-call]
+            extractor = WhisperFeatureExtractor()
             tiny = WhisperConfig(
                 d_model=384,
                 encoder_layers=4,

@@ -25,8 +25,8 @@ def load_pretrained(kind: Any, name: str, recipe: Recipe, **options: Any) -> Any
     """`kind.from_pretrained`: a local folder is read offline; weights are safetensors or plain tensors, never code."""
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     options = {"local_files_only": Path(name).is_dir(), **options}
     if recipe.trust_remote_code:
         options["trust_remote_code"] = True
