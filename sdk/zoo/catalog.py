@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .compose import FusionModel
 
-WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+WEIGHTS_FOLDER = Path(__file__).resolve().parent / "weights"
 # name: the module of mm_edge.zoo.models that holds a function of the same name, `recipe` and `spec`
 MODELS = {"scout": "scout"}
 
