@@ -35,17 +35,13 @@ class FramePool:
         """Forgets all frames: those that are in use live on with whoever uses them."""
         self.shape = (height, width, 3)
         self._frames: list[Frame] = [np.empty(self.shape, np.uint8)]
-        self._next = 0
 
     def take(self) -> Frame:
-        count = len(self._frames)
-        for step in range(count):
-            at = (self._next + step) % count  # the longest untouched first
+        for at in range(len(self._frames)):  # always the first that is free: few frames, and those still in the cache
             if self._references(at) == self._idle:
-                self._next = at + 1
                 return self._frames[at]
         frame = np.empty(self.shape, np.uint8)
-        if count < self.most:
+        if len(self._frames) < self.most:
             self._frames.append(frame)
         else:
             self.outside += 1
