@@ -84,11 +84,15 @@ class PointHead(Head):
         self.register_buffer("places", torch.stack([columns.flatten(), rows.flatten()], 1), persistent=False)
         self.places: Tensor
 
-    def forward(self, fused: Fused) -> dict[str, Tensor]:
-        plane, asked = fused.features[self.where]["map"], fused.features[self.what]["embedding"]
+    def look(self, plane: Tensor, asked: Tensor) -> Tensor:
+        """The heat map for a map of any size: [batch, rows, columns]."""
         x = self._asked(self.first(plane), self.ask_first(asked))
         x = self._asked(self.second(x), self.ask_second(asked))
         heat: Tensor = self.heat(x)[:, 0]
+        return heat
+
+    def forward(self, fused: Fused) -> dict[str, Tensor]:
+        heat = self.look(fused.features[self.where]["map"], fused.features[self.what]["embedding"])
         cells = heat.flatten(1)
         point = (self.SHARPNESS * cells).softmax(1) @ self.places
         highest = cells.amax(1, keepdim=True)

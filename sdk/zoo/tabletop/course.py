@@ -10,11 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from mm_edge.zoo.heads import Fused
 from mm_edge.zoo.training.loop import class_weights
 
 from .cache import Order, open_world
-from .close import close_lessons
 from .lessons import ALL_THERE, AUDIO, COMMANDS, IMAGE, USUAL, Lessons, Mix, lessons
 from .measure import command_accuracy, confusion, target_figures
 from .mesh import SHAPES
@@ -27,15 +25,15 @@ if TYPE_CHECKING:
 
     from mm_edge.zoo.arrays import Ints
     from mm_edge.zoo.compose import FusionModel
-    from mm_edge.zoo.encoders.encoder import Features
     from mm_edge.zoo.encoders.image import ImageCnn
+    from mm_edge.zoo.heads import PointHead
     from mm_edge.zoo.training.course import Predict, Told
 
-    from .places import Regions
 
 DATA_SEED = 1
 SMOOTHING = 0.03
 EXAM_PICTURES = 600
+WANTED = {"inside": 0.90, "absent": 0.95}  # shares of what is there, and of what is not
 MORE_PHRASES = 2  # for every picture: they cost a seventh of it each and teach as much about pointing
 
 
@@ -48,12 +46,10 @@ class Size(NamedTuple):
     tune_sounds: int
     voices_at_most: int | None
     close_steps: int  # so many steps at the beginning look at pieces of pictures only
-    still_steps: int  # in so many after them the image encoder stays as it is, which takes half the time
-    pieces: int = 64  # in each of the close ones
 
 
-FULL = Size(24_000, 12_000, 1500, 3000, None, 2600, 600)
-QUICK = Size(1500, 3000, 300, 800, 10, 200, 60)
+FULL = Size(24_000, 48_000, 1500, 3000, None, 4200)
+QUICK = Size(1500, 3000, 300, 800, 10, 300)
 
 
 class Tutor(nn.Module):
@@ -89,7 +85,7 @@ class Tabletop:
 
     def __init__(self, mix: Mix = USUAL, size: Size = FULL, *, first_close: bool = True) -> None:
         self.mix, self.size, self.first_close = mix, size, first_close
-        self.weights = class_weights(torch.tensor([11.7] * 6 + [30.0]))
+        self.weights = class_weights(torch.tensor([11.7] * 6 + [30.0]), strength=0.25)
 
     def prepare(self, cache: Path, *, quick: bool, told: Told | None = None) -> None:
         self.size = size = QUICK if quick else self.size
@@ -102,41 +98,37 @@ class Tabletop:
         return Tutor(int(image.width), int(audio.width), int(image.map_width))  # type: ignore[arg-type]  # modules of a ModuleDict
 
     def batch(self, step: int, size: int, seed: int) -> dict[str, Tensor]:
-        close_steps = self.size.close_steps if self.first_close else 0
-        if step < close_steps:
-            pieces, named = close_lessons(self.world, self.size.pieces, (seed, 7, step))
-            return {"pieces": torch.from_numpy(pieces), **_region_tensors(named)}
-        step -= close_steps
-        still = self.first_close and step < self.size.still_steps
+        close = self.first_close and step < self.size.close_steps
         a_round = len(self.world.pictures) // size
         order = np.random.default_rng((seed, 3, step // a_round)).permutation(len(self.world.pictures))
         numbers = np.sort(order[(step % a_round) * size :][:size])  # sorted, so that the disk is read forward
-        taught = lessons(self.world, numbers, (seed, 5, step), mix=self.mix, augment=True, more=MORE_PHRASES)
-        return {**_tensors(taught), **({"still": torch.ones(())} if still else {})}
+        return _tensors(
+            lessons(self.world, numbers, (seed, 5, step), mix=self.mix, augment=True, close=close, more=MORE_PHRASES)
+        )
 
     def loss(self, model: FusionModel, tutor: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         named = cast("Tutor", tutor)
-        if "pieces" in batch:
-            total = named.regions(model.encoders["image"](batch["pieces"])["map"], batch)
-            return total, {"regions_loss": float(total.detach())}
         if self.mix.no_image >= 1:
             return self._by_ear(model, named, batch)
-        features = _still(model, batch) if "still" in batch else model.encode(*(batch[name] for name in model.order))
-        outputs = model.decide(model.fuse(features, batch["presence"]))
-        command = cross_entropy(outputs["command"], batch["command"], self.weights, label_smoothing=SMOOTHING)
-        cells = torch.cat([outputs["target_heatmap"].flatten(1), torch.zeros_like(outputs["target_score"])], 1)
-        target = cross_entropy(cells, batch["cells"])
-        further = self._further(model, features, batch)
-        total = command + 0.35 * target + 0.35 * MORE_PHRASES * further
-        total = total + 0.5 * cross_entropy(named.sign(features["image"]["embedding"]), batch["sign"], self.weights)
-        total = total + 0.5 * cross_entropy(named.word(features["audio"]["embedding"]), batch["word"], self.weights)
+        features = model.encode(*(batch[name] for name in model.order))
+        fused = model.fuse(features, batch["presence"])
+        answer = model.heads["command"](fused)["logits"]
+        command = cross_entropy(answer, batch["command"], self.weights, label_smoothing=SMOOTHING)
+        gated, head = fused.features, cast("PointHead", model.heads["target"])
+        target = _placing(head, gated["image"]["map"], gated["text"]["embedding"], batch["cells"])
+        further = model.encoders["text"](batch["more_text"].flatten(0, 1))["embedding"]
+        plane = features["image"]["map"].repeat_interleave(MORE_PHRASES, 0)
+        target = target + MORE_PHRASES * _placing(head, plane, further, batch["more_cells"].flatten(0, 1))
+        total = command + 0.35 * target
+        total = total + cross_entropy(named.sign(features["image"]["embedding"]), batch["sign"], self.weights)
+        total = total + cross_entropy(named.word(features["audio"]["embedding"]), batch["word"], self.weights)
         total = total + named.regions(features["image"]["map"], batch)
         total = total + 0.3 * _attention(cast("ImageCnn", model.encoders["image"]), features["image"]["map"], batch)
-        right = (outputs["command"].detach().argmax(1) == batch["command"]).float().mean()
+        right = (answer.detach().argmax(1) == batch["command"]).float().mean()
         return total, {
             "command": float(right),
             "command_loss": float(command.detach()),
-            "target_loss": float(target.detach()),
+            "target_loss": float(target.detach()) / (1 + MORE_PHRASES),
         }
 
     def _by_ear(self, model: FusionModel, tutor: Tutor, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
@@ -150,15 +142,6 @@ class Tabletop:
         word = cross_entropy(tutor.word(features["audio"]["embedding"]), batch["word"], self.weights)
         right = (answer.detach().argmax(1) == batch["command"]).float().mean()
         return command + 0.5 * word, {"command": float(right), "command_loss": float(command.detach())}
-
-    @staticmethod
-    def _further(model: FusionModel, features: dict[str, Features], batch: dict[str, Tensor]) -> Tensor:
-        """The loss of further phrases, for which the picture is encoded only once."""
-        plane = features["image"]["map"].repeat_interleave(MORE_PHRASES, 0)
-        asked = model.encoders["text"](batch["more_text"].flatten(0, 1))
-        found = model.heads["target"](Fused(asked["embedding"], {"image": {"map": plane}, "text": asked}))
-        cells = torch.cat([found["heatmap"].flatten(1), torch.zeros_like(found["score"])], 1)
-        return cross_entropy(cells, batch["more_cells"].flatten(0, 1))
 
     def examine(self, predict: Predict) -> dict[str, float]:
         """The tuning set with all inputs, without sound, without picture; `score` is what is to be high."""
@@ -177,8 +160,26 @@ class Tabletop:
         figures["score"] = (figures["command"] + figures["target_inside"] + figures["target_absent"]) / 3
         return figures
 
-    def _exam(self) -> Lessons:
-        numbers = np.arange(min(EXAM_PICTURES, len(self.tune.pictures)))
+    def settle(self, model: FusionModel, predict: Predict) -> dict[str, float]:
+        """Shifts the score so that, on the whole tuning set, what is there and what is not are told equally well,
+        each by its WANTED share. All cells shift alike: no point moves.
+        """
+        taught = self._exam(len(self.tune.pictures))
+        outputs = {name: np.asarray(value) for name, value in predict(taught.feeds).items()}
+        shifts = np.linspace(-4, 4, 161)
+        told = [
+            target_figures({**outputs, "target_score": outputs["target_score"] + shift}, taught) for shift in shifts
+        ]
+        worse = [min(one[f"target_{name}"] / share for name, share in WANTED.items()) for one in told]
+        shift = float(shifts[int(np.argmax(worse))])
+        with torch.no_grad():
+            bias = cast("PointHead", model.heads["target"]).heat.bias
+            assert bias is not None  # the head is made with one
+            bias += shift
+        return {"score_shift": shift, "pictures": float(len(self.tune.pictures))}
+
+    def _exam(self, most: int = EXAM_PICTURES) -> Lessons:
+        numbers = np.arange(min(most, len(self.tune.pictures)))
         return lessons(self.tune, numbers, (DATA_SEED, 11), mix=ALL_THERE)
 
     def confusion(self, predict: Predict) -> tuple[Ints, tuple[str, ...]]:
@@ -198,17 +199,14 @@ def _attention(image: ImageCnn, plane: Tensor, batch: dict[str, Tensor]) -> Tens
     return mean
 
 
-def _still(model: FusionModel, batch: dict[str, Tensor]) -> dict[str, Features]:
-    """Features of which the image encoder learns nothing but what to attend to for its embedding."""
-    image = cast("ImageCnn", model.encoders["image"])
-    image.eval()
-    with torch.no_grad():
-        plane = image.look(batch["image"])
-    features = {name: model.encoders[name](batch[name]) for name in model.order if name != "image"}
-    return {"image": {"embedding": image.gist(plane), "map": plane}, **features}
+def _placing(head: PointHead, plane: Tensor, asked: Tensor, cells: Tensor) -> Tensor:
+    """The loss of pointing: the cells of a map of any size and "nowhere", whose logit is 0, share one softmax."""
+    heat = head.look(plane, asked).flatten(1)
+    return cross_entropy(torch.cat([heat, torch.zeros_like(heat[:, :1])], 1), cells)
 
 
 def _tensors(taught: Lessons) -> dict[str, Tensor]:
+    named = taught.regions
     arrays = {
         **taught.feeds,
         "command": taught.command,
@@ -217,10 +215,9 @@ def _tensors(taught: Lessons) -> dict[str, Tensor]:
         "cells": taught.cells,
         "more_text": taught.more_text,
         "more_cells": taught.more_cells,
+        "masks": named.masks,
+        "shape": named.shape,
+        "color": named.color,
+        "card": named.sign,
     }
-    return {name: torch.from_numpy(array) for name, array in arrays.items()} | _region_tensors(taught.regions)
-
-
-def _region_tensors(named: Regions) -> dict[str, Tensor]:
-    arrays = {"masks": named.masks, "shape": named.shape, "color": named.color, "card": named.sign}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}

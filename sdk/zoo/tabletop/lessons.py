@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from .cache import NONE
+from .close import cut
 from .naming import ask, bodies_in
 from .phrases import wordings
-from .places import CELLS, hull, regions, shares
+from .places import CELLS, OUTSIDE, hull, regions, shares
 from .signs import SIGNS
 from .sound import WINDOW
 from .vary import moved, recolored
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 COMMANDS = (*SIGNS, "none")
 IMAGE, AUDIO, TEXT = range(3)  # the columns of presence
 MOVED_SHARE = RECOLORED_SHARE = 0.5  # of the pictures of a training step
+RETUNED_SHARE, RETUNED = 0.5, (-0.12, 0.16)  # of its sounds; the logarithm of how much faster
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Mix:
     whole_name: float = 0.7  # colour and shape; else one of the two, where that is clear
 
 
-USUAL = Mix()
+USUAL = Mix(body_present=0.55)
 ALL_THERE = Mix(no_audio=0, no_image=0, no_text=0)
 BOTH_SAY = Mix(no_audio=0, no_image=0, no_text=0, word_with_sign=1.0, word_without_sign=0.0)
 
@@ -52,6 +55,7 @@ class Lessons:
     """A batch. `feeds` as the graph sees them; the rest are labels (see places.py for `cells`, `hulls` and `regions`).
 
     `command` is what follows from what is there: with the microphone missing, a word that only it would hear is none.
+    `sign` and `command` are OUTSIDE where a piece shows too little of a sign to say.
     `more_text` [n, more, length] and `more_cells` are further phrases for the same pictures, all inputs being there.
     """
 
@@ -67,17 +71,26 @@ class Lessons:
 
 
 def lessons(
-    world: World, numbers: Ints, seed: tuple[int, ...], *, mix: Mix = USUAL, augment: bool = False, more: int = 0
+    world: World,
+    numbers: Ints,
+    seed: tuple[int, ...],
+    *,
+    mix: Mix = USUAL,
+    augment: bool = False,
+    close: bool = False,
+    more: int = 0,
 ) -> Lessons:
-    """The lessons for these pictures; sounds and phrases are drawn by the seed."""
+    """The lessons for these pictures, or for a piece of each; sounds and phrases are drawn by the seed."""
     rng = np.random.default_rng(seed)
-    pictures, ids = _pictures(world, rng, numbers, augment=augment)
-    sign = world.signs[numbers].astype(np.int64)
+    sign, things = world.signs[numbers].astype(np.int64), world.things[numbers]
     word, sounds = _sounds(world, rng, sign, mix, augment=augment)
+    if close:
+        pictures, ids, things, sign = cut(world, rng, numbers)
+    else:
+        pictures, ids = _pictures(world, rng, numbers, augment=augment)
     presence = _presence(rng, len(numbers), mix)
     heard = np.where(presence[:, AUDIO] > 0, word, NONE)
     seen = np.where(presence[:, IMAGE] > 0, sign, NONE)
-    things = world.things[numbers]
     bodies = [bodies_in(ids[row], things[row]) for row in range(len(numbers))]
     asked = [ask(rng, there, mix.body_present, mix.whole_name) for there in bodies]
     text = _worded(rng, world, asked)
@@ -100,7 +113,7 @@ def lessons(
         word,
         cells,
         hulls,
-        regions(ids, things, sign),
+        regions(ids, things, np.where(sign == NONE, OUTSIDE, sign)),
         np.stack(more_text, 1) if more else np.zeros((len(numbers), 0, text.shape[1]), np.int64),
         np.stack(more_cells, 1) if more else np.zeros((len(numbers), 0, cells.shape[1]), np.float32),
     )
@@ -139,6 +152,8 @@ def _sounds(world: World, rng: np.random.Generator, sign: Ints, mix: Mix, *, aug
         sounds[row] = world.sounds[by_word[which][rng.integers(len(by_word[which]))]]
     sounds /= 32768
     if augment:
+        for row in np.flatnonzero(rng.random(len(sign)) < RETUNED_SHARE):
+            sounds[row] = _retuned(sounds[row], float(np.exp(rng.uniform(*RETUNED))))
         sounds *= 10 ** rng.uniform(-0.5, 0, (len(sign), 1)).astype(np.float32)
         for noisy in np.flatnonzero(rng.random(len(sign)) < 0.35):  # what else sounds in the room
             other = world.sounds[by_word[NONE][rng.integers(len(by_word[NONE]))]].astype(np.float32) / 32768
@@ -146,6 +161,16 @@ def _sounds(world: World, rng: np.random.Generator, sign: Ints, mix: Mix, *, aug
             sounds[noisy] += (other * scale).astype(np.float32)
         np.clip(sounds, -1, 1, out=sounds)
     return word.astype(np.int64), sounds
+
+
+def _retuned(sound: Floats, factor: float) -> Floats:
+    """As a tape that runs this much faster: pitch and formants of another throat. What lacks at the ends is mirrored."""
+    long = round(WINDOW / factor)
+    played = np.asarray(cv2.resize(sound[None], (long, 1), interpolation=cv2.INTER_LINEAR), np.float32)[0]
+    before = abs(long - WINDOW) // 2
+    if long >= WINDOW:
+        return played[before : before + WINDOW]
+    return np.pad(played, (before, WINDOW - long - before), mode="reflect")
 
 
 __all__ = ["ALL_THERE", "BOTH_SAY", "CELLS", "COMMANDS", "USUAL", "Lessons", "Mix", "lessons"]

@@ -23,14 +23,21 @@ LEAST_SHARE = 0.34  # of the fullest cell: a cell with less is only touched
 
 def shares(ids: Picture, slot: int | None) -> Floats:
     """How much of the body stands in each cell, as shares that sum to one; the last stands for "nowhere"."""
-    out = np.zeros(CELLS * CELLS + 1, np.float32)
+    counts = _filled(ids, 0 if slot is None else slot + 1)
+    out = np.zeros(len(counts) + 1, np.float32)
     if slot is None:
         out[-1] = 1
         return out
-    counts = (ids == slot + 1).reshape(CELLS, CELL, CELLS, CELL).sum((1, 3)).ravel().astype(np.float32)
     counts[counts < LEAST_SHARE * counts.max()] = 0
     out[:-1] = counts / counts.sum()
     return out
+
+
+def _filled(ids: Picture, number: int) -> Floats:
+    """How many pixels of this number each cell of a picture of any size has: [cells]."""
+    mask = (ids == number).astype(np.float32)
+    size = (ids.shape[1] // CELL, ids.shape[0] // CELL)
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32).ravel() * CELL**2
 
 
 def hull(ids: Picture, slot: int | None) -> Ints:
@@ -59,7 +66,7 @@ def regions(ids: Picture, things: Ints, sign: Ints) -> Regions:
     n, rows, columns = len(ids), ids.shape[1] // CELL, ids.shape[2] // CELL
     masks = np.zeros((n, things.shape[1] + 1, rows * columns), np.float32)
     for place, number in enumerate((*range(1, things.shape[1] + 1), SIGN_ID)):
-        counts = (ids == number).reshape(n, rows, CELL, columns, CELL).sum((2, 4)).reshape(n, -1).astype(np.float32)
+        counts = np.stack([_filled(one, number) for one in ids])
         counts[counts.sum(1) < FEWEST_PIXELS] = 0
         masks[:, place] = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     seen = masks.sum(2) > 0

@@ -133,7 +133,7 @@ def calls(split: Split, seed: int, voices_at_most: int | None = None) -> list[Ca
     voices, accents = (HELD_OUT_VOICES, HELD_OUT_ACCENTS) if held_out else (VOICES, ACCENTS)
     others = HELD_OUT_OTHER_WORDS if held_out else OTHER_WORDS
     sentences = HELD_OUT_SENTENCES if held_out else SENTENCES
-    takes = 4 if split == "train" else 2
+    takes = 2 if split != "train" else 4 if voices_at_most else 12
     made: list[Call] = []
 
     def speak(text: str, voice: str) -> None:
@@ -147,7 +147,8 @@ def calls(split: Split, seed: int, voices_at_most: int | None = None) -> list[Ca
                 speak(word, voice)
         for _ in range(6 * takes):
             speak(others[rng.integers(len(others))], voice)
-        speak(sentences[rng.integers(len(sentences))], voice)
+        for _ in range(-(-takes // 4)):
+            speak(sentences[rng.integers(len(sentences))], voice)
     return made
 
 
@@ -164,7 +165,7 @@ def bank(
     from safetensors.numpy import load_file, save_file
 
     wanted = calls(split, seed, voices_at_most)
-    path = folder / f"speech-{split}-{seed}-{voices_at_most or 'all'}.safetensors"
+    path = folder / f"speech-{split}-{seed}-{len(wanted)}.safetensors"
     if not path.exists():
         require_espeak()
         with ProcessPoolExecutor(workers) as pool:

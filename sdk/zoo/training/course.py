@@ -42,6 +42,9 @@ class Course(Protocol):
     def examine(self, predict: Predict) -> dict[str, float]:
         """Figures on the tuning set."""
 
+    def settle(self, model: FusionModel, predict: Predict) -> dict[str, float]:
+        """What is set once the weights are found: thresholds, by the tuning set. Gives what the report says of it."""
+
     def confusion(self, predict: Predict) -> tuple[Ints, tuple[str, ...]]:
         """Counts [truth, answer] and their labels."""
 

@@ -19,9 +19,9 @@ def draw_curves(run: Run, path: Path) -> None:
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    steps = [entry["step"] for entry in run.losses]
     for name in sorted({key for entry in run.losses for key in entry if "loss" in key}):
-        left.plot(steps, [entry[name] for entry in run.losses], label=name, linewidth=1)
+        own = [entry for entry in run.losses if name in entry]  # a loss may be told in one stage of a course alone
+        left.plot([entry["step"] for entry in own], [entry[name] for entry in own], label=name, linewidth=1)
     left.set(xlabel="step", ylabel="loss", yscale="log", title="training")
     right.set(xlabel="step", ylabel="share", ylim=(0, 1), title="tuning set")
     for name in sorted({key for entry in run.exams for key in entry} - {"step"}):

@@ -61,9 +61,10 @@ def train(
     torch.manual_seed(plan.seed)
     hear = None if watched is None else lambda run, shown: watched(name, run, plan.steps, shown)
     model, run = learn(found.build(), course, plan, out, hear)
+    predict = predictor(model)
+    settled = course.settle(model, predict)
     write_weights(model, out / WEIGHTS)
     draw_curves(run, out / "curves.png")
-    predict = predictor(model)
     counts, labels = course.confusion(predict)
     draw_confusion(counts, labels, out / "confusion.png")
     own = recipe.quick_rivals if quick else recipe.rivals
@@ -83,6 +84,7 @@ def train(
         "seconds": round(run.seconds, 1),
         "best_step": run.best_step,
         "data": course.record(),
+        "settled": settled,
         "tuning": course.examine(predict),
         "chance": float(counts.sum(1).max() / counts.sum()),
         "alone": {rival: courses[rival].examine(predictor(trained)) for rival, trained in rivals.items()},
