@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.manifest import Calibration
 
-from .accuracy import accuracy
-from .agreement import agreement
-from .candidates import Candidate, PartWork
+from .candidates import PartWork
 from .chain import part_feed, run_chain, sources_of
-from .graph import load, save
-from .lint import lint
-from .parity import compare_all
-from .proof import chain_outputs
-from .runner import Runner, open_artefact, race
+from .chain_parity import ChainProof
+from .graph import save
+from .made import LEAST_GAIN, Made
+from .runner import Runner, race
+from .whole import WholeProof
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mm_edge.manifest import Family, ParityRow, Precision
+    from mm_edge.manifest import Precision
 
     from .datasets import Data
-    from .feeds import Feed
-    from .lint import Finding
     from .model import SourceModel
     from .partition import Split
     from .progress import Progress
@@ -35,26 +28,10 @@ if TYPE_CHECKING:
     from .store import Store
 
 REDUCED: tuple[Precision, ...] = ("fp16", "int8-cpu", "int8-trt")
-LEAST_GAIN = 1.1  # int8 must be this much faster than fp32 to be preferred on the CPU
 GPU_NOTE = (
     "on a GPU `auto` takes fp16: measured here was the loss, not the time; `mm-edge bench` on the device measures both"
 )
 NO_INT8_NOTE = "no int8: it is calibrated on samples, and none were given (--calibrate)"
-
-
-@dataclass
-class Made:
-    """The files by part and precision, and everything that was measured on the way."""
-
-    paths: dict[str, dict[Precision, Path]]
-    costs: dict[str, dict[str, float]]
-    sizes: dict[str, int] = field(default_factory=dict)  # of the fp32 files, in bytes
-    parity: list[ParityRow] = field(default_factory=list)
-    candidates: list[Candidate] = field(default_factory=list)
-    preferred: dict[Family, dict[str, Precision]] = field(default_factory=dict)
-    calibration: Calibration | None = None
-    failures: dict[str, str] = field(default_factory=dict)  # by precision, the last part that could not be had in it
-    notes: list[str] = field(default_factory=list)
 
 
 def make_artefacts(  # noqa: PLR0917
@@ -75,10 +52,11 @@ def make_artefacts(  # noqa: PLR0917
             made.costs[part.name] = race({"fp32": runners[part.name]}, part_feed(part.reads, proof[0]))
     calibration = [run_chain(split.parts, runners, sources_of(feed, states)) for feed in data.calibration]
     runners.clear()  # each holds its weights once more
-    wanted_precisions = _wanted(recipe, data, made)
-    count, number = len(split.parts) * len(wanted_precisions), 0
+    wanted = _wanted(recipe, data, made)
+    works: dict[str, PartWork] = {}
+    count, number = len(split.parts) * len(wanted), 0
     for part in split.parts:
-        part_work = PartWork(
+        works[part.name] = PartWork(
             part,
             recipe,
             work,
@@ -86,20 +64,23 @@ def make_artefacts(  # noqa: PLR0917
             [part_feed(part.reads, values) for values in proof],
             store,
         )
-        for precision in wanted_precisions:
+        for precision in wanted:
             number += 1
             with progress.step(f"{precision} {part.name}", number, count):
-                _add(made, part_work, precision, recipe)
+                _add(made, works[part.name], precision, recipe)
+        works[part.name].release()
     _check_asked(made, recipe)
     with progress.step("prove every precision in the chain"):
         reference = [model.reference(feed) for feed in data.unseen]
-        for precision in ("fp32", *wanted_precisions):
-            if not any(precision in paths for paths in made.paths.values()):
-                continue
-            made.parity += _chain_rows(model, split, made, data, recipe, precision, reference, states)
-        made.parity += _part_rows(split, made, data, recipe, proof)
+        chain = ChainProof(model, split, data, recipe, reference, proof)
+        whole = WholeProof(made, chain, works, calibration or proof)
+        made.parity += chain.chain_rows(made.paths, "fp32")
+        for precision in REDUCED:  # fp16 first: it stands in where a part has no int8 for a GPU
+            if precision in wanted and made.has(precision):
+                made.parity += whole.prove(precision)
+        made.parity += chain.part_rows(made.paths)
     _choose(made, split)
-    if data.calibration and any(precision.startswith("int8") for precision in wanted_precisions):
+    if data.calibration and any(precision.startswith("int8") for precision in wanted):
         made.calibration = Calibration(data.digest, len(data.calibration), data.source, recipe.method)
     return made
 
@@ -131,31 +112,7 @@ def _add(made: Made, work: PartWork, precision: Precision, recipe: Recipe) -> No
         made.failures[precision] = f"'{name}' has no {precision}: {reason}"
         made.notes.append(made.failures[precision])
         return
-    made.candidates.append(candidate)
-    if precision != "int8-cpu" and (findings := lint(load(candidate.path))):
-        _report_findings(made, candidate, findings, recipe)
-        return
-    if candidate.ms is not None and candidate.fp32_ms is not None:
-        made.costs[name] = {"fp32": candidate.fp32_ms}
-        if candidate.ms * LEAST_GAIN > candidate.fp32_ms and not recipe.precisions:
-            candidate.note = "no faster here, left out"
-            return
-        made.costs[name][precision] = candidate.ms
-    made.paths[name][precision] = candidate.path
-
-
-def _report_findings(made: Made, candidate: Candidate, findings: list[Finding], recipe: Recipe) -> None:
-    """A graph that TensorRT would refuse is left out, or stops the export when it was asked for by name."""
-    if candidate.precision in recipe.precisions or recipe.targets:
-        raise WorkFailedError(
-            f"{findings[0]}" + (f" ({len(findings) - 1} more findings)" if findings[1:] else ""),
-            asked=f"checking '{candidate.part}' in {candidate.precision} against TensorRT's rules",
-            todo="No bundle was written",
-        )
-    candidate.note = "TensorRT would refuse it, left out"
-    made.notes.append(
-        f"'{candidate.part}' in {candidate.precision} is left out: TensorRT would refuse it: {findings[0]}"
-    )
+    made.accept(candidate, recipe)
 
 
 def _check_asked(made: Made, recipe: Recipe) -> None:
@@ -169,47 +126,6 @@ def _check_asked(made: Made, recipe: Recipe) -> None:
                 asked="reducing the precision",
                 todo="No bundle was written. Raise --tolerance, or leave that precision out",
             )
-
-
-def _chain_rows(  # noqa: PLR0917
-    model: SourceModel,
-    split: Split,
-    made: Made,
-    data: Data,
-    recipe: Recipe,
-    precision: Precision,
-    reference: list[Feed],
-    states: dict[str, str],
-) -> list[ParityRow]:
-    """The whole in one precision (fp32 where a part has none) against the model's origin, decoded outputs too."""
-    runners = {}
-    for part in split.parts:
-        there: Precision = precision if precision in made.paths[part.name] else "fp32"
-        runners[part.name] = open_artefact(made.paths[part.name][there], there, threads=recipe.threads)
-    got = [chain_outputs(split, runners, feed, states) for feed in data.unseen]
-    rows = compare_all("chain", precision, got, reference, recipe.tolerance_of(precision), data.kind)
-    labelled = [chain_outputs(split, runners, sample.feed, states) for sample in data.labelled]
-    for output in model.spec.outputs:
-        share, right = agreement(output, got, reference), accuracy(output, labelled, data.labelled)
-        for place, row in enumerate(rows):
-            if row.tensor in output.reads.values():
-                passed = row.passed and (share >= recipe.agreement or data.kind == "random")
-                rows[place] = msgspec.structs.replace(row, agreement=share, accuracy=right, passed=passed)
-    return rows
-
-
-def _part_rows(split: Split, made: Made, data: Data, recipe: Recipe, proof: list[Feed]) -> list[ParityRow]:
-    """Every part on its own, fed with what the fp32 parts before it gave."""
-    rows = []
-    for part in split.parts:
-        wanted = [{tensor.name: values[f"part:{part.name}.{tensor.name}"] for tensor in part.gives} for values in proof]
-        for precision, path in made.paths[part.name].items():
-            if precision == "fp32":
-                continue
-            runner = open_artefact(path, precision, threads=recipe.threads)
-            got = [runner(part_feed(part.reads, values)) for values in proof]
-            rows += compare_all(f"part:{part.name}", precision, got, wanted, recipe.tolerance_of(precision), data.kind)
-    return rows
 
 
 def _choose(made: Made, split: Split) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -60,7 +60,11 @@ class Candidate:
     fp32_ms: float | None = None  # of the same part in the same minute
     size: int = 0
     trials: int = 0
+    form: Form | None = None  # of int8 for the CPU
     note: str = ""
+
+
+RECORDED = ("part", "precision", "loss", "ms", "fp32_ms", "size", "trials", "form", "note")
 
 
 @dataclass
@@ -124,10 +128,7 @@ class PartWork:
             return Candidate(path=file, kept=self.kept[precision], **record)
         candidate = self._make(precision, tolerance)
         if candidate is not None:
-            record = {
-                name: getattr(candidate, name)
-                for name in ("part", "precision", "loss", "ms", "fp32_ms", "size", "trials", "note")
-            }
+            record = {name: getattr(candidate, name) for name in RECORDED}
             self.store.put(key, {**record, "kept": sorted(candidate.kept)}, candidate.path)
         return candidate
 
@@ -141,6 +142,7 @@ class PartWork:
             precision,
             f"{tolerance}",
             recipe,
+            *RECORDED,
             onnxruntime.__version__,
             mm_edge.__version__,
         )
@@ -153,14 +155,42 @@ class PartWork:
     def _samples(self) -> str:
         return digest_of_feeds([*self.calibration, *self.proof])
 
+    def keeping(self, candidate: Candidate, kept: frozenset[str]) -> ModelProto:
+        """The candidate's graph with other nodes in fp32."""
+        return self._maker(candidate.precision, candidate.form)(kept)
+
+    def reducible(self, precision: Precision) -> list[str]:
+        """The nodes whose precision is in question, in order."""
+        return _reducible(self.base, precision)
+
+    def nothing_is_left(self, precision: Precision, kept: frozenset[str]) -> bool:
+        """Whether a graph that keeps these in fp32 is an fp32 graph in all that costs time."""
+        return kept >= set(self.reducible(precision)) or bool(self._heavy and kept >= self._heavy)
+
+    def widened(self, candidate: Candidate, kept: frozenset[str]) -> Candidate:
+        """The candidate with more nodes in fp32, measured again."""
+        graph = self.keeping(candidate, kept)
+        made = self._saved(candidate.precision, graph, self.loss(graph, candidate.precision, self.proof), kept)
+        made.form, made.trials = candidate.form, candidate.trials
+        return self._fastest([made]) if candidate.precision == "int8-cpu" else made
+
+    def release(self) -> None:
+        """Lets go of what holds the weights once more; it is made again when it is needed."""
+        for name in ("base", "reference"):
+            self.__dict__.pop(name, None)
+
     def _make(self, precision: Precision, tolerance: float) -> Candidate | None:
-        nodes = _reducible(self.base, precision)
+        nodes = self.reducible(precision)
         if not nodes:
             return None
-        makers = self._makers(precision)
-        results = [found for maker in makers if (found := self._search(precision, maker, nodes, tolerance))]
+        results = []
+        for form in self._forms(precision):
+            if found := self._search(precision, self._maker(precision, form), nodes, tolerance):
+                found.form = form
+                results.append(found)
         if not results:
-            self.failure = worst_node(self.base, makers[-1](frozenset()), self.search_feeds[0])
+            reduced = self._maker(precision, self._forms(precision)[-1])(frozenset())
+            self.failure = worst_node(self.base, reduced, self.search_feeds[0])
             return None
         return self._fastest(results) if precision == "int8-cpu" else results[0]
 
@@ -171,17 +201,18 @@ class PartWork:
             item.ms, item.fp32_ms = times[str(place)], times["fp32"]
         return min(results, key=lambda item: item.ms or 0.0)
 
-    def _makers(self, precision: Precision) -> list[Maker]:
-        fixed = frozenset(self.recipe.keep_fp32)
-        if precision == "fp16":
-            return [lambda kept: to_fp16(self.base, kept | fixed)]
-        if precision == "int8-trt":
-            return [lambda kept: to_int8_trt(self.base, self.ranges, kept | fixed)]
-        forms = FORMS if self.part.parameters < LARGE_PARAMETERS else FORMS[:1]
-        return [partial(self._int8_cpu, fixed, form) for form in forms]
+    def _forms(self, precision: Precision) -> tuple[Form | None, ...]:
+        if precision != "int8-cpu":
+            return (None,)
+        return FORMS if self.part.parameters < LARGE_PARAMETERS else FORMS[:1]
 
-    def _int8_cpu(self, fixed: frozenset[str], form: Form, kept: frozenset[str]) -> ModelProto:
-        return to_int8_cpu(self.base, self.ranges, kept | fixed, form=form)
+    def _maker(self, precision: Precision, form: Form | None) -> Maker:
+        fixed = frozenset(self.recipe.keep_fp32)
+        if form is not None:
+            return lambda kept: to_int8_cpu(self.base, self.ranges, kept | fixed, form=form)
+        if precision == "fp16":
+            return lambda kept: to_fp16(self.base, kept | fixed)
+        return lambda kept: to_int8_trt(self.base, self.ranges, kept | fixed)
 
     def _search(self, precision: Precision, maker: Maker, nodes: list[str], tolerance: float) -> Candidate | None:
         maker = _remembering_last(maker)
@@ -191,36 +222,34 @@ class PartWork:
         kept = self._known_remainder(precision, search)
         if kept is None:
             kept = smallest_remainder(nodes, search)
-        candidate = self._proven(precision, maker, nodes, kept, tolerance, search.trials)
+        candidate = self._proven(precision, maker, kept, tolerance, search.trials)
         if candidate is None and kept is not None:
             # What passed on the samples of the search lost more on unseen ones: half of what was allowed, once.
             stricter = replace(search, tolerance=search.tolerance / 2, trials=0)
-            candidate = self._proven(
-                precision, maker, nodes, smallest_remainder(nodes, stricter), tolerance, search.trials + stricter.trials
-            )
+            kept = smallest_remainder(nodes, stricter)
+            candidate = self._proven(precision, maker, kept, tolerance, search.trials + stricter.trials)
         if candidate is not None:
             self.kept.setdefault(precision, candidate.kept)
         return candidate
 
-    def _proven(  # noqa: PLR0917
-        self,
-        precision: Precision,
-        maker: Maker,
-        nodes: list[str],
-        kept: frozenset[str] | None,
-        tolerance: float,
-        trials: int,
+    def _proven(
+        self, precision: Precision, maker: Maker, kept: frozenset[str] | None, tolerance: float, trials: int
     ) -> Candidate | None:
         """The candidate as a file, if it passes on the unseen samples and anything in it is reduced at all."""
-        if kept is None or kept >= set(nodes) or (self._heavy and kept >= self._heavy):
+        if kept is None or self.nothing_is_left(precision, kept):
             return None
         graph = maker(kept)
         loss = self.loss(graph, precision, self.proof)
         if loss > tolerance:
             return None
+        found = self._saved(precision, graph, loss, kept)
+        found.trials = trials
+        return found
+
+    def _saved(self, precision: Precision, graph: ModelProto, loss: float, kept: frozenset[str]) -> Candidate:
         path = self.folder / f"{self.part.name}.{precision}.{len(list(self.folder.iterdir()))}.onnx"
         save(graph, path)
-        return Candidate(self.part.name, precision, path, loss, kept, size=path.stat().st_size, trials=trials)
+        return Candidate(self.part.name, precision, path, loss, kept, size=path.stat().st_size)
 
     def _known_remainder(self, precision: Precision, search: Search) -> frozenset[str] | None:
         """What one int8 artefact keeps in fp32 is the first guess for the other."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mm_edge.manifest import Precision
     from mm_edge.spec import Bounds
 
-    from .artefacts import Made
+    from .made import Made
     from .partition import Split
     from .progress import Progress
     from .recipe import Recipe

@@ -33,23 +33,32 @@ class Search:
         return self.loss(kept) <= self.tolerance
 
 
-def smallest_remainder(nodes: Sequence[str], search: Search) -> frozenset[str] | None:
-    """The nodes to keep in fp32, or None when even keeping all of them is not enough (the loss is not theirs)."""
+def smallest_remainder(
+    nodes: Sequence[str], search: Search, blocks: Sequence[Sequence[str]] = ()
+) -> frozenset[str] | None:
+    """The nodes to keep in fp32, or None when even keeping all of them is not enough (the loss is not theirs).
+
+    `blocks` are the nodes in the groups to begin with; without them the nodes are cut evenly.
+    """
     if search.passes(frozenset()):
         return frozenset()
     everything = frozenset(nodes)
     if not search.passes(everything):
         return None
-    ranked = _by_harm(list(nodes), search)
+    ranked = _by_harm([list(block) for block in blocks] or _evenly(list(nodes), search.most_blocks), search)
     kept = _shortest_prefix(ranked, search)
     return _shrunk(kept, search)
 
 
-def _by_harm(nodes: list[str], search: Search) -> list[list[str]]:
-    """Contiguous blocks, the one that loses most when it alone is reduced first."""
-    size = -(-len(nodes) // search.most_blocks)
-    blocks = [nodes[start : start + size] for start in range(0, len(nodes), size)]
-    everything = frozenset(nodes)
+def _evenly(nodes: list[str], most_blocks: int) -> list[list[str]]:
+    """Contiguous blocks of one size."""
+    size = -(-len(nodes) // most_blocks)
+    return [nodes[start : start + size] for start in range(0, len(nodes), size)]
+
+
+def _by_harm(blocks: list[list[str]], search: Search) -> list[list[str]]:
+    """The block that loses most when it alone is reduced first."""
+    everything = _union(blocks)
     return sorted(blocks, key=lambda block: -search.loss(everything - frozenset(block)))
 
 

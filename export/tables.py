@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from mm_edge.manifest import Manifest
 
-    from .artefacts import Made
+    from .made import Made
     from .partition import Split
 
 Table: TypeAlias = tuple[

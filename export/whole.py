@@ -1,0 +1,102 @@
+"""Proves one precision of the whole; where that loses too much, keeps more of it wider, or leaves the precision out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .chain_parity import stand_in
+from .chain_remainder import ChainSearch
+from .parity import worst
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mm_edge.manifest import ParityRow, Precision
+
+    from .candidates import Candidate, PartWork
+    from .chain_parity import ChainProof
+    from .feeds import Array
+    from .made import Made
+
+CHAIN_SAMPLES = 8  # of those that were calibrated on; the proof looks at unseen ones
+MARGINS = (0.7, 0.35)  # of the tolerance, in the search; the second where unseen samples lost more
+LEFT_OUT = "left out: the whole would lose too much"
+
+
+@dataclass
+class WholeProof:
+    """What proving takes. `samples`: what the fp32 parts took and gave on what was calibrated on."""
+
+    made: Made
+    chain: ChainProof
+    works: Mapping[str, PartWork]
+    samples: Sequence[Mapping[str, Array]]
+
+    def prove(self, precision: Precision) -> list[ParityRow]:
+        """The rows of the whole. `auto` leaves out what nothing mends, and the rows that failed tell why.
+
+        What was asked for by name stays: its failed rows stop the export at the gate.
+        """
+        first = rows = self.chain.chain_rows(self.made.paths, precision)
+        for margin in MARGINS:
+            if _passed(rows):
+                return rows
+            self._widen(precision, margin)
+            if not self.made.has(precision):
+                break
+            rows = self.chain.chain_rows(self.made.paths, precision)
+        if self.made.has(precision) and _passed(rows):
+            return rows
+        if not self.chain.recipe.precisions:
+            self._leave_out(precision, first)
+        return first
+
+    def _widen(self, precision: Precision, margin: float) -> None:
+        """Keeps parts, and blocks of parts, in a wider type until the whole is within `margin` of the tolerance."""
+        packed, wider = self.made.packed(precision), {}
+        for part in self.chain.split.parts:
+            there = {name: path for name, path in self.made.paths[part.name].items() if name != precision}
+            wider[part.name] = (stand_in(there, precision), there[stand_in(there, precision)])
+        search = ChainSearch(
+            self.chain.model, self.chain.split, precision, self.works, packed, wider, self.samples[:CHAIN_SAMPLES]
+        )
+        found = search.kept_by_part(self.chain.recipe.tolerance_of(precision) * margin)
+        if found is None:
+            return
+        for name, candidate in packed.items():
+            if self.works[name].nothing_is_left(precision, found[name]):
+                self.made.drop(candidate, LEFT_OUT)
+                self.made.notes.append(
+                    f"'{name}' has no {precision}, because the whole would lose too much; it runs in {wider[name][0]}"
+                )
+            elif found[name] != candidate.kept:
+                self._replace(candidate, found[name], search.trials)
+            self.works[name].release()
+
+    def _replace(self, candidate: Candidate, kept: frozenset[str], trials: int) -> None:
+        self.made.drop(candidate, "")
+        self.made.candidates.remove(candidate)
+        replaced = self.works[candidate.part].widened(candidate, kept)
+        replaced.trials = candidate.trials + trials
+        self.made.accept(replaced, self.chain.recipe)
+        more = len(kept - candidate.kept)
+        self.made.notes.append(
+            f"'{candidate.part}' in {candidate.precision} keeps {more} more node{'s' * (more > 1)} in fp32, "
+            "because the whole lost too much"
+        )
+
+    def _leave_out(self, precision: Precision, failed: list[ParityRow]) -> None:
+        for candidate in self.made.packed(precision).values():
+            self.made.drop(candidate, LEFT_OUT)
+        self.made.left_out.add(precision)
+        row = worst([row for row in failed if not row.passed])
+        same = "" if row.agreement is None else f", {row.agreement:.0%} of the answers stay the same"
+        self.made.notes.append(
+            f"{precision} is left out: '{row.tensor}' of the whole would have the relative error "
+            f"{row.relative_error:.3g}{same}, and keeping more of it in a wider type does not mend that"
+        )
+
+
+def _passed(rows: Sequence[ParityRow]) -> bool:
+    return all(row.passed for row in rows)
