@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .catalog import cache_home, card, entry, is_trained, names
+from mm_edge.places import cache_folder
+
+from .catalog import card, entry, is_trained, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     Feed = dict[str, npt.NDArray[np.generic]]
 
-__all__ = ["cache_home", "calibration", "card", "entry", "evaluate", "is_trained", "labelled", "load", "names"]
+__all__ = ["calibration", "card", "entry", "evaluate", "is_trained", "labelled", "load", "names"]
 
 
 def load(name: str, *, weights: Path | None = None) -> FusionModel:
@@ -43,7 +45,7 @@ def calibration(name: str, count: int) -> Iterator[Feed]:
 
 def labelled(name: str, split: str, count: int) -> Iterator[tuple[Feed, dict[str, object]]]:
     """Feeds of batch 1 with the right answers by output name. `split`: train, tune or test (held out)."""
-    found: Iterator[tuple[Feed, dict[str, object]]] = entry(name).module.labelled(split, count, cache_home())
+    found: Iterator[tuple[Feed, dict[str, object]]] = entry(name).module.labelled(split, count, cache_folder("zoo"))
     return found
 
 
@@ -57,5 +59,5 @@ def evaluate(
 
     `predict` takes feeds of any batch (image, audio, text, presence) and gives the model's output tensors by name.
     """
-    figures: dict[str, float] = entry(name).module.examine(predict, cache_home(), samples)
+    figures: dict[str, float] = entry(name).module.examine(predict, cache_folder("zoo"), samples)
     return figures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -45,12 +44,6 @@ def entry(name: str) -> Entry:
     if name not in MODELS:
         raise KeyError(f"the zoo has no '{name}'; it has {', '.join(MODELS)}")
     return Entry(name, import_module(f"{__package__}.models.{MODELS[name]}"))
-
-
-def cache_home() -> Path:
-    """Where made data is kept: $XDG_CACHE_HOME/mm-edge/zoo, else ~/.cache/mm-edge/zoo."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "mm-edge" / "zoo"
 
 
 def card(name: str) -> dict[str, str]:

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from mm_edge.zoo.tabletop.cache import CLEAN, NONE, World, labels_of, view_of
-from mm_edge.zoo.tabletop.close import PIECE, close_lessons
-from mm_edge.zoo.tabletop.lessons import ALL_THERE, AUDIO, BOTH_SAY, IMAGE, TEXT, USUAL, lessons
+from mm_edge.zoo.tabletop.cache import CLEAN, EMPTY, NONE, World, labels_of, view_of
+from mm_edge.zoo.tabletop.close import ENOUGH_PIXELS, PIECE, cut
+from mm_edge.zoo.tabletop.lessons import ALL_THERE, AUDIO, BOTH_SAY, IMAGE, TEXT, USUAL, lessons, retuned
 from mm_edge.zoo.tabletop.measure import target_figures
 from mm_edge.zoo.tabletop.mesh import SHAPES
 from mm_edge.zoo.tabletop.naming import UNTOLD_COLOR, UNTOLD_SHAPE, ask, bodies_in
 from mm_edge.zoo.tabletop.places import CELLS, OUTSIDE, hull, regions, shares
 from mm_edge.zoo.tabletop.scene import COLORS
+from mm_edge.zoo.tabletop.stage import SIGN_ID
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +117,55 @@ def shares_of(ids, slot):
     return (ids == slot + 1).reshape(CELLS, 8, CELLS, 8).any((1, 3)).ravel()
 
 
-def test_a_piece_shows_something_that_has_a_name(world):
-    pieces, named = close_lessons(world, 40, (8,))
-    assert pieces.shape == (40, PIECE, PIECE, 3)
-    assert (named.masks.sum((1, 2)) > 0).all()
-    assert named.masks.shape[2] == (PIECE // 8) ** 2
+def test_a_piece_is_of_its_picture_and_says_no_more_than_it_shows(world):
+    pieces = cut(world, np.random.default_rng(8), ALL)
+    kinds = set()
+    for number in ALL:
+        ids, whole = pieces.ids[number], world.ids[number]
+        places = np.argwhere((world.pictures[number] == pieces.pictures[number, 0, 0]).all(2))
+        assert any(
+            np.array_equal(whole[top : top + PIECE, left : left + PIECE], ids)
+            for top, left in places
+            if max(top, left) <= 160 - PIECE
+        )
+        left_over = (ids == SIGN_ID).sum() / max((whole == SIGN_ID).sum(), 1)
+        if pieces.sign[number] == OUTSIDE:
+            assert 0.08 <= left_over < 0.75
+        elif pieces.sign[number] == NONE:
+            assert left_over < 0.08
+        else:
+            assert pieces.sign[number] == world.signs[number]
+            assert left_over >= 0.75
+        kinds.add(min(int(pieces.sign[number]), 0) if pieces.sign[number] != NONE else NONE)
+        for slot in np.flatnonzero(pieces.things[number, :, 0] > EMPTY):
+            assert (ids == slot + 1).sum() >= 0.5 * (whole == slot + 1).sum()
+            assert np.array_equal(pieces.things[number, slot], world.things[number, slot])
+        named = [(ids == n).sum() for n in (*range(1, 7), SIGN_ID)]
+        assert max(named) > 0 or (whole == SIGN_ID).sum() < ENOUGH_PIXELS
+    assert kinds == {OUTSIDE, 0, NONE}
+
+
+def test_what_a_piece_leaves_open_no_loss_counts(world):
+    taught = lessons(world, ALL, (10,), mix=USUAL, close=True, more=2)
+    assert taught.feeds["image"].shape == (60, PIECE, PIECE, 3)
+    assert taught.cells.shape == (60, (PIECE // 8) ** 2 + 1)
+    assert np.allclose(taught.more_cells.sum(2), 1)
+    heard = (taught.feeds["presence"][:, AUDIO] > 0) & (taught.word != NONE)
+    seen = taught.feeds["presence"][:, IMAGE] > 0
+    assert np.array_equal(taught.command[heard], taught.word[heard])
+    open_ = ~heard & seen & (taught.sign == OUTSIDE)
+    assert (taught.command[open_] == OUTSIDE).all()
+    assert (taught.regions.sign[taught.sign == NONE] == OUTSIDE).all()
+
+
+@pytest.mark.parametrize("factor", [0.88, 1.0, 1.17])
+def test_a_sound_that_runs_faster_sounds_higher(factor):
+    time = np.arange(16_000, dtype=np.float32) / 16_000
+    sound = retuned(np.sin(2 * np.pi * 400 * time), factor)
+    assert sound.shape == (16_000,)
+    assert sound.dtype == np.float32
+    middle = np.abs(np.fft.rfft(sound[4000:12_000]))
+    assert middle.argmax() * 2 == pytest.approx(400 * factor, abs=4)
 
 
 def test_figures_are_those_of_the_answers(world):

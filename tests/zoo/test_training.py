@@ -133,7 +133,9 @@ def test_rare_classes_weigh_more():
 
 
 def test_curves_and_confusion_are_drawn(tmp_path):
-    run = Run(losses=[{"step": 10.0, "loss": 2.0}, {"step": 20.0, "loss": 1.0}], exams=[{"step": 20.0, "right": 0.7}])
+    """A loss that only one stage of the course tells is drawn where it was told."""
+    losses = [{"step": 10.0, "loss": 2.0, "regions_loss": 2.0}, {"step": 20.0, "loss": 1.0, "command_loss": 0.4}]
+    run = Run(losses=losses, exams=[{"step": 20.0, "right": 0.7}])
     draw_curves(run, tmp_path / "curves.png")
     draw_confusion(np.array([[3, 1], [0, 4]]), ("left", "right"), tmp_path / "confusion.png")
     for name in ("curves.png", "confusion.png"):

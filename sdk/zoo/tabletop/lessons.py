@@ -153,7 +153,7 @@ def _sounds(world: World, rng: np.random.Generator, sign: Ints, mix: Mix, *, aug
     sounds /= 32768
     if augment:
         for row in np.flatnonzero(rng.random(len(sign)) < RETUNED_SHARE):
-            sounds[row] = _retuned(sounds[row], float(np.exp(rng.uniform(*RETUNED))))
+            sounds[row] = retuned(sounds[row], float(np.exp(rng.uniform(*RETUNED))))
         sounds *= 10 ** rng.uniform(-0.5, 0, (len(sign), 1)).astype(np.float32)
         for noisy in np.flatnonzero(rng.random(len(sign)) < 0.35):  # what else sounds in the room
             other = world.sounds[by_word[NONE][rng.integers(len(by_word[NONE]))]].astype(np.float32) / 32768
@@ -163,7 +163,7 @@ def _sounds(world: World, rng: np.random.Generator, sign: Ints, mix: Mix, *, aug
     return word.astype(np.int64), sounds
 
 
-def _retuned(sound: Floats, factor: float) -> Floats:
+def retuned(sound: Floats, factor: float) -> Floats:
     """As a tape that runs this much faster: pitch and formants of another throat. What lacks at the ends is mirrored."""
     long = round(WINDOW / factor)
     played = np.asarray(cv2.resize(sound[None], (long, 1), interpolation=cv2.INTER_LINEAR), np.float32)[0]
@@ -173,4 +173,4 @@ def _retuned(sound: Floats, factor: float) -> Floats:
     return np.pad(played, (before, WINDOW - long - before), mode="reflect")
 
 
-__all__ = ["ALL_THERE", "BOTH_SAY", "CELLS", "COMMANDS", "USUAL", "Lessons", "Mix", "lessons"]
+__all__ = ["ALL_THERE", "BOTH_SAY", "CELLS", "COMMANDS", "USUAL", "Lessons", "Mix", "lessons", "retuned"]

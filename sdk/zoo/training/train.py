@@ -9,7 +9,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mm_edge.zoo.catalog import cache_home, entry
+from mm_edge.places import cache_folder
+from mm_edge.zoo.catalog import entry
 from mm_edge.zoo.ship import REPORT, WEIGHTS
 from mm_edge.zoo.weights import write_weights
 
@@ -55,7 +56,7 @@ def train(
     if threads is not None:
         plan = replace(plan, threads=threads)
     out.mkdir(parents=True, exist_ok=True)
-    home = cache if cache is not None else cache_home()
+    home = cache if cache is not None else cache_folder("zoo")
     course = recipe.course()
     course.prepare(home, quick=quick, told=told)
     torch.manual_seed(plan.seed)
