@@ -19,12 +19,12 @@ RECIPE = Recipe(
         "audio": Tabletop(ONLY_AUDIO, first_close=False),
     },
     plan=Plan(
-        steps=FULL.close_steps + 900,
+        steps=FULL.close_steps + 800,
         batch=64,
         learning_rate=2.5e-3,
         averaging=0.995,
-        evaluate_every=150,
-        first_exam=FULL.close_steps + 200,
+        evaluate_every=100,
+        first_exam=FULL.close_steps + 300,
     ),
     rivals=Plan(steps=150, batch=64, learning_rate=1e-3, warm_up=20, averaging=0.98, evaluate_every=50),
     quick_plan=Plan(

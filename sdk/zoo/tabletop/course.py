@@ -48,7 +48,7 @@ class Size(NamedTuple):
     close_steps: int  # so many steps at the beginning look at pieces of pictures only
 
 
-FULL = Size(24_000, 48_000, 1500, 3000, None, 4200)
+FULL = Size(24_000, 48_000, 1500, 3000, None, 3600)
 QUICK = Size(1500, 3000, 300, 800, 10, 300)
 
 

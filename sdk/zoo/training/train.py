@@ -59,6 +59,7 @@ def train(
     home = cache if cache is not None else cache_folder("zoo")
     course = recipe.course()
     course.prepare(home, quick=quick, told=told)
+    commit = _commit()
     torch.manual_seed(plan.seed)
     hear = None if watched is None else lambda run, shown: watched(name, run, plan.steps, shown)
     model, run = learn(found.build(), course, plan, out, hear)
@@ -90,7 +91,7 @@ def train(
         "chance": float(counts.sum(1).max() / counts.sum()),
         "alone": {rival: courses[rival].examine(predictor(trained)) for rival, trained in rivals.items()},
         "held_out": {} if quick else _held_out(found, home, model, rivals),
-        "made": {"torch": str(torch.__version__), "python": platform.python_version(), "commit": _commit()},
+        "made": {"torch": str(torch.__version__), "python": platform.python_version(), "commit": commit},
     }
     (out / REPORT).write_text(json.dumps(report, indent=1) + "\n")
     return report
