@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("mm_edge.export")
 SEARCH_SAMPLES = 4  # the search looks at a few samples that were calibrated on; the proof, at unseen ones
 SEARCH_MARGIN = 0.7  # of the tolerance, because unseen samples lose a little more
+STRICTER = 3  # times that the search is tried again with half of what was allowed
 FAILED = float("inf")
 LARGE_PARAMETERS = 20_000_000  # quantizing such a part takes many seconds; one form of int8 for the CPU is tried
 LARGE_SEARCH = (4, 10)  # blocks and trials in such a part: coarser, and done in minutes
@@ -223,11 +224,13 @@ class PartWork:
         if kept is None:
             kept = smallest_remainder(nodes, search)
         candidate = self._proven(precision, maker, kept, tolerance, search.trials)
-        if candidate is None and kept is not None:
-            # What passed on the samples of the search lost more on unseen ones: half of what was allowed, once.
-            stricter = replace(search, tolerance=search.tolerance / 2, trials=0)
-            kept = smallest_remainder(nodes, stricter)
-            candidate = self._proven(precision, maker, kept, tolerance, search.trials + stricter.trials)
+        for _ in range(STRICTER):
+            if candidate is not None or kept is None:
+                break
+            # What passed on the samples of the search lost more on unseen ones: half of what was allowed.
+            search = replace(search, tolerance=search.tolerance / 2, most_trials=search.trials + search.most_trials)
+            kept = smallest_remainder(nodes, search)
+            candidate = self._proven(precision, maker, kept, tolerance, search.trials)
         if candidate is not None:
             self.kept.setdefault(precision, candidate.kept)
         return candidate

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .lint import Finding
     from .recipe import Recipe
 
+NO_FASTER = "no faster here, left out"
 LEAST_GAIN = 1.1  # int8 must be this much faster than fp32 to be preferred on the CPU
 
 
@@ -50,7 +51,7 @@ class Made:
         if candidate.ms is not None and candidate.fp32_ms is not None:
             self.costs[name] = {"fp32": candidate.fp32_ms}
             if candidate.ms * LEAST_GAIN > candidate.fp32_ms and not recipe.precisions:
-                candidate.note = "no faster here, left out"
+                candidate.note = NO_FASTER
                 return
             self.costs[name][precision] = candidate.ms
         self.paths[name][precision] = candidate.path

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .chain_parity import stand_in
 from .chain_remainder import ChainSearch
+from .made import NO_FASTER
 from .parity import worst
 
 if TYPE_CHECKING:
@@ -90,11 +91,13 @@ class WholeProof:
         for candidate in self.made.packed(precision).values():
             self.made.drop(candidate, LEFT_OUT)
         self.made.left_out.add(precision)
+        slow = any(item.precision == precision and item.note == NO_FASTER for item in self.made.candidates)
+        why = "is no faster" if slow else "is not within tolerance either"
         row = worst([row for row in failed if not row.passed])
         same = "" if row.agreement is None else f", {row.agreement:.0%} of the answers stay the same"
         self.made.notes.append(
             f"{precision} is left out: '{row.tensor}' of the whole would have the relative error "
-            f"{row.relative_error:.3g}{same}, and keeping more of it in a wider type does not mend that"
+            f"{row.relative_error:.3g}{same}, and with more of it in a wider type it {why}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mm_edge.bundle import Bundle
-    from mm_edge.manifest import Manifest
+    from mm_edge.manifest import Manifest, Part
     from mm_edge.spec import Shape
 
 
@@ -48,10 +49,10 @@ def _print_tables(bundle: Bundle) -> None:
     out.print(f"[bold]{manifest.name}[/] {head}")
     if manifest.description:
         out.print(escape(manifest.description))
-    tables = [_inputs(manifest), _parts(manifest), _outputs(manifest)]
-    for table in tables + ([_parity(manifest)] if manifest.parity else []):
+    shown: list[Table | str] = [_inputs(manifest), _parts(manifest), *_saved(manifest), _outputs(manifest)]
+    for item in shown + ([_parity(manifest)] if manifest.parity else []):
         out.print()
-        out.print(table)
+        out.print(item)
 
 
 def _inputs(manifest: Manifest) -> Table:
@@ -74,15 +75,52 @@ def _parts(manifest: Manifest) -> Table:
 
     from .terminal import add, table
 
-    parts = table("parts", "kind", "reads", "precisions", "at export")
+    parts = table("parts", "kind", "reads", "gives", "crosses a tick", "parameters", "FLOPs", "precisions", "at export")
     for part in manifest.parts:
         reads = "\n".join(read.source for read in part.reads.values())
+        gives = "\n".join(f"{tensor.name} {_shape(tensor.shape)}" for tensor in part.gives)
+        crossing = "\n".join(decimal(size) if size else "" for size in _crossing(manifest, part))
         sizes = "\n".join(
             f"{name} {decimal(manifest.digests[made.file].size)}" for name, made in part.artefacts.items()
         )
         cost = "\n".join(f"{name} {ms:.2f} ms" for name, ms in part.cost.ms.items())
-        add(parts, part.name, part.kind, reads, sizes, cost)
+        work = f"{part.cost.parameters:,}", f"{part.cost.flops:,}"
+        add(parts, part.name, part.kind, reads, gives, crossing, *work, sizes, cost)
     return parts
+
+
+def _crossing(manifest: Manifest, part: Part) -> list[int]:
+    """Bytes of each tensor that goes on to another part, at its usual size; 0 for what leaves the model."""
+    import numpy as np
+
+    read = {read.source for other in manifest.parts for read in other.reads.values()}
+    return [
+        prod(manifest.fixed(tensor.shape)) * np.dtype(tensor.dtype).itemsize
+        if f"part:{part.name}.{tensor.name}" in read
+        else 0
+        for tensor in part.gives
+    ]
+
+
+def _saved(manifest: Manifest) -> list[str]:
+    """What the live loop does not compute again, input by input: the work of the encoders that have nothing new."""
+    flops = {part.name: part.cost.flops for part in manifest.parts}
+    if not sum(flops.values()) or len(manifest.parts) == 1:
+        return []
+    shares = []
+    for spec in manifest.inputs:
+        idle = sum(
+            flops[part.name]
+            for part in manifest.parts
+            if part.kind == "encode" and not any(_is_of(read.source, spec.name) for read in part.reads.values())
+        )
+        shares.append(f"{spec.name} {idle / sum(flops.values()):.0%}")
+    return ["work saved while only one input has something new: " + ", ".join(shares)]
+
+
+def _is_of(source: str, name: str) -> bool:
+    """Whether a part reads this input, or its mask."""
+    return source in {f"input:{name}", f"input:{name}.mask"}
 
 
 def _outputs(manifest: Manifest) -> Table:
@@ -98,10 +136,12 @@ def _parity(manifest: Manifest) -> Table:
     from .terminal import add, table
 
     parity = table("loses", "precision", "tensor", "max error", "cosine", "agreement", "samples", "")
+    packed = {"fp32", *(precision for part in manifest.parts for precision in part.artefacts)}
     for row in manifest.parity:
+        failed = "FAILED" if row.precision in packed else "failed, left out"
         agreement = "" if row.agreement is None else f"{row.agreement:.1%}"
         cells = (row.scope, row.precision, row.tensor, f"{row.max_error:.2g}", f"{row.cosine:.5f}", agreement)
-        add(parity, *cells, f"{row.samples} {row.data}", "passed" if row.passed else "FAILED")
+        add(parity, *cells, f"{row.samples} {row.data}", "passed" if row.passed else failed)
     return parity
 
 

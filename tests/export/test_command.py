@@ -4,6 +4,7 @@ import onnx
 import pytest
 from handmade_graphs import picture_and_vector
 
+from mm_edge.bundle import Bundle
 from mm_edge.cli.app import run
 
 
@@ -55,3 +56,17 @@ def test_what_goes_wrong_is_one_message_and_its_exit_code(model, capsys, words, 
     assert len(errors) == 1
     assert message in errors[0]
     assert not (model / "x.mmb").exists()
+
+
+def test_inspect_tells_what_crosses_and_what_is_saved(model, capsys):
+    assert run(["export", "made.onnx", "-o", "x.mmb", "--precision", "fp32", "--split", "always"]) == 0
+    capsys.readouterr()
+    with Bundle.open(model / "x.mmb") as bundle:
+        flops = {part.name: part.cost.flops for part in bundle.manifest.parts}
+    assert run(["inspect", "x.mmb"]) == 0
+    out = capsys.readouterr().out
+    image, vector, fuse = flops["encode_image"], flops["encode_vector"], flops["fuse"]
+    for number in (image, vector, fuse):
+        assert f"{number:,}" in out
+    assert out.count("128 bytes") == 2  # 32 floats from each encoder
+    assert f"image {vector / (image + vector + fuse):.0%}, vector {image / (image + vector + fuse):.0%}" in out
