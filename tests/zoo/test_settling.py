@@ -51,8 +51,7 @@ def test_the_shift_of_the_bias_is_that_of_the_score(taught):
     model = entry("scout").build()
     feeds = {name: value[:4] for name, value in taught._exam().feeds.items()}
     before = predictor(model)(feeds)
-    with torch.no_grad():
-        model.heads["target"].heat.bias += 1.25
+    model.heads["target"].shift_score(1.25)
     after = predictor(model)(feeds)
     assert np.allclose(after["target_score"] - before["target_score"], 1.25, atol=1e-4)
     assert np.allclose(after["target"], before["target"], atol=1e-5)

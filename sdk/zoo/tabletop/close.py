@@ -24,9 +24,11 @@ SIGN_SHARE, CARD_SHARE = 0.6, 0.25  # of the pieces, where the picture has a sig
 WHOLE_BODY, WHOLE_SIGN, NO_SIGN = 0.5, 0.75, 0.08  # of what the picture shows of it, so much is in the piece
 
 
-class Pieces(NamedTuple):
-    """`sign` is what the piece shows: NONE where none is left, OUTSIDE where too little to say. What is cut off of a
-    body makes it unclear.
+class Shown(NamedTuple):
+    """Pictures of one size, whole or pieces, and what they show.
+
+    Of a piece, `sign` is NONE where none is left of it, OUTSIDE where too little to say; a body that is cut off counts
+    as unclear.
     """
 
     pictures: Picture
@@ -35,7 +37,7 @@ class Pieces(NamedTuple):
     sign: Ints
 
 
-def cut(world: World, rng: np.random.Generator, numbers: Ints) -> Pieces:
+def cut(world: World, rng: np.random.Generator, numbers: Ints) -> Shown:
     """A piece [PIECE, PIECE] of each of these pictures, around something that is to be seen in it."""
     pictures = np.empty((len(numbers), PIECE, PIECE, 3), np.uint8)
     ids = np.empty((len(numbers), PIECE, PIECE), np.uint8)
@@ -51,7 +53,7 @@ def cut(world: World, rng: np.random.Generator, numbers: Ints) -> Pieces:
         things[row, cut_off] = UNCLEAR - things[row, cut_off]
         if sign[row] != NONE and left_over[SIGN_ID] < WHOLE_SIGN:
             sign[row] = NONE if left_over[SIGN_ID] < NO_SIGN else OUTSIDE
-    return Pieces(pictures, ids, things, sign)
+    return Shown(pictures, ids, things, sign)
 
 
 def _counts(ids: Picture) -> Floats:

@@ -162,7 +162,7 @@ class Tabletop:
 
     def settle(self, model: FusionModel, predict: Predict) -> dict[str, float]:
         """Shifts the score so that, on the whole tuning set, what is there and what is not are told equally well,
-        each by its WANTED share. All cells shift alike: no point moves.
+        each by its WANTED share.
         """
         taught = self._exam(len(self.tune.pictures))
         outputs = {name: np.asarray(value) for name, value in predict(taught.feeds).items()}
@@ -172,10 +172,7 @@ class Tabletop:
         ]
         worse = [min(one[f"target_{name}"] / share for name, share in WANTED.items()) for one in told]
         shift = float(shifts[int(np.argmax(worse))])
-        with torch.no_grad():
-            bias = cast("PointHead", model.heads["target"]).heat.bias
-            assert bias is not None  # the head is made with one
-            bias += shift
+        cast("PointHead", model.heads["target"]).shift_score(shift)
         return {"score_shift": shift, "pictures": float(len(self.tune.pictures))}
 
     def _exam(self, most: int = EXAM_PICTURES) -> Lessons:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from .cache import NONE
-from .close import cut
+from .close import Shown, cut
 from .naming import ask, bodies_in
 from .phrases import wordings
 from .places import CELLS, OUTSIDE, hull, regions, shares
@@ -20,7 +20,7 @@ from .vary import moved, recolored
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from mm_edge.zoo.arrays import Floats, Ints, Picture
+    from mm_edge.zoo.arrays import Floats, Ints
 
     from .cache import World
     from .naming import Asked
@@ -82,12 +82,8 @@ def lessons(
 ) -> Lessons:
     """The lessons for these pictures, or for a piece of each; sounds and phrases are drawn by the seed."""
     rng = np.random.default_rng(seed)
-    sign, things = world.signs[numbers].astype(np.int64), world.things[numbers]
-    word, sounds = _sounds(world, rng, sign, mix, augment=augment)
-    if close:
-        pictures, ids, things, sign = cut(world, rng, numbers)
-    else:
-        pictures, ids = _pictures(world, rng, numbers, augment=augment)
+    word, sounds = _sounds(world, rng, world.signs[numbers].astype(np.int64), mix, augment=augment)
+    pictures, ids, things, sign = cut(world, rng, numbers) if close else _pictures(world, rng, numbers, augment=augment)
     presence = _presence(rng, len(numbers), mix)
     heard = np.where(presence[:, AUDIO] > 0, word, NONE)
     seen = np.where(presence[:, IMAGE] > 0, sign, NONE)
@@ -125,12 +121,12 @@ def _worded(rng: np.random.Generator, world: World, asked: list[Asked]) -> Ints:
     return np.stack([table[one.color, one.shape, rng.integers(table.shape[2])] for one in asked])
 
 
-def _pictures(world: World, rng: np.random.Generator, numbers: Ints, *, augment: bool) -> tuple[Picture, Picture]:
+def _pictures(world: World, rng: np.random.Generator, numbers: Ints, *, augment: bool) -> Shown:
     pictures, ids = np.array(world.pictures[numbers]), np.array(world.ids[numbers])
     if augment:
         for row in np.flatnonzero(rng.random(len(numbers)) < MOVED_SHARE):
             pictures[row], ids[row] = moved(rng, pictures[row], ids[row])
-    return pictures, ids
+    return Shown(pictures, ids, world.things[numbers], world.signs[numbers].astype(np.int64))
 
 
 def _presence(rng: np.random.Generator, count: int, mix: Mix) -> Floats:
@@ -152,8 +148,8 @@ def _sounds(world: World, rng: np.random.Generator, sign: Ints, mix: Mix, *, aug
         sounds[row] = world.sounds[by_word[which][rng.integers(len(by_word[which]))]]
     sounds /= 32768
     if augment:
-        for row in np.flatnonzero(rng.random(len(sign)) < RETUNED_SHARE):
-            sounds[row] = retuned(sounds[row], float(np.exp(rng.uniform(*RETUNED))))
+        for other_throat in np.flatnonzero(rng.random(len(sign)) < RETUNED_SHARE):
+            sounds[other_throat] = retuned(sounds[other_throat], float(np.exp(rng.uniform(*RETUNED))))
         sounds *= 10 ** rng.uniform(-0.5, 0, (len(sign), 1)).astype(np.float32)
         for noisy in np.flatnonzero(rng.random(len(sign)) < 0.35):  # what else sounds in the room
             other = world.sounds[by_word[NONE][rng.integers(len(by_word[NONE]))]].astype(np.float32) / 32768
@@ -164,12 +160,12 @@ def _sounds(world: World, rng: np.random.Generator, sign: Ints, mix: Mix, *, aug
 
 
 def retuned(sound: Floats, factor: float) -> Floats:
-    """As a tape that runs this much faster: pitch and formants of another throat. What lacks at the ends is mirrored."""
+    """As a tape that runs this much faster: pitch and formants of another throat. The ends are mirrored."""
     long = round(WINDOW / factor)
     played = np.asarray(cv2.resize(sound[None], (long, 1), interpolation=cv2.INTER_LINEAR), np.float32)[0]
     before = abs(long - WINDOW) // 2
     if long >= WINDOW:
-        return played[before : before + WINDOW]
+        return np.asarray(played[before : before + WINDOW])
     return np.pad(played, (before, WINDOW - long - before), mode="reflect")
 
 
