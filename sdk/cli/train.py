@@ -20,6 +20,9 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="The run's folder; a run goes on where it stopped. [runs/NAME]")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A look in two minutes: little data, few steps.")] = False,
+    start: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weights to teach on from; the report then says so.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Another seed than the recipe's.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=256, help="Threads of torch. [2]")] = None,
 ) -> None:
@@ -36,7 +39,14 @@ def train(
     folder = out if out is not None else Path("runs") / (f"{name}-quick" if quick else name)
     with _Shown() as shown:
         report = train_model(
-            name, folder, quick=quick, seed=seed, threads=threads, told=shown.making, watched=shown.training
+            name,
+            folder,
+            quick=quick,
+            start=start,
+            seed=seed,
+            threads=threads,
+            told=shown.making,
+            watched=shown.training,
         )
     _show(report, folder)
 

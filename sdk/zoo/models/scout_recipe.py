@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mm_edge.zoo.tabletop.course import FULL, QUICK, Tabletop
+from mm_edge.zoo.tabletop.course import FULL, FURTHER, QUICK, Tabletop
 from mm_edge.zoo.tabletop.lessons import USUAL
 from mm_edge.zoo.training.loop import Plan
 from mm_edge.zoo.training.recipe import Recipe
@@ -37,4 +37,14 @@ RECIPE = Recipe(
         first_exam=QUICK.close_steps,
     ),
     quick_rivals=Plan(steps=16, batch=48, learning_rate=1e-3, warm_up=4, evaluate_every=8, averaging=0.9),
+    further_course=lambda: Tabletop(size=FURTHER),
+    further=Plan(
+        steps=FURTHER.close_steps + 300,
+        batch=64,
+        learning_rate=1.5e-3,
+        warm_up=50,
+        averaging=0.99,
+        evaluate_every=100,
+        first_exam=FURTHER.close_steps + 100,
+    ),
 )

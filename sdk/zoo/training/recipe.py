@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """`quick_*` are the plans for a look in two minutes."""
+    """`quick_*` are the plans for a look in two minutes; `further*` teach on from weights that are there."""
 
     course: Callable[[], Course]
     single_courses: Callable[[], dict[str, Course]]
@@ -22,3 +22,5 @@ class Recipe:
     rivals: Plan
     quick_plan: Plan
     quick_rivals: Plan
+    further_course: Callable[[], Course]
+    further: Plan

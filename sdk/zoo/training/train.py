@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mm_edge.places import cache_folder
 from mm_edge.zoo.catalog import entry
 from mm_edge.zoo.ship import REPORT, WEIGHTS
-from mm_edge.zoo.weights import write_weights
+from mm_edge.zoo.weights import read_weights, write_weights
 
 from .loop import learn, predictor
 from .pictures import draw_confusion, draw_curves
@@ -35,6 +36,7 @@ def train(
     out: Path,
     *,
     quick: bool = False,
+    start: Path | None = None,
     seed: int | None = None,
     threads: int | None = None,
     cache: Path | None = None,
@@ -43,6 +45,7 @@ def train(
 ) -> dict[str, Any]:
     """Trains zoo:NAME into `out`, going on where an earlier run into the same folder stopped. Gives the report.
 
+    `start` is a file of weights to teach on from, by the recipe's plan for that; the report then says so.
     `told` hears of the making of data; `watched` hears of each step: what is trained, the run so far, the steps it will
     have, and the newest figures.
     """
@@ -50,19 +53,22 @@ def train(
 
     found = entry(name)
     recipe = found.recipe()
-    plan = recipe.quick_plan if quick else recipe.plan
+    plan = recipe.quick_plan if quick else recipe.plan if start is None else recipe.further
     if seed is not None:
         plan = replace(plan, seed=seed)
     if threads is not None:
         plan = replace(plan, threads=threads)
     out.mkdir(parents=True, exist_ok=True)
     home = cache if cache is not None else cache_folder("zoo")
-    course = recipe.course()
+    course = recipe.course() if start is None or quick else recipe.further_course()
     course.prepare(home, quick=quick, told=told)
     commit = _commit()
     torch.manual_seed(plan.seed)
     hear = None if watched is None else lambda run, shown: watched(name, run, plan.steps, shown)
-    model, run = learn(found.build(), course, plan, out, hear)
+    pupil = found.build()
+    if start is not None:
+        read_weights(pupil, start, name)
+    model, run = learn(pupil, course, plan, out, hear)
     predict = predictor(model)
     settled = course.settle(model, predict)
     write_weights(model, out / WEIGHTS)
@@ -81,6 +87,7 @@ def train(
         "model": name,
         "quick": quick,
         "plan": asdict(plan),
+        "started_from": "" if start is None else hashlib.sha256(start.read_bytes()).hexdigest(),
         "steps": run.step,
         "stopped": run.stopped,
         "seconds": round(run.seconds, 1),
