@@ -27,6 +27,14 @@ def test_train_refuses_what_is_not_in_the_zoo(source, capsys):
     assert "Give one of: zoo:scout" in capsys.readouterr().err
 
 
+def test_weights_to_start_from_are_asked_for_before_anything_is_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    wanted = tmp_path / "nowhere.safetensors"
+    assert run(["train", "zoo:scout", "--start", str(wanted), "--out", str(tmp_path / "run")]) != 0
+    assert "nowhere.safetensors" in capsys.readouterr().err.replace("\n", "")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_there_is_no_model_of_another_name():
     with pytest.raises(KeyError, match="it has scout"):
         zoo.load("nothing")
