@@ -4,8 +4,9 @@ clock of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from mm_edge.sample import Moment, Reading, Sample
 from mm_edge.spec import InputSync
@@ -21,31 +22,27 @@ if TYPE_CHECKING:
 MISSING = Reading("missing", None)
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """No tick yet. `until_ns`: look again then, even if nothing arrives."""
 
     until_ns: int = FOREVER_NS
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(Struct, frozen=True):
     """This capture of the driver gives no prediction, because `input` was missing."""
 
     driver: Sample
     input: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """`input` was missing and its rule says that the run ends."""
 
     driver: Sample
     input: str
 
 
-@dataclass(frozen=True, slots=True)
-class Over:
+class Over(Struct, frozen=True):
     """The driver has ended."""
 
 

@@ -4,10 +4,10 @@ inputs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
 
 from mm_edge.errors import EngineError
 
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 SLACK = 2.0  # how much worse than at the export a reduced precision may be on another machine
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """What one part showed: its worst output over all golden samples."""
 
     part: str

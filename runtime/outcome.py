@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
 
 from .decode import DecodeContext, Decoder, generate
 from .stage import MISSING, Stage, stage_label
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from .engine import Buffer, Engine, Executable, Slot
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(Struct, frozen=True):
     """Where one input of a decode part comes from: another stage's result, the last token, or the part's own last
     step.
     """
@@ -86,8 +85,7 @@ class GenerateStage(Stage):
         return before.outputs[feed.name] if feed.position == STATE else task.inputs[feed.position].value(feed.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Decoding:
+class Decoding(Struct, frozen=True):
     """One output: its decoder, and for each role the stage and the tensor. Generated tokens are a stage's result:
     tensor ''.
     """
@@ -96,8 +94,7 @@ class Decoding:
     roles: Mapping[str, tuple[int, str]]  # role -> position among the needed stages, tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(Struct, frozen=True):
     """What a moment came to, by output."""
 
     outputs: Mapping[str, Any]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
 
 from mm_edge.spec import ImageInput, SimilarityOutput, TextInput, TextOutput, VideoInput
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from .engine import Engine, Executable
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Stages, each after those it needs; the last one decodes."""
 
     stages: tuple[Stage, ...]

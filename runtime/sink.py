@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -12,16 +13,14 @@ if TYPE_CHECKING:
     from mm_edge.sample import Event, Prediction
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """What only the loop knows while it runs: captures by input, and losses by input and cause."""
 
     captured: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class RunInfo:
+class RunInfo(Struct, frozen=True):
     """What a sink is told when the run starts: the bundle, what feeds each input, and what really runs."""
 
     manifest: Manifest
@@ -31,8 +30,7 @@ class RunInfo:
     counts: Callable[[], Counts] | None = None  # as they stand; from any thread
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """The run in figures, in the shape of the contract's closing line (docs and tests hold the two together)."""
 
     seconds: float

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
 
 from mm_edge.errors import InputError, MmEdgeError
 
@@ -49,8 +49,7 @@ class SoundRing:
         return end <= self.written and self._claimed - (end - length) <= self.capacity
 
 
-@dataclass(frozen=True, slots=True)
-class SoundBlock:
+class SoundBlock(Struct, frozen=True):
     """The samples [end - count, end) of a ring: one hop. The window that the model hears ends where the block ends."""
 
     ring: SoundRing

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(Struct, frozen=True):
     """One thing that was captured, before the loop numbers it. See Sample for the two stamps.
 
     The payload, by the input's modality: image, video: uint8 [height, width, 3] in BGR as OpenCV gives it; audio: a
@@ -23,8 +23,7 @@ class Capture:
     until_ns: int | None = None  # where it spans a time, as sound does: the end of it
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """What a source turned out to be. `detail` is for people and names what was asked and what is given where they
     differ.
     """

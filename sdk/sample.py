@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,8 +13,7 @@ State: TypeAlias = Literal["fresh", "held", "missing"]
 Health: TypeAlias = Literal["starting", "live", "stale", "lost", "reconnecting", "ended"]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One captured thing of one input. Whoever holds it may read the payload; nobody writes to it.
 
     `t_ns` is the capture on CLOCK_MONOTONIC (sound: its block's first sample), stamped once. A source that is played
@@ -34,16 +34,14 @@ class Sample:
         return self.t_ns if self.until_ns is None else self.until_ns
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What a moment knows of one input: the sample (None when it is missing) and its state."""
 
     state: State
     sample: Sample | None
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """What the fusion sees at one tick."""
 
     seq: int
@@ -55,8 +53,7 @@ class Moment:
         return self.driver.t_ns
 
 
-@dataclass(frozen=True, slots=True)
-class InputAge:
+class InputAge(Struct, frozen=True):
     """How old an input was when its prediction was handed over. `seq` and `age_ms` are None when it was missing."""
 
     seq: int | None
@@ -64,16 +61,14 @@ class InputAge:
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class HeatMap:
+class HeatMap(Struct, frozen=True):
     """A map over a part of the source frame, for whoever draws it: float32 [rows, columns] between 0 and 1."""
 
     values: Any
     box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the source frame
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Struct, frozen=True):
     """Decoded outputs, and all that is needed to judge how far to trust them.
 
     `sources` holds the very samples that were used; a sink that draws the picture reads it there.
@@ -86,12 +81,16 @@ class Prediction:
     latency_ms: Mapping[str, float]
     deadline_missed: bool
     health: Literal["ok", "degraded"]
-    sources: Mapping[str, Sample] = field(repr=False, default_factory=dict)
-    maps: Mapping[str, HeatMap] = field(repr=False, default_factory=dict)  # by output; only a page has use for them
+    sources: Mapping[str, Sample] = {}
+    maps: Mapping[str, HeatMap] = {}  # by output; only a page has use for them
+
+    def __repr__(self) -> str:
+        """Without the pictures and the sounds."""
+        told = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in {"sources", "maps"})
+        return f"Prediction({', '.join(told)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """Something happened to a source, a sink or the engine."""
 
     t_ns: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +29,7 @@ class Geometry(Protocol):
         """From prepared pixels to pixels of the source frame. May lie outside it, where padding was added."""
 
 
-@dataclass(frozen=True, slots=True)
-class DecodeContext:
+class DecodeContext(Struct, frozen=True):
     """By the input's name; an input that was missing is not there. In `maps` decoders leave what may be drawn."""
 
     geometry: Mapping[str, Geometry] = field(default_factory=dict)

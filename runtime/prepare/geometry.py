@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 Fit: TypeAlias = Literal["stretch", "letterbox", "crop"]
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
+class Geometry(Struct, frozen=True):
     """The rectangle `source_box` of the source picture was resized onto `prepared_box` of the prepared one.
 
     Boxes are (left, top, width, height) in whole pixels. Coordinates are those of pixel edges: 0 is the left edge of

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import asdict
 
 from mm_edge.sample import Event, Prediction
 
@@ -28,7 +29,7 @@ def as_json(item: Prediction | Event | Summary) -> dict[str, Any]:
             "health": item.health,
         }
     kind = "event" if isinstance(item, Event) else "summary"
-    return {"kind": kind, **{field.name: getattr(item, field.name) for field in fields(item)}}
+    return {"kind": kind, **asdict(item)}
 
 
 def _age(age: InputAge) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from mm_edge.errors import UsageError
@@ -24,6 +23,8 @@ def open_sink(spec: str) -> Sink:
         from .null import NullSink
 
         return NullSink()
+    from importlib.metadata import entry_points  # 0.03 s that the sinks of the house do not need
+
     for plug_in in entry_points(group=PLUG_INS, name=name):
         made: Sink = plug_in.load()(rest)
         return made

@@ -30,9 +30,7 @@ class TerminalSink:
     wants_samples = False
 
     def __init__(self, console: Console | None = None) -> None:
-        from rich.console import Console as StandardError
-
-        self._console = console or StandardError(stderr=True)
+        self._console = console
         self._tally = Tally(MonotonicClock())
         self._over = threading.Event()
         self._live: Live | None = None
@@ -40,11 +38,6 @@ class TerminalSink:
 
     def open(self, run: RunInfo) -> None:
         self._tally.open(run)
-        if self._console.is_terminal:
-            from rich.live import Live
-
-            self._live = Live(console=self._console, auto_refresh=False)
-            self._live.start()
         self._thread.start()
 
     def take(self, item: Prediction | Event | Summary) -> None:
@@ -61,15 +54,30 @@ class TerminalSink:
             self._live.stop()
 
     def _keep_up(self) -> None:
-        while not self._over.wait(TABLE_PERIOD_S if self._live else LINE_PERIOD_S):
+        period_s = TABLE_PERIOD_S
+        while not self._over.wait(period_s):
             self._draw()
+            period_s = TABLE_PERIOD_S if self._live else LINE_PERIOD_S
 
     def _draw(self) -> None:
         from .board import board, line
 
+        console = self._console or self._standard_error()
         view = self._tally.view()
-        if self._live:
-            self._live.update(board(view), refresh=True)
-        else:
-            self._console.file.write(f"{line(view)}\n")
-            self._console.file.flush()
+        if not console.is_terminal:
+            console.file.write(f"{line(view)}\n")
+            console.file.flush()
+            return
+        if self._live is None:
+            from rich.live import Live
+
+            self._live = Live(console=console, auto_refresh=False)
+            self._live.start()
+        self._live.update(board(view), refresh=True)
+
+    def _standard_error(self) -> Console:
+        """Made at the first drawing: loading rich takes longer than a first prediction does."""
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+        return self._console

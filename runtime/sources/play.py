@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct
 
 from mm_edge.runtime.clock import NS_PER_S, MonotonicClock
 
@@ -17,8 +18,7 @@ PATIENCE_S = 10.0  # with a stream that is held up; a run that is out of order i
 log = logging.getLogger(__name__)
 
 
-@dataclass(eq=False, slots=True)
-class Seat:
+class Seat(Struct, eq=False):
     """One stream's place at a PlayClock, which alone writes to it."""
 
     leads: bool

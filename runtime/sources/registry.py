@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from mm_edge.errors import UsageError
 from mm_edge.spec import modality_of
@@ -69,7 +70,7 @@ def plug_ins() -> list[str]:
 def _by_form(request: Request, forms: Iterable[Form]) -> Source | None:
     for form in forms:
         if (rest := form.rest_of(request.spec)) is not None:
-            return form.make(dataclasses.replace(request, rest=rest))
+            return form.make(replace(request, rest=rest))
     return None
 
 
@@ -82,5 +83,5 @@ def _by_plug_in(request: Request) -> Source | None:
     entry = next(iter(entry_points(group=PLUG_INS, name=name)), None)
     if entry is None:
         return None
-    source: Source = entry.load()(dataclasses.replace(request, rest=rest))
+    source: Source = entry.load()(replace(request, rest=rest))
     return source

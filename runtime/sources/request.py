@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from mm_edge.errors import UsageError
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from .play import PlayClock
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A SPEC, the input it is to feed, and what was configured. `rest`: the number, URL or path that the form found."""
 
     spec: str
@@ -33,8 +33,7 @@ class Request:
 Make: TypeAlias = "Callable[[Request], Source]"
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """One form of SPEC: `pattern` matches the whole of it, and its group, where it has one, is the rest."""
 
     example: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from mm_edge.errors import UnavailableError, UsageError
 from mm_edge.runtime.sinks.tally import RunView
@@ -25,8 +25,7 @@ MOST_STATE_BYTES = 4 << 20
 EXAMPLES = "Examples: mm-edge view robot:8700, mm-edge view 'http://robot:8700/?token=…', mm-edge view ssh://me@robot"
 
 
-@dataclass(frozen=True, slots=True)
-class Robot:
+class Robot(Struct, frozen=True):
     """Where a run's page is, and what opens it."""
 
     base: str  # http://host:port

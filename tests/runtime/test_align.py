@@ -1,11 +1,11 @@
 """The aligner: exactly the tick of the contract, on stamps alone."""
 
 import threading
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mm_edge.runtime.align import Aligner, Over, Skip, Stop, Wait
 from mm_edge.runtime.channel import SampleChannel

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from mm_edge.config import CameraConfig
@@ -15,8 +15,7 @@ FORMATS = ("MJPG", "YUYV")
 RATE_TOLERANCE = 0.95  # 29.97 is 30
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(Struct, frozen=True):
     """What a camera gives."""
 
     width: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from mm_edge.errors import DeviceError
 
@@ -12,8 +13,7 @@ SYSFS = Path("/sys/class/video4linux")
 PROC = Path("/proc")
 
 
-@dataclass(frozen=True, slots=True)
-class CameraNode:
+class CameraNode(Struct, frozen=True):
     """A device file and the name that its driver gives it."""
 
     path: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from mm_edge.errors import DeviceError, SourceLostError
 from mm_edge.runtime.clock import NS_PER_S, ms_to_ns
@@ -34,8 +35,7 @@ MOST_LATENCY_S = 1.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """What a callback leaves for the reader: where the ring is, and what time it was."""
 
     count: int  # samples a channel

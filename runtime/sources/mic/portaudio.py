@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from mm_edge.errors import DeviceError
 
@@ -19,8 +20,7 @@ _scanned = False
 _lock = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """A device that can record."""
 
     number: int
@@ -93,8 +93,7 @@ def find(sd: Any, wanted: str) -> Device:
     return matches[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Struct, frozen=True):
     """How a device is asked to record."""
 
     rate: int

@@ -7,10 +7,10 @@ recorders write for 24 bits.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+from msgspec import Struct
 
 from mm_edge.errors import InputError
 
@@ -23,8 +23,7 @@ PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 UNKNOWN_LENGTH = 0xFFFFFFFF  # what a recorder writes that streams and never comes back to fill it in
 
 
-@dataclass(frozen=True, slots=True)
-class Wav:
+class Wav(Struct, frozen=True):
     """A wav file's samples, read as they are asked for."""
 
     rate: int
