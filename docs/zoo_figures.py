@@ -1,12 +1,29 @@
-"""Writes scout's figures into docs/zoo.md from the report that ships beside its weights: python docs/zoo_figures.py."""
+"""Writes scout's figures into docs/zoo.md from the report beside its weights, and draws what it answers on pictures of
+other renderers into docs/images/zoo-foreign.webp: python docs/zoo_figures.py.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
+
+from mm_edge import zoo
 from mm_edge.zoo.catalog import entry
+from mm_edge.zoo.tabletop.exam import ask_foreign
+from mm_edge.zoo.tabletop.foreign import drawn, plotted
+from mm_edge.zoo.training.loop import predictor
 
+if TYPE_CHECKING:
+    from mm_edge.zoo.arrays import Picture
+    from mm_edge.zoo.tabletop.exam import Answer
+
+FOREIGN = Path(__file__).parent / "images" / "zoo-foreign.webp"
+RIGHT, WRONG = 5, 3  # of the first answers of each kind, so many in a row
+LARGE = 2  # times the size that scout sees
 PAGE = Path(__file__).parent / "zoo.md"
 HEAD = "<!-- figures: docs/zoo_figures.py writes what stands here from sdk/zoo/weights/scout.json -->\n"
 TAIL = "<!-- end of figures -->"
@@ -43,6 +60,34 @@ def figures(report: dict[str, dict[str, dict[str, float]]]) -> str:
     return "\n".join([*lines, "", f"{samples} held-out samples a row; {trained}; {source}.", ""])
 
 
+def tile(answer: Answer) -> Picture:
+    """The picture, what was asked, and the answer: a ring where it points; none where it says that it is not there."""
+    large = cv2.resize(answer.picture, None, fx=LARGE, fy=LARGE, interpolation=cv2.INTER_LANCZOS4)
+    color = (0, 140, 60) if answer.right else (210, 0, 60)
+    if answer.score >= 0.5:
+        middle = (round(answer.point[0] * LARGE), round(answer.point[1] * LARGE))
+        cv2.circle(large, middle, 14, (255, 255, 255), 6, cv2.LINE_AA)
+        cv2.circle(large, middle, 14, color, 3, cv2.LINE_AA)
+    told = np.full((44, large.shape[1], 3), 255, np.uint8)
+    says = f"{answer.score:.2f}" + ("" if answer.box is not None else ", is not there")
+    for line, text in enumerate((answer.phrase, says)):
+        cv2.putText(told, text, (4, 17 + 20 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.55, color, 1, cv2.LINE_AA)
+    return np.asarray(np.vstack([large, told]), np.uint8)
+
+
+def foreign_sheet() -> Picture:
+    """The first right and the first wrong answers on each kind of foreign picture; none is picked by hand."""
+    predict = predictor(zoo.load("scout"))
+    rows = []
+    for draw in (drawn, plotted):
+        answers = ask_foreign(predict, draw, 40)
+        right, wrong = ([answer for answer in answers if answer.right is good] for good in (True, False))
+        rows.append(np.hstack([tile(answer) for answer in (*right[:RIGHT], *wrong[:WRONG])]))
+    wide = max(row.shape[1] for row in rows)
+    blank = [np.full((row.shape[0], wide - row.shape[1], 3), 255, np.uint8) for row in rows]
+    return np.vstack([np.hstack(pair) for pair in zip(rows, blank, strict=True)])
+
+
 def page(text: str, shown: str) -> str:
     start, end = text.index(HEAD) + len(HEAD), text.index(TAIL)
     return text[:start] + "\n" + shown + "\n" + text[end:]
@@ -51,3 +96,5 @@ def page(text: str, shown: str) -> str:
 if __name__ == "__main__":
     told = json.loads(entry("scout").weights.with_suffix(".json").read_text())
     PAGE.write_text(page(PAGE.read_text(), figures(told)))
+    sheet = cv2.cvtColor(foreign_sheet(), cv2.COLOR_RGB2BGR)
+    cv2.imwrite(str(FOREIGN), sheet, [cv2.IMWRITE_WEBP_QUALITY, 80])

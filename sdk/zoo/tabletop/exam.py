@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .scene import COLORS
 from .sound import WINDOW
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mm_edge.zoo.training.course import Predict, Told
 
     from .cache import Condition
+    from .foreign import ForeignPicture
     from .lessons import Lessons, Mix
 
 EXAM_SEED = 1
@@ -64,35 +66,55 @@ def examine(predict: Predict, cache: Path, *, samples: int = HELD_OUT, told: Tol
     return figures
 
 
-def examine_foreign(predict: Predict, pictures: int = 150) -> dict[str, float]:
-    """Asks for everything that is in pictures of two other renderers, and for as much that is not, in plain words.
+class Answer(NamedTuple):
+    """What was asked of a foreign picture, and the answer: a point in pixels, and a score in 0..1."""
 
-    `inside` is the share of points within the thing's box, told as there; `absent` of absent things told as absent.
-    """
+    picture: Picture
+    phrase: str
+    box: tuple[float, float, float, float] | None  # None: it is not there
+    point: tuple[float, float]
+    score: float
+
+    @property
+    def placed(self) -> bool:
+        x, y = self.point
+        return self.box is not None and self.box[0] <= x <= self.box[2] and self.box[1] <= y <= self.box[3]
+
+    @property
+    def right(self) -> bool:
+        told = self.score >= LEAST_SCORE
+        return self.placed and told if self.box is not None else not told
+
+
+def ask_foreign(predict: Predict, draw: Callable[[int], ForeignPicture], pictures: int) -> list[Answer]:
+    """Asks for everything that is in the pictures of another renderer, and for as much that is not, in plain words."""
+    rng = np.random.default_rng((EXAM_SEED, 79))
+    asked: list[tuple[Picture, str, tuple[float, float, float, float] | None]] = []
+    for seed in range(pictures):
+        shown = draw(seed)
+        there = {(color, shape) for color, shape, _ in shown.things}
+        gone = [(color, shape) for color in COLORS for shape in SHAPES if (color, shape) not in there]
+        for color, shape, box in shown.things:
+            other = gone[rng.integers(len(gone))]
+            asked += [(shown.picture, f"the {color} {shape}", box), (shown.picture, "the {} {}".format(*other), None)]
+    found = predict(_feeds([picture for picture, _, _ in asked], [tokens(phrase) for _, phrase, _ in asked]))
+    scores = 1 / (1 + np.exp(-np.asarray(found["target_score"], np.float64)[:, 0]))
+    points = np.asarray(found["target"], np.float64) * asked[0][0].shape[0]
+    return [
+        Answer(*question, (x, y), score)
+        for question, (x, y), score in zip(asked, points.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def examine_foreign(predict: Predict, pictures: int = 100) -> dict[str, float]:
+    """`inside`: share of points within the box of the thing, told as there; `absent`: of absent ones told as absent."""
     figures: dict[str, float] = {}
     for name, draw in (("drawn", drawn), ("plotted", plotted)):
-        rng = np.random.default_rng((EXAM_SEED, 79))
-        rows, texts, boxes = [], [], []
-        for seed in range(pictures):
-            shown = draw(seed)
-            there = {(color, shape) for color, shape, _ in shown.things}
-            gone = [(color, shape) for color in COLORS for shape in SHAPES if (color, shape) not in there]
-            for color, shape, box in shown.things:
-                other = gone[rng.integers(len(gone))]
-                rows += [shown.picture, shown.picture]
-                texts += [tokens(f"the {color} {shape}"), tokens(f"the {other[0]} {other[1]}")]
-                boxes += [box, None]
-        found = predict(_feeds(rows, texts))
-        score = 1 / (1 + np.exp(-np.asarray(found["target_score"], np.float64)[:, 0]))
-        point = np.asarray(found["target"], np.float64) * rows[0].shape[0]
-        hits = [
-            b is not None and bool(b[0] <= x <= b[2] and b[1] <= y <= b[3])
-            for b, (x, y) in zip(boxes, point, strict=True)
-        ]
-        present = np.array([box is not None for box in boxes])
-        figures[f"foreign.{name}.target_placed"] = float(np.array(hits)[present].mean())
-        figures[f"foreign.{name}.target_inside"] = float((np.array(hits) & (score >= LEAST_SCORE))[present].mean())
-        figures[f"foreign.{name}.target_absent"] = float((score < LEAST_SCORE)[~present].mean())
+        answers = ask_foreign(predict, draw, pictures)
+        there, gone = ([a for a in answers if (a.box is None) is absent] for absent in (False, True))
+        figures[f"foreign.{name}.target_placed"] = float(np.mean([answer.placed for answer in there]))
+        figures[f"foreign.{name}.target_inside"] = float(np.mean([answer.right for answer in there]))
+        figures[f"foreign.{name}.target_absent"] = float(np.mean([answer.right for answer in gone]))
     return figures
 
 

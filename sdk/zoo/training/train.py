@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .course import Told
     from .loop import Run
 
-EXAM_SAMPLES = 1500
+EXAM_SAMPLES = 1000
 
 
 def train(
