@@ -39,7 +39,7 @@ RECIPE = Recipe(
     quick_rivals=Plan(steps=16, batch=48, learning_rate=1e-3, warm_up=4, evaluate_every=8, averaging=0.9),
     further_course=lambda: Tabletop(size=FURTHER),
     further=Plan(
-        steps=FURTHER.close_steps + 200,
+        steps=FURTHER.close_steps + 300,
         batch=64,
         learning_rate=1.5e-3,
         warm_up=50,
