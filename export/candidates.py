@@ -17,9 +17,19 @@ from .base_graph import base_graph
 from .blame import worst_node
 from .fp16 import fp32_by_nature, to_fp16
 from .graph import save
-from .int8 import FORMS, HEAVY, calibrate, quantizable, to_int8_cpu, to_int8_trt
+from .int8 import (
+    FORMS,
+    HEAVY,
+    calibrate,
+    quantizable,
+    rounded_outputs,
+    to_int8_cpu,
+    to_int8_trt,
+    to_int8_trt_in_fp32,
+)
 from .parity import relative_error, usual_norm
 from .remainder import Search, smallest_remainder
+from .restore import restored
 from .rounding import as_rounded
 from .runner import Runner, race
 from .store import Store, digest_of, digest_of_feeds
@@ -80,6 +90,7 @@ class PartWork:
     store: Store
     failure: str = ""  # where the last precision that could not be had went wrong
     kept: dict[Precision, frozenset[str]] = field(default_factory=dict)
+    _quantized: dict[Form | None, ModelProto] = field(default_factory=dict)  # with nothing kept; the last form
 
     @cached_property
     def base(self) -> ModelProto:
@@ -156,9 +167,9 @@ class PartWork:
     def _samples(self) -> str:
         return digest_of_feeds([*self.calibration, *self.proof])
 
-    def keeping(self, candidate: Candidate, kept: frozenset[str]) -> ModelProto:
-        """The candidate's graph with other nodes in fp32."""
-        return self._maker(candidate.precision, candidate.form)(kept)
+    def trial(self, candidate: Candidate, kept: frozenset[str]) -> ModelProto:
+        """The candidate's graph with other nodes in fp32, to be looked at in a search."""
+        return self._trials(candidate.precision, candidate.form)(kept)
 
     def reducible(self, precision: Precision) -> list[str]:
         """The nodes whose precision is in question, in order."""
@@ -170,7 +181,7 @@ class PartWork:
 
     def widened(self, candidate: Candidate, kept: frozenset[str]) -> Candidate:
         """The candidate with more nodes in fp32, measured again."""
-        graph = self.keeping(candidate, kept)
+        graph = self._maker(candidate.precision, candidate.form)(kept)
         made = self._saved(candidate.precision, graph, self.loss(graph, candidate.precision, self.proof), kept)
         made.form, made.trials = candidate.form, candidate.trials
         return self._fastest([made]) if candidate.precision == "int8-cpu" else made
@@ -179,6 +190,7 @@ class PartWork:
         """Lets go of what holds the weights once more; it is made again when it is needed."""
         for name in ("base", "reference"):
             self.__dict__.pop(name, None)
+        self._quantized.clear()
 
     def _make(self, precision: Precision, tolerance: float) -> Candidate | None:
         nodes = self.reducible(precision)
@@ -186,7 +198,7 @@ class PartWork:
             return None
         results = []
         for form in self._forms(precision):
-            if found := self._search(precision, self._maker(precision, form), nodes, tolerance):
+            if found := self._search(precision, form, nodes, tolerance):
                 found.form = form
                 results.append(found)
         if not results:
@@ -215,9 +227,26 @@ class PartWork:
             return lambda kept: to_fp16(self.base, kept | fixed)
         return lambda kept: to_int8_trt(self.base, self.ranges, kept | fixed)
 
-    def _search(self, precision: Precision, maker: Maker, nodes: list[str], tolerance: float) -> Candidate | None:
-        maker = _remembering_last(maker)
-        search = Search(lambda kept: self.loss(maker(kept), precision, self.search_feeds), tolerance * SEARCH_MARGIN)
+    def _trials(self, precision: Precision, form: Form | None) -> Maker:
+        """Quick graphs for a search. Of int8 for TensorRT they lack the fp16 between, which the proof has."""
+        if precision == "fp16" or form == "integers":  # that form quantizes more than the nodes in question
+            return _remembering_last(self._maker(precision, form))
+        fixed = frozenset(self.recipe.keep_fp32)
+        if form not in self._quantized:
+            self._quantized.clear()
+            self._quantized[form] = (
+                to_int8_trt_in_fp32(self.base, self.ranges, fixed)
+                if form is None
+                else to_int8_cpu(self.base, self.ranges, fixed, form=form)
+            )
+        quantized = self._quantized[form]
+        active, rounded = set(self.reducible(precision)) - fixed, rounded_outputs(form)
+        return lambda kept: restored(quantized, self.base, kept, active, rounded)
+
+    def _search(self, precision: Precision, form: Form | None, nodes: list[str], tolerance: float) -> Candidate | None:
+        maker, trials = _remembering_last(self._maker(precision, form)), self._trials(precision, form)
+        rounded: Precision = "fp16" if precision == "fp16" else "int8-cpu"
+        search = Search(lambda kept: self.loss(trials(kept), rounded, self.search_feeds), tolerance * SEARCH_MARGIN)
         if self.part.parameters >= LARGE_PARAMETERS:
             search.most_blocks, search.most_trials = LARGE_SEARCH
         kept = self._known_remainder(precision, search)

@@ -109,6 +109,5 @@ class ChainSearch:
         if kept is None or work.nothing_is_left(self.precision, kept):
             precision, path = self.wider[part.name]
             return open_artefact(path, precision, threads=threads)
-        graph = work.keeping(self.candidates[part.name], kept)
-        work.release()
-        return Runner(graph if self.precision == "int8-cpu" else as_rounded(graph), threads=threads)
+        graph = work.trial(self.candidates[part.name], kept)
+        return Runner(as_rounded(graph) if self.precision == "fp16" else graph, threads=threads)

@@ -137,7 +137,14 @@ def to_int8_cpu(base: ModelProto, ranges: Any, keep: Collection[str] = (), *, fo
 
 def to_int8_trt(base: ModelProto, ranges: Any, keep: Collection[str] = ()) -> ModelProto:
     """Signed symmetric Q/DQ in front of heavy nodes; what is between them is fp16, as it would be without int8."""
-    quantized = _quantize(
+    quantized = to_int8_trt_in_fp32(base, ranges, keep)
+    name_nodes(quantized)
+    return to_fp16(typed(quantized), keep)
+
+
+def to_int8_trt_in_fp32(base: ModelProto, ranges: Any, keep: Collection[str] = ()) -> ModelProto:
+    """The same before what is between the heavy nodes becomes fp16."""
+    return _quantize(
         base,
         ranges,
         set(keep) | fp32_by_nature(base),
@@ -151,8 +158,13 @@ def to_int8_trt(base: ModelProto, ranges: Any, keep: Collection[str] = ()) -> Mo
             "OpTypesToExcludeOutputQuantization": list(HEAVY),
         },
     )
-    name_nodes(quantized)
-    return to_fp16(typed(quantized), keep)
+
+
+def rounded_outputs(form: Form | None) -> tuple[str, ...]:
+    """The kinds of node whose outputs are rounded too, by form of int8 for the CPU; None is int8 for TensorRT."""
+    if form is None:
+        return ()
+    return ("Conv", "ConvTranspose") if form == "products" else HEAVY
 
 
 def _quantize(

@@ -1,5 +1,7 @@
 """fp16 and int8 graphs: what they compute, what they keep in float, and the search for the smallest remainder."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from handmade_graphs import Builder, info, picture_and_vector, sample
@@ -9,10 +11,20 @@ from onnx import TensorProto, checker, numpy_helper
 
 from mm_edge.export.base_graph import base_graph
 from mm_edge.export.fp16 import fp32_by_nature, to_fp16
-from mm_edge.export.int8 import FORMS, after_softmax, calibrate, quantizable, to_int8_cpu, to_int8_trt
+from mm_edge.export.int8 import (
+    FORMS,
+    after_softmax,
+    calibrate,
+    quantizable,
+    rounded_outputs,
+    to_int8_cpu,
+    to_int8_trt,
+    to_int8_trt_in_fp32,
+)
 from mm_edge.export.lint import lint
 from mm_edge.export.parity import cosine, relative_error
 from mm_edge.export.remainder import Search, smallest_remainder
+from mm_edge.export.restore import restored
 from mm_edge.export.rounding import as_rounded
 from mm_edge.export.runner import Runner
 
@@ -142,6 +154,20 @@ def test_a_scale_of_a_silent_input_is_not_zero():
     quantized = to_int8_trt(base, calibrate(base, silent, "minmax"))
     scales = [numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer if tensor.name.endswith("_scale")]
     assert all((scale.astype(np.float64) > 0).all() for scale in scales)
+
+
+@pytest.mark.parametrize("form", [None, "products", "heavy"])
+@pytest.mark.parametrize(
+    "kept", [set(), {"conv1"}, {"conv2"}, {"conv2", "dense1"}, {"conv1", "conv2", "dense1", "logits"}]
+)
+def test_a_node_taken_back_to_float_is_as_if_it_had_never_been_quantized(base, ranges, form, kept):
+    """What the search looks at is what the quantizer gives for the same nodes."""
+    make = to_int8_trt_in_fp32 if form is None else partial(to_int8_cpu, form=form)
+    quick = restored(make(base, ranges), base, kept, quantizable(base), rounded_outputs(form))
+    anew, back, full = Runner(make(base, ranges, kept)), Runner(quick), Runner(make(base, ranges))
+    for feed in SAMPLES[8:]:
+        assert relative_error(back(feed)["logits"], anew(feed)["logits"]) < (1e-5 if form is None else 2e-3)
+        assert np.allclose(back(feed)["logits"], full(feed)["logits"], rtol=1e-6) == (not kept)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(0.01, 2))

@@ -1,0 +1,63 @@
+"""Takes single nodes of an int8 graph back to float: a search tries many sets of them, and quantizing anew is slow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnx import ModelProto
+
+from .graph import GraphIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+Q, DQ = "QuantizeLinear", "DequantizeLinear"
+
+
+def restored(
+    quantized: ModelProto,
+    base: ModelProto,
+    kept: Collection[str],
+    active: Collection[str],
+    rounded_outputs: Collection[str],
+) -> ModelProto:
+    """`quantized` as if the nodes `kept` of `base` had been left out.
+
+    `active` are the nodes that are quantized in it, `rounded_outputs` the kinds of node whose outputs are rounded too.
+    A value stays rounded, for all who read it, as long as one node that is still quantized wants it rounded. A bias
+    stays in int32, where it loses nothing.
+    """
+    graph = ModelProto()
+    graph.CopyFrom(quantized)
+    weights = {tensor.name: tensor for tensor in base.graph.initializer}
+    still = set(active) - set(kept)
+    wanted = {
+        name
+        for node in base.graph.node
+        if node.name in still
+        for name in (*node.input, *(node.output if node.op_type in rounded_outputs else ()))
+    }
+    known = {name for node in base.graph.node for name in (*node.input, *node.output)} | set(weights)
+    index = GraphIndex(graph.graph)
+    plain = {}
+    for node in index.graph.node:
+        if node.op_type != DQ or node.output[0] in known:
+            continue
+        source = _float_name(node.input[0], index, known)
+        if source is not None and source not in wanted:
+            plain[node.output[0]] = source
+    there = set(index.initializers)
+    graph.graph.initializer.extend(
+        weights[name] for name in set(plain.values()) if name in weights and name not in there
+    )
+    for node in graph.graph.node:
+        node.input[:] = [plain.get(name, name) for name in node.input]
+    return graph
+
+
+def _float_name(rounded: str, index: GraphIndex, known: set[str]) -> str | None:
+    """The value of the float graph that was rounded, or None where it has lost its name."""
+    if rounded in index.producer:
+        node = index.graph.node[index.producer[rounded]]
+        return node.input[0] if node.op_type == Q and node.input[0] in known else None
+    return rounded.removesuffix("_quantized") if rounded.removesuffix("_quantized") in known else None
