@@ -15,16 +15,6 @@ if TYPE_CHECKING:
 # What the verb does, and what it takes: `[MAY]` or `MUST` be given, `--flag`, `--option VALUE`.
 UNBUILT = {
     "build": ("Build the engines of a bundle for this machine, now.", "BUNDLE"),
-    "bench": (
-        "Measure a bundle on this machine.",
-        *(
-            "[BUNDLE]",
-            "--scenario parts|single-stream|multi-stream|offline|live|all",
-            "--json FILE",
-            "--html FILE",
-            "--baseline FILE",
-        ),
-    ),
     "replay": (
         "Play a recording through a bundle again.",
         *("FILE.mcap", "[BUNDLE]", "--jsonl FILE|-", "--speed N|max", "--compare OTHER"),
