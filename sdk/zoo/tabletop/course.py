@@ -49,7 +49,7 @@ class Size(NamedTuple):
 
 
 FULL = Size(24_000, 48_000, 1500, 3000, None, 3600)
-FURTHER = FULL._replace(close_steps=1350)
+FURTHER = FULL._replace(close_steps=1100)
 QUICK = Size(1500, 3000, 300, 800, 10, 300)
 
 

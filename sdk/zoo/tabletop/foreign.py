@@ -6,6 +6,7 @@ They say what is left of the figures when nothing of the renderer is left: no sh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -113,6 +114,7 @@ _SKETCHES: dict[str, Callable[[Picture, Floats, int, Floats], None]] = {
 }
 
 
+@lru_cache(256)
 def plotted(seed: int) -> ForeignPicture:
     """Matplotlib's surfaces with its own light, on its own white: another renderer altogether."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
