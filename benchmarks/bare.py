@@ -30,9 +30,7 @@ class BareParts:
             run()
 
 
-def bare_run(
-    bundle: Bundle, engine: Engine, part: Part, precision: Precision, threads: int = 1
-) -> Callable[[], None]:
+def bare_run(bundle: Bundle, engine: Engine, part: Part, precision: Precision, threads: int = 1) -> Callable[[], None]:
     """One part in one precision, loaded and ready: calling it runs the graph once and waits for its result."""
     shapes = fixed_shapes(bundle.manifest, part)
     slot = engine.load(part, precision, bundle.read(part.artefacts[precision].file), shapes, threads).slot()

@@ -6,7 +6,6 @@ import hashlib
 import statistics
 import time
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -23,6 +22,7 @@ from .scenarios.setting import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from mm_edge.config import EngineConfig, RunConfig
     from mm_edge.runtime.engine import Engine

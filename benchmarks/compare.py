@@ -1,9 +1,11 @@
 """Holds a run against the file of an earlier one: what got worse, by how much, and how sure that is.
 
 Figures are compared in yards: in units of the yardstick that was timed beside each round, so that a machine that is
-slower today is not taken for a slower program. A figure is accused where it is worse by more than `LEAST_CHANGE` and
-chance would explain the difference in less than `CHANCE` of all benches, whatever number of figures a bench has
-(Holm's correction).
+slower today is not taken for a slower program. What was timed in the same turns moves together when the machine's
+mood changes in a way that the yardstick does not feel; so of those figures the common movement, the median of all, is
+judged as one line of its own, with more patience, and each figure by what it moves against the others. A figure is
+accused where it is worse by more than `LEAST_CHANGE` and chance would explain the difference in less than `CHANCE` of
+all benches, whatever number of figures a bench has (Holm's correction).
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 import math
 import statistics
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from mm_edge.errors import UsageError
 from mm_edge.spec import Strict
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 CHANCE = 0.05  # that a bench accuses anybody although nothing has changed
 LEAST_CHANGE = 0.025  # smaller ones are nobody's trouble
 FEWEST_ROUNDS = 4  # below, a scatter says nothing
+FEWEST_TOGETHER = 4  # figures of the same turns, for their median to be that of the machine and not of one of them
+AGAINST_OTHERS = 0.005  # what changes from run to run between figures of the same turns (benchmarks/proving.py)
 
 Verdict = Literal["worse", "better", "same"]
 
@@ -58,23 +64,66 @@ def compare(then: Report, now: Report) -> list[Change]:
                 f"{what} was {before} and is {here}", asked="comparing with the baseline", todo="Measure a new baseline"
             )
     earlier = {figure.key: figure for figure in then.figures}
-    raw = [_change(earlier[figure.key], figure) for figure in now.figures if figure.key in earlier]
-    return sorted(_corrected([each for each in raw if each is not None]), key=lambda change: -change.ratio)
+    pairs = [(earlier[figure.key], figure) for figure in now.figures if figure.key in earlier]
+    pairs = [(before, here) for before, here in pairs if _can_be_judged(before) and _can_be_judged(here)]
+    changes: list[Change] = []
+    for scenario in dict.fromkeys(here.scenario for _, here in pairs):
+        of_it = [pair for pair in pairs if pair[1].scenario == scenario]
+        first_then, first_now = of_it[0]
+        together = [pair for pair in of_it if _in_turns(pair[0], first_then) and _in_turns(pair[1], first_now)]
+        if len(together) >= FEWEST_TOGETHER:
+            changes += _against_each_other(scenario, together)
+            of_it = [pair for pair in of_it if pair not in together]
+        changes += [
+            _change(here, before.value, here.value, _logs(before), _logs(here), BETWEEN_RUNS) for before, here in of_it
+        ]
+    return sorted(_corrected(changes), key=lambda change: -change.ratio)
 
 
-def _change(then: Figure, now: Figure) -> Change | None:
-    if now.better == "neither" or min(len(then.rounds), len(now.rounds)) < FEWEST_ROUNDS:
-        return None
-    before, here = then.yards, now.yards
-    if min(*before, *here) <= 0:
-        return None
-    log = math.log(statistics.median(here) / statistics.median(before))
-    log = -log if now.better == "more" else log
+def _can_be_judged(figure: Figure) -> bool:
+    return figure.better != "neither" and len(figure.rounds) >= FEWEST_ROUNDS and min(figure.rounds) > 0
+
+
+def _in_turns(figure: Figure, first: Figure) -> bool:
+    """Whether both were timed in the same turns: milliseconds, each round with a pace."""
+    return figure.unit == "ms" and len(figure.rounds) == len(first.rounds) == len(figure.pace_us)
+
+
+def _logs(figure: Figure) -> list[float]:
+    """Rounds in yards, as logarithms in which more is worse."""
+    side = -1 if figure.better == "more" else 1
+    return [side * math.log(value) for value in figure.yards]
+
+
+def _against_each_other(scenario: str, pairs: Sequence[tuple[Figure, Figure]]) -> list[Change]:
+    """The common movement, and each figure's against it."""
+    then, now = ([_logs(pair[position]) for pair in pairs] for position in (0, 1))
+    common_then, common_now = ([statistics.median(each) for each in zip(*logs, strict=True)] for logs in (then, now))
+    middle = pairs[0][1]
+    common = _change(middle, 1.0, 1.0, common_then, common_now, BETWEEN_RUNS)
+    changes = [msgspec.structs.replace(common, key=f"{scenario}/all together", unit="", now=common.ratio)]
+    for (before, here), logs_then, logs_now in zip(pairs, then, now, strict=True):
+        own_then = [own - all_ for own, all_ in zip(logs_then, common_then, strict=True)]
+        own_now = [own - all_ for own, all_ in zip(logs_now, common_now, strict=True)]
+        changes.append(_change(here, before.value, here.value, own_then, own_now, AGAINST_OTHERS))
+    return changes
+
+
+def _change(
+    figure: Figure,
+    value_then: float,
+    value_now: float,
+    logs_then: Sequence[float],
+    logs_now: Sequence[float],
+    between_runs: float,
+) -> Change:
+    log = statistics.median(logs_now) - statistics.median(logs_then)
     # The two runs' own scatter, and what no single run can see.
-    error = math.sqrt(scatter(before) ** 2 + scatter(here) ** 2 + 2 * BETWEEN_RUNS**2)
+    own = [scatter([math.exp(value) for value in logs]) for logs in (logs_then, logs_now)]
+    error = math.sqrt(own[0] ** 2 + own[1] ** 2 + 2 * between_runs**2)
     chance = math.erfc(abs(log) / error / math.sqrt(2))
     low, high = (math.exp(log + side * 1.96 * error) for side in (-1, 1))
-    return Change(now.key, now.unit, then.value, now.value, math.exp(log), low, high, chance, "same")
+    return Change(figure.key, figure.unit, value_then, value_now, math.exp(log), low, high, chance, "same")
 
 
 def _corrected(changes: Sequence[Change]) -> list[Change]:
@@ -85,9 +134,5 @@ def _corrected(changes: Sequence[Change]) -> list[Change]:
         verdict: Verdict = "same"
         if least < CHANCE and abs(math.log(change.ratio)) > math.log1p(LEAST_CHANGE):
             verdict = "worse" if change.ratio > 1 else "better"
-        corrected.append(
-            Change(
-                change.key, change.unit, change.then, change.now, change.ratio, change.low, change.high, least, verdict
-            )
-        )
+        corrected.append(msgspec.structs.replace(change, chance=least, verdict=verdict))
     return corrected

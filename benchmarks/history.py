@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,7 @@ from mm_edge.errors import UsageError
 from mm_edge.spec import Strict
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from .figure import Report
 
 MOST_RUNS = 500  # about 1 KB each

@@ -20,10 +20,12 @@ CONFIDENCE = 0.9  # nine times out of ten
 STOPPING_CONFIDENCE = 0.99  # MLPerf's
 # What a machine changes from run to run and no round of one run can see: where memory lies, who is next door.
 # Measured by benchmarks/proving.py; docs/benchmarks.md.
-BETWEEN_RUNS = 0.004
+BETWEEN_RUNS = 0.015
 # Student's t for a two-sided 90 %, by degrees of freedom.
 _T90 = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81, 1.80, 1.78, 1.77, 1.76, 1.75)
 _T90_MANY = 1.645
+_OF_A_MEDIAN = math.sqrt(math.pi / 2)  # its standard error over that of a mean
+SHORT = 100
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -98,7 +100,9 @@ def resemblance(values: Sequence[float]) -> float:
         if related[lag] <= 0:
             break
         time += 2 * float(related[lag])
-    return time
+    # In a short series a neighbour's likeness is found too small, by about (1 + 4 r) / n.
+    first = min(0.9, float(related[1]) + (1 + 4 * float(related[1])) / count)
+    return max(1.0, time, (1 + first) / (1 - first) if count < SHORT and first > 0 else 1.0)
 
 
 def scatter(rounds: Sequence[float]) -> float:
@@ -108,14 +112,12 @@ def scatter(rounds: Sequence[float]) -> float:
     logs = np.log(np.maximum(np.asarray(rounds, float), 1e-12))
     freedom = len(rounds) - 1
     factor = (_T90[freedom - 1] if freedom <= len(_T90) else _T90_MANY) / _T90_MANY
-    # Rounds that follow one another share the machine's mood; half of what neighbours share stays in the mean.
-    error = float(logs.std(ddof=1)) / math.sqrt(len(rounds) / resemblance(rounds))
+    # Rounds that follow one another share the machine's mood: so many of them are worth fewer.
+    error = _OF_A_MEDIAN * float(logs.std(ddof=1)) / math.sqrt(len(rounds) / resemblance(rounds))
     return factor * error
 
 
-def second_run(
-    value: float, rounds: Sequence[float], tail: tuple[float, float] | None = None
-) -> tuple[float, float]:
+def second_run(value: float, rounds: Sequence[float], tail: tuple[float, float] | None = None) -> tuple[float, float]:
     """Where a second run of the same bench falls nine times out of ten: both runs have their error, hence the root."""
     if value <= 0:
         return value, value

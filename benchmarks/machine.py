@@ -113,9 +113,7 @@ def hottest_c() -> float | None:
 
 def clock_mhz() -> float | None:
     """The mean clock of the cores now, where the kernel tells it."""
-    told = [
-        number(f"{below_root(cpu)}/cpufreq/scaling_cur_freq") for cpu in listed("sys/devices/system/cpu/cpu[0-9]*")
-    ]
+    told = [number(f"{below_root(cpu)}/cpufreq/scaling_cur_freq") for cpu in listed("sys/devices/system/cpu/cpu[0-9]*")]
     known = [value / 1000 for value in told if value]
     return sum(known) / len(known) if known else None
 
@@ -127,9 +125,7 @@ def _throttle_events() -> int:
 
 
 def _governor() -> str:
-    modes = {
-        read(f"{below_root(cpu)}/cpufreq/scaling_governor") for cpu in listed("sys/devices/system/cpu/cpu[0-9]*")
-    }
+    modes = {read(f"{below_root(cpu)}/cpufreq/scaling_governor") for cpu in listed("sys/devices/system/cpu/cpu[0-9]*")}
     return ", ".join(sorted(mode for mode in modes if mode)) or "not told by the kernel"
 
 

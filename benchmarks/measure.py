@@ -33,9 +33,7 @@ def warm(run: Run, most_s: float = WARM_AT_MOST_S, tick: Tick = time.perf_counte
     return True
 
 
-def timed(
-    run: Run, seconds: float, least: int = 1, tick: Tick = time.perf_counter_ns, calls: int = 1
-) -> list[float]:
+def timed(run: Run, seconds: float, least: int = 1, tick: Tick = time.perf_counter_ns, calls: int = 1) -> list[float]:
     """Milliseconds a call, for `seconds`, but `least` readings, each of `calls` calls."""
     until_ns, taken, more = tick() + round(seconds * NS_PER_S), [], range(calls - 1)
     while True:

@@ -21,6 +21,7 @@ from mm_edge.spec import Strict
 from .bench import bench
 from .compare import compare
 from .measure import overhead_ns
+from .report import write_report
 from .scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Proof(Strict, frozen=True):
     doubts: int  # runs that were marked as not to be relied on
 
 
-def prove(trials: int, seconds: float) -> Proof:
+def prove(trials: int, seconds: float, keep: Path | None = None) -> Proof:
     """Unchanged and slowed runs in turns; each slowed one is held against the unchanged one before it, and so is the
     next unchanged one.
     """
@@ -102,6 +103,9 @@ def prove(trials: int, seconds: float) -> Proof:
     then = _run(seconds, slowed=False)
     for _ in range(trials):
         slow, now = _run(seconds, slowed=True), _run(seconds, slowed=False)
+        if keep:
+            for name, report in (("slow", slow), ("same", now)):
+                write_report(keep / f"{now.when.replace(':', '')}-{name}.json", report)
         worse = [change.key for change in compare(then, slow) if change.verdict == "worse"]
         caught += any(PART in key for key in worse)
         innocents += any(PART not in key for key in worse)
@@ -163,8 +167,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=9.0, help="of measuring, a run")
     parser.add_argument("--json", type=Path, help="adds the trials to those of this file")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keeps every run's report, for a closer look")
     given = parser.parse_args()
-    proof = prove(given.trials, given.seconds)
+    proof = prove(given.trials, given.seconds, given.keep)
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)
         with given.json.open("ab") as file:

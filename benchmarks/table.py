@@ -27,7 +27,7 @@ def _figure(figure: Figure) -> tuple[str, ...]:
         f"{figure.scenario}: {figure.name}",
         figure.statistic if figure.statistic.startswith("p") else "",
         f"{number(figure.value)} {figure.unit}",
-        f"{number(figure.low)} – {number(figure.high)}" if figure.better != "neither" else "",
+        f"{number(figure.low)} to {number(figure.high)}" if figure.better != "neither" else "",
         *(number(shown[key]) if key in shown else "" for key in ("p50", "p99", "max")),
         str(figure.n),
         f"{number(figure.floor.value)} ({figure.floor.what})" if figure.floor else "",
@@ -43,7 +43,7 @@ def change_rows(changes: Sequence[Change]) -> list[tuple[str, ...]]:
             f"{number(change.then)} {change.unit}",
             f"{number(change.now)} {change.unit}",
             f"{change.ratio:.3f}",
-            f"{change.low:.3f} – {change.high:.3f}",
+            f"{change.low:.3f} to {change.high:.3f}",
             f"{change.chance:.2g}",
             change.verdict,
         )
@@ -74,8 +74,8 @@ def machine_lines(report: Report) -> list[str]:
         f"governor: {machine.governor}; power mode: {machine.power_mode}; {_heat(machine)}",
         f"{versions}",
         f"engine: {report.engine.get('engine')} {report.engine.get('version', '')}; {each}",
-        f"harness: {report.overhead_ns:.0f} ns a call, {report.overhead_of_shortest:.3%} of the shortest thing timed; "
-        f"{report.round_count} rounds, {report.seconds:.0f} s",
+        f"harness: {report.overhead_ns:.0f} ns a call, {report.overhead_of_shortest:.2%} of the shortest thing timed",
+        f"{report.round_count} rounds, {report.seconds:.0f} s; the yardstick took {report.pace_us:.0f} us",
     ]
 
 

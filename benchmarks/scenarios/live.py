@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mm_edge.benchmarks.bare import BareParts
 from mm_edge.benchmarks.feeds import CAMERA_FPS
 from mm_edge.benchmarks.measure import timed, warm
+from mm_edge.spec import TextInput
 
 from .series import Series, rate
 from .watched import Watched
@@ -36,7 +37,8 @@ class Live:
         self._driver = driver
         ways = ["idle", "saturated", *(f"without {name}" for name in self._without)]
         self._totals: dict[str, Series] = {way: Series() for way in ways}
-        self._age = {name: Series() for name in names}
+        self._standing = {spec.name for spec in setting.bundle.manifest.inputs if isinstance(spec, TextInput)}
+        self._age = {name: Series() for name in names if name not in self._standing}
         self._bare = Series()
         self._rates: list[float] = []
         self._floor_rates: list[float] = []
@@ -54,8 +56,8 @@ class Live:
         slice_s = seconds / (2.5 + len(self._without))
         idle = Watched(setting, config, setting.feeds.sources(), 1.5 * slice_s)
         self._totals["idle"].add(idle.latencies_ms)
-        for name, ages in idle.age_ms.items():
-            self._age[name].add(ages)
+        for name, series in self._age.items():
+            series.add(idle.age_ms.get(name, []))
         self._missed.append(idle.missed / len(idle.total_ms))
         driver = idle.summary.dropped[idle.summary.engine["driver"]]
         self._dropped.append(sum(driver.values()) / max(1, sum(idle.summary.captured.values())))
@@ -107,6 +109,7 @@ class Live:
         """The last round's, for the page."""
         self._setting.spans = idle.timeline(TICKS_SHOWN)
         self._setting.ages = {
-            **{f"{name}, idle": idle.ages_over_time(name) for name in idle.age_ms},
+            # A text stands for as long as nobody sets another: its age says nothing of the loop.
+            **{f"{name}, idle": idle.ages_over_time(name) for name in idle.age_ms if name not in self._standing},
             f"{self._driver}, saturated": full.ages_over_time(self._driver),
         }

@@ -100,9 +100,7 @@ class Offline:
         return counted.rate()
 
     def _decode_alone(self, take: Path, seconds: float) -> None:
-        specs = (
-            spec for spec in self._setting.bundle.manifest.inputs if isinstance(spec, ImageInput | VideoInput)
-        )
+        specs = (spec for spec in self._setting.bundle.manifest.inputs if isinstance(spec, ImageInput | VideoInput))
         path = next((path for spec in specs if (path := stream_of(take, spec)) is not None), None)
         if path is None or path.is_dir():
             return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .setting import Setting
 
-WARM_S = 0.3
+WARM_S = 0.06
 LOADED_FOR_S = 0.4
 YARDSTICK = "yardstick"
 
@@ -87,7 +87,9 @@ class Parts:
     def _prepare(self, spec: InputSpec) -> Callable[[], object]:
         setting = self._setting
         prepare, values = preparer(spec, setting.bundle.read), setting.feeds.values[spec.name]
-        payloads = [sound_block(each, spec.prepare.window) for each in values] if isinstance(spec, AudioInput) else values
+        payloads = values
+        if isinstance(spec, AudioInput):
+            payloads = [sound_block(each, spec.prepare.window) for each in values]
         fixed = setting.bundle.manifest.fixed
         arrays: dict[str, Any] = {
             field: np.zeros(fixed(tensor.shape), numpy_dtype(tensor.dtype)) for field, tensor in prepare.fields.items()
@@ -109,7 +111,7 @@ class Parts:
             return None
         picture = self._setting.feeds.values[wanted][0]
         height, width = spec.prepare.size
-        # Bilinear: two pixels of the source by two for each of the result, three bytes each, read once and written once.
+        # Bilinear: two pixels of the source by two for each of the result, three bytes each.
         touched = min(picture.nbytes, height * width * 4 * 3) + height * width * 3
         best = float(np.median(self._copy_gb_per_s))
         return "touching its pixels once at the copy rate", touched / best / 1e6

@@ -39,9 +39,7 @@ class Power:
         before, began_s = self._joules(), time.perf_counter()
         run = Watched(self._setting, self._setting.config, self._setting.feeds.sources(SATURATED_FPS), seconds)
         spent = self._joules() - before
-        self._millijoules.append(
-            spent * 1000 / len(run.total_ms) * (run.seconds / (time.perf_counter() - began_s))
-        )
+        self._millijoules.append(spent * 1000 / len(run.total_ms) * (run.seconds / (time.perf_counter() - began_s)))
 
     def figures(self, pace_us: tuple[float, ...]) -> list[Figure]:
         if not self._millijoules:
@@ -66,7 +64,8 @@ def _meter() -> tuple[str, Callable[[], float] | None]:
     """The name of the best meter that is there and a function that gives joules since some moment."""
     if any(finding.name == "power draw" for finding in jetson_power()):
         return "the board's rails", _summed(_board_watts)
-    if zones := [zone for zone in listed("sys/class/powercap/intel-rapl:[0-9]") if read(f"{below_root(zone)}/energy_uj")]:
+    zones = [zone for zone in listed("sys/class/powercap/intel-rapl:[0-9]") if read(f"{below_root(zone)}/energy_uj")]
+    if zones:
         return "RAPL", lambda: sum((number(f"{below_root(zone)}/energy_uj") or 0) / 1e6 for zone in zones)
     if _gpu_watts() is not None:
         return "NVML", _summed(lambda: _gpu_watts() or 0.0)

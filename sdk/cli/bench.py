@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,7 +36,7 @@ def bench(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="20 seconds: wider intervals.")] = False,
     rounds: Annotated[
-        int | None, typer.Option(metavar="N", min=2, max=1000, help="In how many rounds (6); more make a tighter interval.")
+        int | None, typer.Option(metavar="N", min=2, max=1000, help="In how many rounds (6); more tell more surely.")
     ] = None,
     engine: Annotated[
         str | None,
@@ -49,7 +49,7 @@ def bench(
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write one page with plots.")] = None,
     baseline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The JSON of an earlier run: exit code 1 where this one is worse.")
+        Path | None, typer.Option(metavar="FILE", help="The JSON of an earlier run: exit code 1 if this one is worse.")
     ] = None,
     budgets: Annotated[
         bool, typer.Option("--budgets", help="Hold it against the budgets: exit code 1 where one is broken.")
@@ -135,7 +135,7 @@ class _progress:  # noqa: N801  # used as `with _progress() as told`
 
         return told
 
-    def __exit__(self, *_raised: Any) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self._bar.stop()
 
 

@@ -1,0 +1,1 @@
+"""What a user would pick instead, side by side with ours: the same model, the same frames, one run."""

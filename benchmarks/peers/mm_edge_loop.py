@@ -1,0 +1,91 @@
+"""Ours, driven like the others: `run` on a file at full speed, and live on the same camera."""
+
+from __future__ import annotations
+
+import queue
+from typing import TYPE_CHECKING, Any
+
+from mm_edge.bundle import Bundle
+from mm_edge.config import RunConfig
+from mm_edge.runtime.predict import Predictor
+from mm_edge.runtime.session import Session
+from mm_edge.runtime.sinks.null import NullSink
+from mm_edge.runtime.source import Capture, Opened
+from mm_edge.runtime.sources.play import PlayClock
+from mm_edge.runtime.sources.registry import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Peer:
+    """`model` is the bundle that holds the same ONNX file."""
+
+    def __init__(self, model: str) -> None:
+        self._bundle = Bundle.open(model)
+        self._predictor = Predictor.load(self._bundle, RunConfig())
+
+    def label(self, frame: Any) -> int:
+        return _number(self._predictor.predict({"image": frame}))
+
+    def offline(self, video: str) -> list[int]:
+        config, kept = RunConfig(), Kept()
+        source = open_source(video, self._bundle.manifest.input("image"), config.sources, PlayClock("max"))
+        sources: list[Any] = [source]
+        session = Session(self._bundle, config, sources, [kept], in_step=True)
+        with session:
+            session.wait()
+        session.raise_error()
+        return [_number(prediction) for prediction in kept.predictions()]
+
+    def live(self, camera: Any) -> Iterator[int]:
+        kept = Kept()
+        with Session(self._bundle, RunConfig(), [DrivenCamera(camera)], [kept]):
+            for prediction in kept.predictions():
+                yield prediction.t_ns
+
+
+class Kept(NullSink):
+    """Hands predictions over from the sink's thread."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[Any] = queue.Queue()
+
+    def take(self, item: Any) -> None:
+        if hasattr(item, "outputs"):
+            self._queue.put(item)
+        elif hasattr(item, "predictions"):
+            self._queue.put(None)
+
+    def predictions(self) -> Iterator[Any]:
+        while (item := self._queue.get()) is not None:
+            yield item
+
+
+class DrivenCamera:
+    """The camera that drives the peers, as a source."""
+
+    name, input, live = "camera", "image", True
+
+    def __init__(self, camera: Any) -> None:
+        self._camera = camera
+
+    def open(self) -> Opened:
+        return Opened("frames in memory")
+
+    def read(self) -> Capture | None:
+        captured = self._camera.read()
+        return None if captured is None else Capture(*captured)
+
+    def interrupt(self) -> None:
+        """It ends by itself."""
+
+    def figures(self) -> dict[str, float]:
+        return {}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _number(prediction: Any) -> int:
+    return int(prediction.outputs["label"]["label"].split()[1])
