@@ -1,0 +1,54 @@
+"""Writes the live loop's figures into docs/live-loop.md from benchmarks/results: python docs/live_loop_figures.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parent / "live-loop.md"
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "live-loop.json"
+HEAD = f"<!-- figures: docs/{Path(__file__).name} writes what stands here from benchmarks/results/{RESULTS.name} -->\n"
+TAIL = "<!-- end of figures -->"
+# What is promised: the benchmark, its figure, the limit, and whether more or less is better.
+PROMISES = (
+    ("overhead", "p50_ratio", "age p50 against the bare stages, 30 frames a second", "≤", 1.10),
+    ("overhead", "p99_ratio_to_bare_p50", "age p99 against the bare stages' p50", "≤", 1.50),
+    ("saturated", "ratio", "throughput against the slowest stage on as many cores", "≥", 0.95),
+    ("too_slow", "p99_over_bound", "camera 3 x too fast, 60 s: age p99 against 2 x the model + a frame", "≤", 1.0),
+    ("too_slow", "slope_ms_per_s", "the same: how the age grows, ms a second", "≤", 0.05),
+    ("too_slow", "unaccounted", "the same: frames neither predicted nor counted as dropped", "≤", 0),
+    ("incremental", "ratio", "CPU a tick against every part every tick", "≤", 0.60),
+    ("start", "ratio", "`run --demo` to the first prediction against imports and sessions alone", "≤", 1.50),
+    ("start", "rss_ratio", "memory against a bare script with the same sessions", "≤", 1.40),
+    ("soak", "grown_mb", "growth in 10 minutes at 30 frames a second, MB", "≤", 2.0),
+    ("offline", "ratio_to_the_best_loop", "a file, frames a second against the best plain loop", "≥", 1.10),
+    ("offline", "cpu_ratio_to_the_leanest", "the same: CPU a frame against the leanest", "≤", 1.05),
+    ("live_peers", "keeps_up.age_p50_ratio", "age p50 against the newest-wins loop, model keeps up", "≤", 1.15),
+    ("live_peers", "too_slow.results_ratio", "results against the newest-wins loop, model 3 x too slow", "≥", 1.90),
+    ("live_peers", "too_slow.age_p50_ratio", "the same: age p50", "≤", 1.05),
+)
+
+
+def figures(results: dict[str, Any]) -> str:
+    machine = results["machine"]
+    lines = [
+        f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}:",
+        "",
+        "| what | measured | limit | |",
+        "|---|---|---|---|",
+    ]
+    for benchmark, name, what, sense, limit in PROMISES:
+        value = results[benchmark][name]
+        met = value <= limit if sense == "≤" else value >= limit
+        lines.append(f"| {what} | {value:.3g} | {sense} {limit:g} | {'' if met else '**not met**'} |")
+    return "\n".join(lines) + "\n"
+
+
+def page(text: str, shown: str) -> str:
+    start, end = text.index(HEAD) + len(HEAD), text.index(TAIL)
+    return text[:start] + "\n" + shown + "\n" + text[end:]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(), figures(json.loads(RESULTS.read_text()))))
