@@ -26,7 +26,7 @@ RECIPE = Recipe(
         evaluate_every=100,
         first_exam=FULL.close_steps + 300,
     ),
-    rivals=Plan(steps=60, batch=64, learning_rate=1e-3, warm_up=20, averaging=0.95, evaluate_every=60),
+    rivals=Plan(steps=40, batch=64, learning_rate=1e-3, warm_up=10, averaging=0.9, evaluate_every=40),
     quick_plan=Plan(
         steps=QUICK.close_steps + 60,
         batch=32,
@@ -39,12 +39,12 @@ RECIPE = Recipe(
     quick_rivals=Plan(steps=16, batch=48, learning_rate=1e-3, warm_up=4, evaluate_every=8, averaging=0.9),
     further_course=lambda: Tabletop(size=FURTHER),
     further=Plan(
-        steps=FURTHER.close_steps + 130,
+        steps=FURTHER.close_steps + 60,
         batch=64,
         learning_rate=1.5e-3,
         warm_up=50,
         averaging=0.99,
         evaluate_every=100,
-        first_exam=FURTHER.close_steps + 130,
+        first_exam=FURTHER.close_steps + 60,
     ),
 )
