@@ -1,7 +1,6 @@
 """The manifest of a bundle: what is in it, how the parts hang together, and what was measured. Format 1."""
 
-from __future__ import annotations
-
+# Annotations stand as types, not as strings: msgspec reads each at every start.
 import json
 import math
 from typing import Annotated, Any, Literal, TypeAlias

@@ -1,7 +1,6 @@
 """What a fusion model takes and gives: its inputs, its outputs, and how the inputs are brought together in time."""
 
-from __future__ import annotations
-
+# Annotations stand as types, not as strings: msgspec reads each at every start.
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
