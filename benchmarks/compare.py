@@ -75,7 +75,8 @@ def compare(then: Report, now: Report) -> list[Change]:
             changes += _against_each_other(scenario, together)
             of_it = [pair for pair in of_it if pair not in together]
         changes += [
-            _change(here, before.value, here.value, _logs(before), _logs(here), BETWEEN_RUNS) for before, here in of_it
+            _change(here, before.value, here.value, _logs(before), _logs(here), between_runs=BETWEEN_RUNS)
+            for before, here in of_it
         ]
     return sorted(_corrected(changes), key=lambda change: -change.ratio)
 
@@ -100,12 +101,12 @@ def _against_each_other(scenario: str, pairs: Sequence[tuple[Figure, Figure]]) -
     then, now = ([_logs(pair[position]) for pair in pairs] for position in (0, 1))
     common_then, common_now = ([statistics.median(each) for each in zip(*logs, strict=True)] for logs in (then, now))
     middle = pairs[0][1]
-    common = _change(middle, 1.0, 1.0, common_then, common_now, BETWEEN_RUNS)
+    common = _change(middle, 1.0, 1.0, common_then, common_now, between_runs=BETWEEN_RUNS)
     changes = [msgspec.structs.replace(common, key=f"{scenario}/all together", unit="", now=common.ratio)]
     for (before, here), logs_then, logs_now in zip(pairs, then, now, strict=True):
         own_then = [own - all_ for own, all_ in zip(logs_then, common_then, strict=True)]
         own_now = [own - all_ for own, all_ in zip(logs_now, common_now, strict=True)]
-        changes.append(_change(here, before.value, here.value, own_then, own_now, AGAINST_OTHERS))
+        changes.append(_change(here, before.value, here.value, own_then, own_now, between_runs=AGAINST_OTHERS))
     return changes
 
 
@@ -115,6 +116,7 @@ def _change(
     value_now: float,
     logs_then: Sequence[float],
     logs_now: Sequence[float],
+    *,
     between_runs: float,
 ) -> Change:
     log = statistics.median(logs_now) - statistics.median(logs_then)

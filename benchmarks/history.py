@@ -11,6 +11,7 @@ from mm_edge.spec import Strict
 
 if TYPE_CHECKING:
     from pathlib import Path
+
     from .figure import Report
 
 MOST_RUNS = 500  # about 1 KB each

@@ -17,7 +17,7 @@ STABLE_WITHIN = 0.03  # of the block before: it does not get quicker any more
 BLOCK = 5  # calls whose median is compared
 WARM_AT_MOST_S = 1.0
 SLICE_S = 0.002  # of one variant within a turn
-LEAST_READING_US = 50.0
+LEAST_READING_US = 200.0
 NS_PER_S, NS_PER_MS = 1_000_000_000, 1_000_000
 
 

@@ -47,7 +47,8 @@ def bars(figures: Sequence[Figure]) -> str:
             f"{number(figure.low)} to {number(figure.high)}, n = {figure.n}</title></rect>"
             f'<path class="whisker" d="M{x(figure.low):.1f} {middle}H{x(figure.high):.1f}'
             f'M{x(figure.low):.1f} {middle - 4}v8M{x(figure.high):.1f} {middle - 4}v8"/>'
-            f'<text class="value" x="{WIDTH - VALUE + 8}" y="{middle + 4}">{number(figure.value)} {escape(figure.unit)}</text>'
+            f'<text class="value" x="{WIDTH - VALUE + 8}" y="{middle + 4}">'
+            f"{number(figure.value)} {escape(figure.unit)}</text>"
         )
         if figure.floor and figure.floor.value > 0:
             rows.append(

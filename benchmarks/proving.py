@@ -1,7 +1,7 @@
 """Proves the bench on this machine: two runs agree within what they print, a slowdown of 5 % is caught, nobody is
 accused who is the same.
 
-python -m mm_edge.benchmarks.proving [--trials 20] [--seconds 9] [--json FILE]     (20 trials: 7 minutes)
+python -m mm_edge.benchmarks.proving FOLDER [--trials 20] [--seconds 9] [--json FILE]
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mm_edge.config import RunConfig
+from mm_edge.errors import UsageError
 from mm_edge.runtime.engines.choose import open_engine
 from mm_edge.shipped import default_bundle
 from mm_edge.spec import Strict
 
 from .bench import bench
 from .compare import compare
-from .measure import overhead_ns
-from .report import write_report
+from .report import read_report, write_report
 from .scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SLOWER = 0.05
 PART = "encode_image"
+SAME, SLOW = "same", "slow"
 
 
 class Slowed:
@@ -81,53 +82,63 @@ class _SlowedSlot:
 class Proof(Strict, frozen=True):
     """What came out, and of how many."""
 
-    trials: int
     seconds_a_run: float
-    caught: int  # trials in which the slowed part was accused
-    accused: int  # trials in which an unchanged run was accused of anything
-    innocents: int  # slowed trials in which another part was accused too
+    slowed: int
+    caught: int  # slowed runs in which the slowed part was accused
+    innocents: int  # slowed runs in which another was accused
+    unchanged: int
+    accused: int  # unchanged runs in which anything was accused
     pairs: int  # figures of two unchanged runs
-    within: int  # that differ by less than the interval they print
-    widest: float  # of those intervals, as a share of the figure; the median
+    within: int  # that differ by less than the interval that the first printed
+    widest: float  # half of that interval, as a share of the figure; the median
     overhead_of_shortest: float
     machine: str
     doubts: int  # runs that were marked as not to be relied on
+    runs: int
 
 
-def prove(trials: int, seconds: float, keep: Path | None = None) -> Proof:
-    """Unchanged and slowed runs in turns; each slowed one is held against the unchanged one before it, and so is the
-    next unchanged one.
-    """
-    caught = accused = innocents = pairs = within = doubts = 0
+def prove(trials: int, seconds: float, folder: Path) -> None:
+    """Unchanged and slowed runs in turns, each kept as it ends: a proof that is cut off is a shorter one."""
+    for number in range(2 * trials + 1):
+        kind = SLOW if number % 2 else SAME
+        report = _run(seconds, slowed=kind == SLOW)
+        write_report(folder / f"{report.when.replace(':', '')}-{kind}.json", report)
+        print(f"run {number + 1} of {2 * trials + 1}: {kind}", flush=True)
+
+
+def judge(folder: Path, seconds: float) -> Proof:
+    """Each slowed run is held against the unchanged one before it, and so is the next unchanged one."""
+    runs = [(path.stem.rpartition("-")[2], read_report(path)) for path in sorted(folder.glob("*.json"))]
+    then: Report | None = None
+    worse: dict[str, list[list[str]]] = {SAME: [], SLOW: []}
+    agreed: list[bool] = []
     widths: list[float] = []
-    then = _run(seconds, slowed=False)
-    for _ in range(trials):
-        slow, now = _run(seconds, slowed=True), _run(seconds, slowed=False)
-        if keep:
-            for name, report in (("slow", slow), ("same", now)):
-                write_report(keep / f"{now.when.replace(':', '')}-{name}.json", report)
-        worse = [change.key for change in compare(then, slow) if change.verdict == "worse"]
-        caught += any(PART in key for key in worse)
-        innocents += any(PART not in key for key in worse)
-        accused += any(change.verdict == "worse" for change in compare(then, now))
-        agreed, widths_now = agreement(then, now)
-        pairs, within = pairs + len(agreed), within + sum(agreed)
-        widths += widths_now
-        doubts += bool(now.machine.heat.doubts)
-        print(f"worse when slowed: {worse}; agree: {sum(agreed)} of {len(agreed)}", flush=True)
-        then = now
+    for kind, report in runs:
+        if then is not None:
+            worse[kind].append([change.key for change in compare(then, report) if change.verdict == "worse"])
+        if kind == SAME:
+            if then is not None:
+                held, wide = agreement(then, report)
+                agreed, widths = agreed + held, widths + wide
+            then = report
+    if then is None or not agreed:
+        raise UsageError(
+            f"{len(runs)} runs", asked=f"judging the runs in {folder}", todo="Let it make some: --trials 20"
+        )
     return Proof(
-        trials,
-        seconds,
-        caught,
-        accused,
-        innocents,
-        pairs,
-        within,
-        sorted(widths)[len(widths) // 2],
-        then.overhead_of_shortest,
-        then.machine.kind,
-        doubts,
+        seconds_a_run=seconds,
+        slowed=len(worse[SLOW]),
+        caught=sum(any(PART in key for key in keys) for keys in worse[SLOW]),
+        innocents=sum(any(PART not in key for key in keys) for keys in worse[SLOW]),
+        unchanged=len(worse[SAME]),
+        accused=sum(map(bool, worse[SAME])),
+        pairs=len(agreed),
+        within=sum(agreed),
+        widest=sorted(widths)[len(widths) // 2],
+        overhead_of_shortest=sorted(report.overhead_of_shortest for _, report in runs)[len(runs) // 2],
+        machine=then.machine.kind,
+        doubts=sum(bool(report.machine.heat.doubts) for _, report in runs),
+        runs=len(runs),
     )
 
 
@@ -164,18 +175,17 @@ def _run(seconds: float, *, slowed: bool) -> Report:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=9.0, help="of measuring, a run")
-    parser.add_argument("--json", type=Path, help="adds the trials to those of this file")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keeps every run's report, for a closer look")
+    parser.add_argument("folder", type=Path, help="where the runs are kept; those that are there count too")
+    parser.add_argument("--trials", type=int, default=20, help="0: judges what is there")
+    parser.add_argument("--seconds", type=float, default=9.0, help="of measuring, a run; loading doubles it")
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    proof = prove(given.trials, given.seconds, given.keep)
+    if given.trials:
+        prove(given.trials, given.seconds, given.folder)
+    proof = msgspec.json.format(msgspec.json.encode(judge(given.folder, given.seconds)), indent=1)
     if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        with given.json.open("ab") as file:
-            file.write(msgspec.json.encode(proof) + b"\n")
-    print(msgspec.json.format(msgspec.json.encode(proof)).decode())
-    print(f"the harness adds {overhead_ns():.0f} ns to a call that is timed alone")
+        given.json.write_bytes(proof + b"\n")
+    print(proof.decode())
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .setting import Setting
 
 WARM_S = 0.06
-LOADED_FOR_S = 0.4
+LOADED_FOR_S = 0.6
 YARDSTICK = "yardstick"
 
 

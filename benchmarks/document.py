@@ -1,0 +1,131 @@
+"""Writes docs/benchmarks.md out of the results that the benchmarks kept: python -m mm_edge.benchmarks.document"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .budget import hold, read_budgets
+from .peers.results import Results, winner
+from .proving import Proof
+from .report import read_report
+from .table import BUDGETS, FIGURES, budget_rows, figure_rows, machine_lines, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .figure import Heat
+
+RESULTS = Path(__file__).parent / "results"
+HEAD = """# Benchmarks
+
+<!-- Made by: python -m mm_edge.benchmarks.document > docs/benchmarks.md -->
+
+What mm-edge measures of itself on this class of machine, and how to measure it on yours. [bench.md](bench.md) says what
+each word means."""
+
+
+def document(results: Path = RESULTS) -> str:
+    """The whole page. What has not been measured is left out, with a line that says so."""
+    return (
+        "\n\n".join([HEAD, *_bench(results / "bench.json"), *_proof(results / "proof.json"), *_peers(results)]) + "\n"
+    )
+
+
+def _bench(path: Path) -> list[str]:
+    if not path.exists():
+        return ["## The bench\n\nNot measured yet: `mm-edge bench`"]
+    report = read_report(path)
+    held = hold(report, read_budgets())
+    return [
+        "## The bundle that ships\n\n    mm-edge bench --json benchmarks/results/bench.json --html bench.html",
+        "\n".join(f"- {line}" for line in machine_lines(report)),
+        *_doubts(report.machine.heat),
+        _table(FIGURES, figure_rows(report)),
+        *(f"{note[0].upper()}{note[1:]}." for note in report.notes),
+        "### Budgets\n\n" + _table(BUDGETS, budget_rows(held)),
+    ]
+
+
+def _proof(path: Path) -> list[str]:
+    title = "## Is the bench itself right?"
+    if not path.exists():
+        return [title, "Not measured yet: `python -m mm_edge.benchmarks.proving FOLDER`"]
+    proof = msgspec.json.decode(path.read_bytes(), type=Proof)
+    seconds, doubted = f"{proof.seconds_a_run:g}", f"{proof.doubts} of the {proof.runs} runs"
+    rows = [
+        (
+            "figures of two unchanged runs that differ by less than the first printed",
+            f"{proof.within} of {proof.pairs}",
+        ),
+        ("half of that interval, as a share of the figure (median)", f"{proof.widest:.1%}"),
+        ("one part was 5 % slower, and `--baseline` accused it", f"{proof.caught} of {proof.slowed}"),
+        ("of those, another was accused too", f"{proof.innocents} of {proof.slowed}"),
+        ("unchanged runs in which anything was accused", f"{proof.accused} of {proof.unchanged}"),
+        ("the harness, of the shortest thing that it timed", f"{proof.overhead_of_shortest:.2%}"),
+    ]
+    return [
+        title,
+        f"    python -m mm_edge.benchmarks.proving FOLDER --seconds {seconds} --json benchmarks/results/proof.json",
+        f"Scenario `parts`, {seconds} s a run, {proof.machine}; {doubted} were marked as not to be relied on.",
+        _table(("", "found"), rows),
+    ]
+
+
+def _peers(results: Path) -> list[str]:
+    title = "## What a user would pick instead"
+    path = results / "peers.json"
+    if not path.exists():
+        return [title, "Not measured yet: `python -m mm_edge.benchmarks.peers`"]
+    found = msgspec.json.decode(path.read_bytes(), type=Results)
+    rows = []
+    for figure in found.peers[0].figures:
+        best = winner(found, figure)
+        cells = [
+            f"**{number(peer.figures[figure])}**" if peer.name == best else number(peer.figures[figure])
+            for peer in found.peers
+        ]
+        rows.append((figure, *cells))
+    rows.append(("same answers as ours", *("yes" if peer.same_labels else "no" for peer in found.peers)))
+    return [
+        title,
+        "    python -m mm_edge.benchmarks.peers --json benchmarks/results/peers.json",
+        _told(found),
+        *_doubts(found.machine.heat),
+        _table(("", *(peer.name for peer in found.peers)), rows),
+        "Not in the table:",
+        "\n".join(f"- {name}: {why}" for name, why in found.absent.items()),
+    ]
+
+
+def _told(found: Results) -> str:
+    return (
+        f"MobileNetV3-Large, the same ONNX file and the same {found.frames} frames of 720p, in turns, {found.rounds} "
+        "rounds, each peer in an environment of its own. Keeps up: a camera at "
+        f"{found.keeps_up_fps:g} a second. Too slow: at {found.too_slow_fps:g} a second, three times what one after the "
+        "other can take. Age: from the capture to the answer. Bold: the best of its row."
+    )
+
+
+def _doubts(heat: Heat) -> list[str]:
+    return [f"**Not to be relied on:** {doubt}." for doubt in heat.doubts]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    filled = [place for place, _ in enumerate(head) if any(row[place] for row in rows)]
+    lines = [
+        [head[place] for place in filled],
+        ["---"] * len(filled),
+        *([row[place] for place in filled] for row in rows),
+    ]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def main() -> None:
+    print(document(), end="")
+
+
+if __name__ == "__main__":
+    main()
