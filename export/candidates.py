@@ -21,10 +21,10 @@ from .int8 import (
     FORMS,
     HEAVY,
     calibrate,
+    fp16_between,
     quantizable,
     rounded_outputs,
     to_int8_cpu,
-    to_int8_trt,
     to_int8_trt_in_fp32,
 )
 from .parity import relative_error, usual_norm
@@ -220,31 +220,41 @@ class PartWork:
         return FORMS if self.part.parameters < LARGE_PARAMETERS else FORMS[:1]
 
     def _maker(self, precision: Precision, form: Form | None) -> Maker:
-        fixed = frozenset(self.recipe.keep_fp32)
-        if form is not None:
-            return lambda kept: to_int8_cpu(self.base, self.ranges, kept | fixed, form=form)
         if precision == "fp16":
-            return lambda kept: to_fp16(self.base, kept | fixed)
-        return lambda kept: to_int8_trt(self.base, self.ranges, kept | fixed)
+            return lambda kept: to_fp16(self.base, kept | frozenset(self.recipe.keep_fp32))
+
+        def make(kept: frozenset[str]) -> ModelProto:
+            quantized = self._quantized_keeping(kept, form)
+            return fp16_between(quantized, kept | set(self.recipe.keep_fp32)) if form is None else quantized
+
+        return make
+
+    def _quantized_keeping(self, kept: frozenset[str], form: Form | None) -> ModelProto:
+        """In int8 and fp32. With nothing kept it is held: a search begins there, and often ends there."""
+        if not kept and form in self._quantized:
+            return self._quantized[form]
+        fixed = kept | frozenset(self.recipe.keep_fp32)
+        if form is None:
+            made = to_int8_trt_in_fp32(self.base, self.ranges, fixed)
+        else:
+            made = to_int8_cpu(self.base, self.ranges, fixed, form=form)
+        if not kept:
+            self._quantized.clear()
+            self._quantized[form] = made
+        return made
 
     def _trials(self, precision: Precision, form: Form | None) -> Maker:
         """Quick graphs for a search. Of int8 for TensorRT they lack the fp16 between, which the proof has."""
         if precision == "fp16" or form == "integers":  # that form quantizes more than the nodes in question
             return _remembering_last(self._maker(precision, form))
-        fixed = frozenset(self.recipe.keep_fp32)
-        if form not in self._quantized:
-            self._quantized.clear()
-            self._quantized[form] = (
-                to_int8_trt_in_fp32(self.base, self.ranges, fixed)
-                if form is None
-                else to_int8_cpu(self.base, self.ranges, fixed, form=form)
-            )
-        quantized = self._quantized[form]
-        active, rounded = set(self.reducible(precision)) - fixed, rounded_outputs(form)
-        return lambda kept: restored(quantized, self.base, kept, active, rounded)
+        active = set(self.reducible(precision)) - set(self.recipe.keep_fp32)
+        quantized = self._quantized_keeping(frozenset(), form)
+        return lambda kept: restored(quantized, self.base, kept, active, rounded_outputs(form)) if kept else quantized
 
     def _search(self, precision: Precision, form: Form | None, nodes: list[str], tolerance: float) -> Candidate | None:
-        maker, trials = _remembering_last(self._maker(precision, form)), self._trials(precision, form)
+        maker, trials = self._maker(precision, form), self._trials(precision, form)
+        if precision == "fp16":
+            maker = trials  # what passed last is what is proven
         rounded: Precision = "fp16" if precision == "fp16" else "int8-cpu"
         search = Search(lambda kept: self.loss(trials(kept), rounded, self.search_feeds), tolerance * SEARCH_MARGIN)
         if self.part.parameters >= LARGE_PARAMETERS:

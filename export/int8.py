@@ -137,7 +137,11 @@ def to_int8_cpu(base: ModelProto, ranges: Any, keep: Collection[str] = (), *, fo
 
 def to_int8_trt(base: ModelProto, ranges: Any, keep: Collection[str] = ()) -> ModelProto:
     """Signed symmetric Q/DQ in front of heavy nodes; what is between them is fp16, as it would be without int8."""
-    quantized = to_int8_trt_in_fp32(base, ranges, keep)
+    return fp16_between(to_int8_trt_in_fp32(base, ranges, keep), keep)
+
+
+def fp16_between(quantized: ModelProto, keep: Collection[str] = ()) -> ModelProto:
+    """What is not int8 in fp16, but for the nodes named."""
     name_nodes(quantized)
     return to_fp16(typed(quantized), keep)
 
