@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md out of the results that the benchmarks kept: python -m mm_edge.benchmarks.document"""
+"""Writes docs/benchmarks.md out of kept results: `python -m mm_edge.benchmarks.document > docs/benchmarks.md`."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ def _told(found: Results) -> str:
     return (
         f"MobileNetV3-Large, the same ONNX file and the same {found.frames} frames of 720p, in turns, {found.rounds} "
         "rounds, each peer in an environment of its own. Keeps up: a camera at "
-        f"{found.keeps_up_fps:g} a second. Too slow: at {found.too_slow_fps:g} a second, three times what one after the "
-        "other can take. Age: from the capture to the answer. Bold: the best of its row."
+        f"{found.keeps_up_fps:g} a second. Too slow: at {found.too_slow_fps:g} a second, three times what "
+        "one after the other can take. Age: from the capture to the answer. Bold: the best of its row."
     )
 
 

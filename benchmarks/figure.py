@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from mm_edge.spec import Strict
 
-SCHEMA = 1  # of the JSON; counts up when a field changes its meaning or goes away. docs/bench.md describes it
+SCHEMA: Final = 1  # of the JSON; counts up when a field changes its meaning or goes away. docs/bench.md describes it
 Better = Literal["less", "more", "neither"]
 
 

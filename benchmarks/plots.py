@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .table import number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .figure import Figure, Span
 
@@ -65,10 +65,10 @@ def curves(figures: Sequence[Figure]) -> str:
 
 
 def lines_of(
-    lines: dict[str, Sequence[tuple[float, float]]], across: str, up: str, *, logarithmic: bool = False
+    given: Mapping[str, Sequence[tuple[float, float]]], across: str, up: str, *, logarithmic: bool = False
 ) -> str:
     """Lines over a common axis, with a legend below."""
-    lines = {name: _thinned(points) for name, points in lines.items() if len(points) > 1}
+    lines = {name: _thinned(points) for name, points in given.items() if len(points) > 1}
     if not lines:
         return ""
     xs = [x for points in lines.values() for x, _ in points]

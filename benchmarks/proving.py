@@ -48,7 +48,7 @@ class Slowed:
 
     def load(self, part: Any, *rest: Any) -> Executable:
         made = self._engine.load(part, *rest)
-        return _SlowedExecutable(made) if part.name == PART else made  # type: ignore[return-value]  # the rest is delegated
+        return _SlowedExecutable(made) if part.name == PART else made
 
 
 class _SlowedExecutable:
@@ -161,7 +161,7 @@ def agreement(then: Report, now: Report) -> tuple[list[bool], list[float]]:
 
 def _run(seconds: float, *, slowed: bool) -> Report:
     def slow(config: EngineConfig) -> Engine:
-        return Slowed(open_engine(config))  # type: ignore[return-value]  # what it does not change it delegates
+        return Slowed(open_engine(config))
 
     return bench(
         default_bundle(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .cold import Cold
 from .incremental import Incremental
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 class Scenario(Protocol):
     """`share` is its part of the bench's time; `round` measures one slice of it, everything loaded anew."""
 
-    name: ClassVar[str]
-    share: ClassVar[float]
+    name: str
+    share: float
 
     def __init__(self, setting: Setting) -> None: ...
 
-    def round(self, seconds: float) -> None: ...
+    def round(self, seconds: float, /) -> None: ...
 
-    def figures(self, pace_us: tuple[float, ...]) -> list[Figure]:
+    def figures(self, pace_us: tuple[float, ...], /) -> list[Figure]:
         """After the last round. `pace_us`: what the yardstick took beside each."""
 
 
 # In the order in which they are told. The last one takes hours and is run only when it is asked for.
 USUAL: tuple[type[Scenario], ...] = (Parts, SingleStream, MultiStream, Offline, Live, Incremental, Cold, Power)
-SCENARIOS: dict[str, type[Scenario]] = {each.name: each for each in (*USUAL, Soak)}
+EVERY: tuple[type[Scenario], ...] = (*USUAL, Soak)
+SCENARIOS = {each.name: each for each in EVERY}

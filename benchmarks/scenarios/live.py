@@ -41,7 +41,6 @@ class Live:
         self._age = {name: Series() for name in names if name not in self._standing}
         self._bare = Series()
         self._rates: list[float] = []
-        self._floor_rates: list[float] = []
         self._missed: list[float] = []
         self._dropped: list[float] = []
         self._lost: list[float] = []

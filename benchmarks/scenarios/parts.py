@@ -45,7 +45,11 @@ class Parts:
     def round(self, seconds: float) -> None:
         """Several short ones: the more often everything is loaded anew, the less a run depends on one loading."""
         for _ in range(max(1, round(seconds / LOADED_FOR_S))):
-            runs = {YARDSTICK: self._setting.yardstick, **self._load(), **self._prepared}
+            runs: dict[str, Callable[[], object]] = {
+                YARDSTICK: self._setting.yardstick,
+                **self._load(),
+                **self._prepared,
+            }
             for run in runs.values():
                 warm(run, WARM_S)
             calls = {name: calls_a_reading(run) for name, run in runs.items()}
@@ -71,7 +75,7 @@ class Parts:
 
     def _load(self) -> dict[str, Callable[[], object]]:
         """Every part by every precision; what an engine refuses is told once and left out."""
-        setting, runs = self._setting, {}
+        setting, runs = self._setting, dict[str, "Callable[[], object]"]()
         engine = setting.engine()
         for part in setting.bundle.manifest.parts:
             for precision in part.artefacts:

@@ -11,6 +11,8 @@ from mm_edge.runtime.predict import Predictor
 from .series import Series
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mm_edge.benchmarks.figure import Figure
 
     from .setting import Setting
@@ -32,7 +34,7 @@ class SingleStream:
         setting = self._setting
         predictor = Predictor.load(setting.bundle, setting.with_threads(1))
         values = setting.feeds.round_and_round()
-        runs = {
+        runs: dict[str, Callable[[], object]] = {
             "whole": lambda: predictor.predict(next(values)),
             "bare": BareParts(setting.bundle, setting.engine(), setting.precisions),
         }
