@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .figure import Heat
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).resolve().parent / "results"  # of the tree, also where the install is links to it
 HEAD = """# Benchmarks
 
 <!-- Made by: python -m mm_edge.benchmarks.document > docs/benchmarks.md -->
