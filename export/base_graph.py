@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import ModelProto
 
+from mm_edge.errors import WorkFailedError
+
 from .graph import uses
 
 if TYPE_CHECKING:
@@ -52,7 +54,10 @@ def name_nodes(model: ModelProto) -> None:
 
 def typed(model: ModelProto) -> ModelProto:
     """With the type of every value, as far as ONNX can infer it."""
-    return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        raise WorkFailedError(str(error).strip(), asked="inferring the types of a graph") from error
 
 
 def sort_nodes(model: ModelProto) -> None:

@@ -7,9 +7,10 @@ import pytest
 from handmade_graphs import Builder, info, picture_and_vector, sample
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, checker, numpy_helper
+from onnx import TensorProto, checker, numpy_helper, shape_inference
 
-from mm_edge.export.base_graph import base_graph
+from mm_edge.errors import WorkFailedError
+from mm_edge.export.base_graph import base_graph, typed
 from mm_edge.export.fp16 import fp32_by_nature, to_fp16
 from mm_edge.export.int8 import (
     FORMS,
@@ -220,3 +221,14 @@ def test_rounding_is_that_of_fp16():
     x = np.random.default_rng(0).normal(0, 1, 64).astype(np.float32)
     wanted = (x.astype(np.float16).astype(np.float32) * np.float32(np.float16(1 / 3))).astype(np.float16)
     np.testing.assert_array_equal(Runner(as_rounded(half))({"x": x})["y"], wanted.astype(np.float32))
+
+
+def test_a_graph_whose_types_do_not_agree_is_told_as_such(monkeypatch, base):
+    """To a search that is a graph that lost everything, like one that does not load."""
+
+    def disagree(model, **options):
+        raise shape_inference.InferenceError("Inferred elem type differs from existing elem type: (1) vs (10)")
+
+    monkeypatch.setattr(shape_inference, "infer_shapes", disagree)
+    with pytest.raises(WorkFailedError, match=r"inferring the types of a graph: Inferred elem type differs"):
+        typed(base)
