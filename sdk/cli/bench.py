@@ -76,21 +76,26 @@ def bench(
 
     mm-edge bench robot.mmb --baseline then.json    exit code 1 if anything got slower
     """
-    from mm_edge.benchmarks.bench import QUICK_SECONDS, ROUNDS, SECONDS, chosen
-    from mm_edge.benchmarks.bench import bench as measure
-    from mm_edge.benchmarks.report import read_report, write_report
+    from mm_edge.bundle import Bundle
     from mm_edge.config import RunConfig, load_config
     from mm_edge.shipped import default_bundle
 
-    scenarios = chosen(scenario or [])
-    then = read_report(baseline) if baseline else None
     flags = {"engine.name": engine, "engine.precision": precision}
     changes = [*(settings or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
     config_made: RunConfig = load_config(RunConfig, config, changes)
+    measured = bundle or default_bundle()
+    Bundle.open(measured, config_made.trust).close()  # a broken one is refused before anything that runs it is loaded
+
+    from mm_edge.benchmarks.bench import QUICK_SECONDS, ROUNDS, SECONDS, chosen
+    from mm_edge.benchmarks.bench import bench as measure
+    from mm_edge.benchmarks.report import read_report, write_report
+
+    scenarios = chosen(scenario or [])
+    then = read_report(baseline) if baseline else None
     _hush()
     with _progress() as progress:
         report = measure(
-            bundle or default_bundle(),
+            measured,
             config_made,
             scenarios,
             seconds=seconds or (QUICK_SECONDS if quick else SECONDS),
