@@ -101,7 +101,8 @@ def resemblance(values: Sequence[float]) -> float:
             break
         time += 2 * float(related[lag])
     # In a short series a neighbour's likeness is found too small, by about (1 + 4 r) / n.
-    first = min(0.9, float(related[1]) + (1 + 4 * float(related[1])) / count)
+    most = 1 - 1.8 / math.sqrt(count)  # more cannot be told from so few
+    first = min(most, float(related[1]) + (1 + 4 * float(related[1])) / count)
     return max(1.0, time, (1 + first) / (1 - first) if count < SHORT and first > 0 else 1.0)
 
 
