@@ -106,7 +106,7 @@ def test_a_stale_calibration(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("precision", ["int8-cpu", "int8-trt"])
 def test_a_zero_scale(tmp_path, monkeypatch, precision):
-    maker = "to_int8_trt" if precision == "int8-trt" else "to_int8_cpu"
+    maker = "to_int8_trt_in_fp32" if precision == "int8-trt" else "to_int8_cpu"
     real = getattr(candidates, maker)
 
     def broken(*args, **options):
@@ -122,7 +122,7 @@ def test_a_zero_scale(tmp_path, monkeypatch, precision):
 
 def test_a_quantized_softmax(tmp_path, monkeypatch):
     """It may even pass by numbers; TensorRT's rules find it by name."""
-    real = candidates.to_int8_trt
+    real = candidates.fp16_between
 
     def broken(*args, **options):
         graph = real(*args, **options)
@@ -138,7 +138,7 @@ def test_a_quantized_softmax(tmp_path, monkeypatch):
             user.input[:] = ["dq" if value == name else value for value in user.input]
         return graph
 
-    monkeypatch.setattr(candidates, "to_int8_trt", broken)
+    monkeypatch.setattr(candidates, "fp16_between", broken)
     graph = picture_and_vector(softmax=True)
     refused(
         tmp_path,
