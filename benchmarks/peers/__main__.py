@@ -148,7 +148,7 @@ def _python(environment: str) -> str:
     """The interpreter of a peer's environment, made from its pinned requirements if it is not there."""
     if not environment:
         return sys.executable
-    requirements = HERE / "requirements" / f"{environment}.txt"
+    requirements = HERE / f"{environment}.txt"
     folder = cache_folder("peers") / environment
     python = folder / "bin" / "python"
     made = folder / "made-from.txt"

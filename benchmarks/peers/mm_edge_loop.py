@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+AHEAD = 64  # results that may wait for the one who reads them
+
+
 class Peer:
     """`model` is the bundle that holds the same ONNX file."""
 
@@ -39,10 +42,11 @@ class Peer:
         return [_number(prediction) for prediction in kept.predictions()]
 
     def live(self, camera: Any) -> Iterator[int]:
-        kept = Kept()
-        with Session(self._bundle, RunConfig(), [DrivenCamera(camera)], [kept]):
-            for prediction in kept.predictions():
-                yield prediction.t_ns
+        session = Session(self._bundle, RunConfig(), [DrivenCamera(camera)], [])
+        with session.tap(AHEAD) as tap, session:
+            while (item := tap.wait_take()) is not None:
+                if hasattr(item, "outputs"):
+                    yield item.t_ns
 
 
 class Kept(NullSink):
