@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mm_edge.manifest import EngineFile
 
-from .engine_build import KIND, Target, build_engine, import_rtx
+from .engine_build import KIND, Target, build_engine, load_rtx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,15 +28,13 @@ def build_all(
     targets = [target for text in recipe.targets for target in Target.read(text)]
     if not targets:
         return {}
-    version = str(import_rtx().__version__)
+    version = load_rtx().version
     built: dict[str, list[tuple[EngineFile, bytes]]] = {}
     for part in split.parts:
         for target in targets:
             for precision in _precisions(made, part.name):
                 with progress.step(f"{KIND} {part.name} {precision} {target.capability}"):
-                    content = build_engine(
-                        made.paths[part.name][precision], precision, target, part.takes, dims, f"'{part.name}'"
-                    )
+                    content = build_engine(made.paths[part.name][precision], precision, target, part, dims)
                 file = f"engines/{part.name}.{precision}.{target.capability}.{KIND}-{version}.engine"
                 record = EngineFile(
                     KIND, target.capability, version, precision, file, hashlib.sha256(content).hexdigest()

@@ -12,7 +12,7 @@ from mm_edge.signing import sign
 from .artefacts import make_artefacts
 from .chain import sources_of
 from .datasets import gather_data
-from .engine_build import Target, import_rtx
+from .engine_build import Target, load_rtx
 from .engines import build_all
 from .pack import golden_tensors, make_manifest, write_and_reload
 from .parity import gate
@@ -108,7 +108,7 @@ def export(
 def check_recipe(recipe: Recipe) -> None:
     """What cannot go well is told before the work, not after it."""
     if [target for text in recipe.targets for target in Target.read(text)]:
-        import_rtx()
+        load_rtx()
     if recipe.sign is not None:
         sign(b"", Path(recipe.sign))
 

@@ -1,5 +1,7 @@
 """TensorRT-RTX builds here, without a GPU, what the exporter makes; and says no to what the lint says no to."""
 
+from types import SimpleNamespace
+
 import onnx
 import pytest
 from handmade_graphs import Builder, info, picture_and_vector, sample, source_model
@@ -10,16 +12,18 @@ trt = pytest.importorskip("tensorrt_rtx")
 from mm_edge.bundle import Bundle  # noqa: E402
 from mm_edge.errors import UsageError, WorkFailedError  # noqa: E402
 from mm_edge.export.base_graph import base_graph  # noqa: E402
-from mm_edge.export.engine_build import Target, build_engine, check_precision  # noqa: E402
+from mm_edge.export.engine_build import Target, build_engine  # noqa: E402
 from mm_edge.export.fp16 import to_fp16  # noqa: E402
 from mm_edge.export.graph import save  # noqa: E402
 from mm_edge.export.int8 import calibrate, to_int8_trt  # noqa: E402
 from mm_edge.export.lint import UNSUPPORTED, lint  # noqa: E402
 from mm_edge.export.pipeline import export  # noqa: E402
 from mm_edge.export.recipe import Recipe  # noqa: E402
+from mm_edge.runtime.engines.tensorrt.network import check_precision  # noqa: E402
 from mm_edge.spec import TensorSpec  # noqa: E402
 
 TAKES = (TensorSpec("image", "uint8", ("batch", 16, 24, 3)), TensorSpec("vector", "float32", ("batch", 8)))
+PART = SimpleNamespace(name="x", takes=TAKES, gives=(TensorSpec("logits", "float32", ("batch", 4)),))
 SM86 = Target("sm86")
 
 
@@ -44,13 +48,13 @@ def made(tmp_path, precision):
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8-trt"])
 def test_every_precision_builds(tmp_path, precision):
-    assert len(build_engine(made(tmp_path, precision), precision, SM86, TAKES, {}, "'x'")) > 10_000
+    assert len(build_engine(made(tmp_path, precision), precision, SM86, PART, {})) > 10_000
 
 
 @pytest.mark.parametrize(("there", "asked"), [("fp32", "fp16"), ("fp16", "int8-trt"), ("fp16", "fp32")])
 def test_a_network_of_another_precision_is_caught_before_it_is_built(tmp_path, there, asked):
     with pytest.raises(WorkFailedError, match="does not have the precision that was asked for"):
-        build_engine(made(tmp_path, there), asked, SM86, TAKES, {}, "'x'")
+        build_engine(made(tmp_path, there), asked, SM86, PART, {})
 
 
 def test_the_layers_are_counted_by_type(tmp_path):
@@ -76,8 +80,9 @@ def test_what_the_lint_refuses_the_parser_or_builder_refuses(tmp_path):
     assert lint(graph)
     path = tmp_path / "x.onnx"
     save(graph, path)
+    takes, gives = TensorSpec("image", "uint8", (1, 4, 4, 3)), TensorSpec("floats", "float32", (1, 3, 4, 4))
     with pytest.raises(WorkFailedError):
-        build_engine(path, "fp32", SM86, (TensorSpec("image", "uint8", (1, 4, 4, 3)),), {}, "'x'")
+        build_engine(path, "fp32", SM86, SimpleNamespace(name="x", takes=(takes,), gives=(gives,)), {})
 
 
 def test_targets_are_read_and_refused():
@@ -89,7 +94,7 @@ def test_targets_are_read_and_refused():
 
 def test_a_gpu_that_is_built_for_on_the_device_is_told(tmp_path):
     with pytest.raises(UsageError, match=r"does not build for sm87.*Jetson builds on the device"):
-        build_engine(made(tmp_path, "fp16"), "fp16", Target("sm87"), TAKES, {}, "'x'")
+        build_engine(made(tmp_path, "fp16"), "fp16", Target("sm87"), PART, {})
 
 
 def test_engines_lie_in_the_bundle_under_its_digests(tmp_path):

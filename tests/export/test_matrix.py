@@ -66,7 +66,7 @@ def test_it_exports_and_passes_parity_in_every_precision(source, fusion, modalit
                 if precision in part.artefacts:
                     path = tmp_path / f"{part.name}.{precision}.onnx"
                     path.write_bytes(bundle.read(part.artefacts[precision].file))
-                    assert build_engine(path, precision, Target("sm86"), part.takes, {}, part.name)
+                    assert build_engine(path, precision, Target("sm86"), part, {})
 
 
 def test_the_five_million_parameter_class_is_faster_in_int8(tmp_path):

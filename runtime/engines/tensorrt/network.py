@@ -1,0 +1,144 @@
+"""An ONNX graph as TensorRT's network: strongly typed, and held against the manifest before anything is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mm_edge.errors import WorkFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mm_edge.manifest import Precision
+    from mm_edge.spec import TensorSpec
+
+    from .library import Library
+    from .names import Builder, ILayer, INetworkDefinition, ITensor, OnnxParser, ParserError
+    from .order import Order
+
+# What computes; everything else only moves or scales values.
+HEAVY_LAYERS = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "EINSUM")
+# TensorRT's own translation to numpy raises for the types that numpy lacks.
+DTYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32", "INT64": "int64"}
+DTYPES |= {"BOOL": "bool", "UINT8": "uint8"}
+_SHOWN_REFUSALS = 3
+_AGAIN = "Export the bundle again"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A network and what must live as long as it does: the parser owns the weights."""
+
+    network: INetworkDefinition
+    parser: OnnxParser
+    heavy: dict[str, int]  # heavy layers by the type they compute in
+
+
+def parse(library: Library, builder: Builder, order: Order, asked: str) -> Parsed:
+    """Reads the graph, builds in the shapes that are known, and asserts types, shapes and precision."""
+    trt = library.trt
+    # By name: the number of the flag differs between versions.
+    typed = trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED
+    network: INetworkDefinition = builder.create_network(1 << int(typed))
+    if not network.get_flag(typed):
+        raise WorkFailedError("it does not take the types from the graph", asked=asked, todo="mm-edge doctor")
+    parser: OnnxParser = trt.OnnxParser(network, library.logger)
+    mark = library.heard.mark()
+    if not parser.parse(order.graph):
+        raise WorkFailedError(
+            _refusals(parser) or library.heard.since(mark),
+            asked=asked,
+            todo="The parser refuses the graph; see docs/exporting.md for its rules",
+        )
+    inputs: dict[str, ITensor] = {}
+    outputs: dict[str, ITensor] = {}
+    for number in range(network.num_inputs):
+        tensor: ITensor = network.get_input(number)
+        inputs[tensor.name] = tensor
+    _check_tensors(inputs, order.part.takes, "input", asked)
+    for name, tensor in inputs.items():
+        _build_in_shape(tensor, order, name, asked)
+    for number in range(network.num_outputs):
+        tensor = network.get_output(number)
+        outputs[tensor.name] = tensor
+    _check_tensors(outputs, order.part.gives, "output", asked)
+    if not any(-1 in limits.known for limits in order.limits.values()):
+        _check_outputs_are_known(outputs, asked)
+    return Parsed(network, parser, check_precision(network, order.precision, asked))
+
+
+def _refusals(parser: OnnxParser) -> str:
+    told = []
+    for number in range(min(parser.num_errors, _SHOWN_REFUSALS)):
+        error: ParserError = parser.get_error(number)
+        told.append(f"node '{error.node_name()}' ({error.node_operator()}): {error.desc()}")
+    return "; ".join(" ".join(line.split()) for line in told)
+
+
+def _check_tensors(there: Mapping[str, ITensor], wanted: tuple[TensorSpec, ...], what: str, asked: str) -> None:
+    """The graph has the tensors that the manifest names, in its types, and no others."""
+    names = [spec.name for spec in wanted]
+    if set(there) != set(names):
+        raise WorkFailedError(
+            f"the graph's {what}s are {', '.join(there)}; the manifest's are {', '.join(names)}",
+            asked=asked,
+            todo=_AGAIN,
+        )
+    for spec in wanted:
+        tensor: ITensor = there[spec.name]
+        kind = tensor.dtype.name
+        found = DTYPES.get(kind, kind.lower())
+        if found != spec.dtype:
+            raise WorkFailedError(
+                f"the graph's {what} '{spec.name}' is {found}, the manifest's is {spec.dtype}", asked=asked, todo=_AGAIN
+            )
+
+
+def _build_in_shape(tensor: ITensor, order: Order, name: str, asked: str) -> None:
+    """A dimension that is known is built in, so that the builder folds what follows from it."""
+    declared, known = tuple(tensor.shape), order.limits[name].known
+    fits = len(declared) == len(known) and all(
+        there in {-1, wanted} for there, wanted in zip(declared, known, strict=True)
+    )
+    if not fits:
+        raise WorkFailedError(
+            f"the graph's input '{name}' is {list(declared)}, asked for is {list(order.limits[name].usual)}",
+            asked=asked,
+            todo=_AGAIN,
+        )
+    if known != declared:
+        tensor.shape = known
+
+
+def _check_outputs_are_known(outputs: Mapping[str, ITensor], asked: str) -> None:
+    for name in outputs:
+        tensor: ITensor = outputs[name]
+        if -1 in tuple(tensor.shape):
+            raise WorkFailedError(
+                f"the shape of the output '{name}' follows from the data: {list(tensor.shape)}",
+                asked=asked,
+                todo="Give the model an output of a fixed shape (pad it), or run it with --engine onnxruntime",
+            )
+
+
+def check_precision(network: INetworkDefinition, precision: Precision, asked: str) -> dict[str, int]:
+    """Counts the heavy layers by the type they compute in; fails when the precision that was asked for is not there."""
+    counts = {"FLOAT": 0, "HALF": 0, "INT8": 0}
+    for number in range(network.num_layers):
+        layer: ILayer = network.get_layer(number)
+        kind, computed = layer.type.name, layer.get_output_type(0).name
+        if kind in HEAVY_LAYERS:
+            counts[computed] = counts.get(computed, 0) + 1
+        elif kind == "QUANTIZE":
+            counts["INT8"] += 1
+    heavy = counts["FLOAT"] + counts["HALF"]
+    wanted = {"fp32": counts["HALF"] == 0, "fp16": counts["HALF"] > 0 or heavy == 0, "int8-trt": counts["INT8"] > 0}
+    if not wanted.get(precision, False):
+        told = ", ".join(f"{count} in {kind}" for kind, count in counts.items())
+        raise WorkFailedError(
+            f"its heavy layers are {told}",
+            asked=asked,
+            todo="The network does not have the precision that was asked for",
+        )
+    return counts
