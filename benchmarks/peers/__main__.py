@@ -46,8 +46,8 @@ FRAMES = 300
 FIRST_ONES = 5
 # Why some that people use are not in the table: what was tried here, and where it ended.
 ABSENT = {
-    "Ultralytics predict(stream=True)": "not tried: by its documentation it takes float graphs with metadata of its own, not this ONNX file",
-    "MediaPipe tasks": "not tried: by its documentation it takes .tflite models with metadata, not this ONNX file",
+    "Ultralytics predict(stream=True)": "not tried: as documented, it takes float graphs with metadata of its own",
+    "MediaPipe tasks": "not tried: as documented, it takes .tflite models with metadata",
     "Roboflow InferencePipeline": "not set up: its environment (torch and more than a hundred packages) was not made",
     "GStreamer appsink": "runs in the system's Python: see `python -m mm_edge.benchmarks.live_loop offline`",
     "torch eager and compiled on CLIP with text": "not built yet",
