@@ -57,7 +57,7 @@ docs-check: dev  ## the documents: their links, commands, examples and generated
 
 scout: dev  ## train, prove and ship the bundle that `mm-edge run` takes by default (hours)
 	@$(BIN)/mm-edge train zoo:scout --out runs/scout && $(BIN)/python -m mm_edge.zoo.ship scout runs/scout
-	@$(BIN)/mm-edge export zoo:scout -o sdk/data/scout.mmb
+	@$(BIN)/mm-edge export zoo:scout -o sdk/data/scout.mmb --precision fp32,int8 --samples 64
 
 build: dev  ## the wheel and the source archive, in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist

@@ -58,10 +58,15 @@ class Driven:
     """One peer in a process of its own, ready."""
 
     def __init__(self, name: str, model: Path, film: Path) -> None:
-        command = [_python(PEERS[name][1]), str(HERE / "drive.py"), name, str(model), str(film)]
+        command = [_python(PEERS[name][1]), "-m", f"{HERE.name}.drive", name, str(model), str(film)]
         began_s = time.perf_counter()
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(HERE.parent)},
         )
         self.name = name
         self.first: int = self._told()["first"]

@@ -1,6 +1,7 @@
 """Drives one peer in its own environment: loads it, tells the first result, then does what it is told, line by line.
 
-python drive.py PEER MODEL VIDEO        (started by python -m mm_edge.benchmarks.peers, once a peer)
+python -m peers.drive PEER MODEL VIDEO        (started by python -m mm_edge.benchmarks.peers, once a peer; in an
+environment without mm-edge, so this folder is a package of its own there)
 
 Commands on standard input: `offline`, or `live FPS SECONDS`; each is answered by one line of JSON. A peer is a file
 beside this one with a class Peer: Peer(model), label(frame), offline(video) -> labels, live(camera) -> stamps of the
@@ -68,9 +69,8 @@ def frames_of(video: str) -> Iterator[Any]:
 def main(name: str, model: str, video: str) -> None:
     told = os.fdopen(os.dup(1), "w", buffering=1)  # what a library prints must not get between
     os.dup2(2, 1)
-    sys.path.insert(0, str(Path(__file__).parent))
     pictures = [frame for frame, _ in zip(frames_of(video), range(60), strict=False)]
-    peer = importlib.import_module(name).Peer(model)
+    peer = importlib.import_module(f".{name}", __package__).Peer(model)
     first = peer.label(pictures[0])
     told.write(json.dumps({"first": first, "rss_mb": _rss_mb()}) + "\n")
     for line in sys.stdin:

@@ -13,6 +13,7 @@ from mm_edge.runtime.sinks.null import NullSink
 from mm_edge.runtime.source import Capture, Opened
 from mm_edge.runtime.sources.play import PlayClock
 from mm_edge.runtime.sources.registry import open_source
+from mm_edge.sample import Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ class Peer:
         session = Session(self._bundle, RunConfig(), [DrivenCamera(camera)], [])
         with session.tap(AHEAD) as tap, session:
             while (item := tap.wait_take()) is not None:
-                if hasattr(item, "outputs"):
+                if isinstance(item, Prediction):
                     yield item.t_ns
 
 
@@ -56,7 +57,7 @@ class Kept(NullSink):
         self._queue: queue.Queue[Any] = queue.Queue()
 
     def take(self, item: Any) -> None:
-        if hasattr(item, "outputs"):
+        if isinstance(item, Prediction):
             self._queue.put(item)
         elif hasattr(item, "predictions"):
             self._queue.put(None)

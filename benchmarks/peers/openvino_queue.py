@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import openvino as ov
-from drive import frames_of  # type: ignore[import-not-found]  # it lies beside this file, in the peer's environment
+
+from .drive import frames_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

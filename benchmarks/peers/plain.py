@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import onnxruntime as ort
-from drive import frames_of  # type: ignore[import-not-found]  # it lies beside this file, in the peer's environment
+
+from .drive import frames_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

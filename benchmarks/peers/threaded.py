@@ -8,8 +8,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-import plain  # type: ignore[import-not-found]  # it lies beside this file
-from drive import frames_of  # type: ignore[import-not-found]  # likewise
+from . import plain
+from .drive import frames_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
