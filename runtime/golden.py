@@ -4,6 +4,7 @@ inputs.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from mm_edge.bundle import Bundle
     from mm_edge.manifest import Part
 
-    from .engine import Engine, Executable
+    from .engine import Buffer, Engine, Executable, Slot, Value
 
+CHAIN = "chain"
 SLACK = 2.0  # how much worse than at the export a reduced precision may be on another machine
 
 
 class Shown(Struct, frozen=True):
-    """What one part showed: its worst output over all golden samples."""
+    """What one part showed, or the chain of them: its worst output over all golden samples."""
 
     part: str
     precision: str
@@ -35,43 +37,72 @@ class Shown(Struct, frozen=True):
     relative_error: float  # norm of the difference over norm of the reference
     allowed: float
 
+    @property
+    def passed(self) -> bool:
+        return self.relative_error <= self.allowed
+
+    def badness(self) -> float:
+        """How far it is past what is allowed; what is no number is worse than any."""
+        share = self.relative_error / self.allowed
+        return math.inf if math.isnan(share) else share
+
+    def __str__(self) -> str:
+        of = "the chained parts" if self.part == CHAIN else f"the part '{self.part}'"
+        off, allowed = f"{self.relative_error:.2g}", f"{self.allowed:.2g}"
+        return f"'{self.tensor}' of {of} in {self.precision} is off by {off}, allowed is {allowed}"
+
 
 def check_golden(
     bundle: Bundle, engine: Engine, executables: Mapping[str, Executable], tolerance: float
 ) -> list[Shown]:
-    """Runs every part on the golden inputs. Raises an EngineError that names the worst tensor where one is too far off.
+    """Runs every part on the golden inputs, then all of them in a chain. Raises an EngineError that names the worst
+    tensor where one is too far off.
+    """
+    shown = measure_golden(bundle, engine, executables, tolerance)
+    if failed := [row for row in shown if not row.passed]:
+        raise EngineError(
+            str(max(failed, key=Shown.badness)),
+            asked=f"the golden check of '{bundle.manifest.name}' on {engine.name}",
+            todo="Run it with --engine onnxruntime, or in another --precision",
+        )
+    return shown
 
-    Parts that read a history or run token by token have no golden values of their own and are left out.
+
+def measure_golden(
+    bundle: Bundle, engine: Engine, executables: Mapping[str, Executable], tolerance: float
+) -> list[Shown]:
+    """What every part shows on its own, and what the chain shows at the model's outputs, be it good or bad.
+
+    Parts that read a history or run token by token have no golden values of their own and are left out; so is a chain
+    that has one.
     """
     golden = bundle.manifest.golden
-    asked = f"the golden check of '{bundle.manifest.name}' on {engine.name}"
     if golden is None:
         raise EngineError(
             "the bundle holds no golden values to check against",
-            asked=asked,
+            asked=f"the golden check of '{bundle.manifest.name}' on {engine.name}",
             todo="Export it again, or run it with --engine onnxruntime",
         )
     from safetensors.numpy import load
 
     tensors = load(bundle.read(golden.file))
+    plain = [part for part in bundle.manifest.parts if _is_plain(part)]
     shown = []
     engine.attach()
     try:
-        for part in bundle.manifest.parts:
-            if all(read.history == 1 and read.source != "loop:token" for read in part.reads.values()):
-                loss = _loss_at_export(bundle, part, executables[part.name].precision)
-                shown.append(_check_part(bundle, engine, executables[part.name], tensors, max(tolerance, SLACK * loss)))
+        for part in plain:
+            loss = _loss_at_export(bundle, f"part:{part.name}", {executables[part.name].precision})
+            shown.append(_check_part(bundle, engine, executables[part.name], tensors, max(tolerance, SLACK * loss)))
+        if len(plain) == len(bundle.manifest.parts) > 1:
+            loss = _loss_at_export(bundle, CHAIN, {executables[part.name].precision for part in plain})
+            shown.append(_check_chain(bundle, engine, executables, tensors, max(tolerance, SLACK * loss)))
     finally:
         engine.detach()
-    worst = max(shown, key=lambda row: row.relative_error / row.allowed)
-    if not worst.relative_error <= worst.allowed:
-        raise EngineError(
-            f"'{worst.tensor}' of the part '{worst.part}' in {worst.precision} is off by {worst.relative_error:.2g}, "
-            f"allowed is {worst.allowed:.2g}",
-            asked=asked,
-            todo="Run it with --engine onnxruntime, or in another --precision",
-        )
     return shown
+
+
+def _is_plain(part: Part) -> bool:
+    return all(read.history == 1 and read.source != "loop:token" for read in part.reads.values())
 
 
 def _check_part(
@@ -96,12 +127,51 @@ def _check_part(
     return Shown(part.name, executable.precision, named, worst, allowed)
 
 
+def _check_chain(
+    bundle: Bundle,
+    engine: Engine,
+    executables: Mapping[str, Executable],
+    tensors: Mapping[str, NDArray[Any]],
+    allowed: float,
+) -> Shown:
+    """Each part reads what the parts before it gave, where they left it: on a device nothing comes back in between."""
+    manifest = bundle.manifest
+    slots = {part.name: executables[part.name].slot() for part in manifest.parts}
+    buffers: dict[str, Buffer] = {}
+    for part in manifest.parts:
+        shapes = fixed_shapes(manifest, part)
+        for tensor in part.takes:
+            source = part.reads[tensor.name].source
+            if not source.startswith("part:") and source not in buffers:
+                buffers[source] = engine.buffer(shapes[tensor.name], numpy_dtype(tensor.dtype))
+    wanted = sorted({source for output in manifest.outputs for source in output.reads.values()})
+    worst, named = 0.0, wanted[0]
+    for sample in range(manifest.golden.samples if manifest.golden else 0):
+        for source, buffer in buffers.items():
+            buffer.array[...] = 0 if source.startswith("state:") else tensors[f"{sample}/{source}"]
+        for part in manifest.parts:
+            slots[part.name].run([_value(part.reads[tensor.name].source, buffers, slots) for tensor in part.takes])
+        for source in wanted:
+            error = _relative_error(_value(source, buffers, slots).host(), tensors[f"{sample}/{source}"])
+            if not error <= worst:  # so that NaN counts as the worst
+                worst, named = error, source
+    precisions = "+".join(sorted({executables[part.name].precision for part in manifest.parts}))
+    return Shown(CHAIN, precisions, named.partition(".")[2], worst, allowed)
+
+
+def _value(source: str, buffers: Mapping[str, Buffer], slots: Mapping[str, Slot]) -> Value:
+    if not source.startswith("part:"):
+        return buffers[source]
+    name, _, output = source.removeprefix("part:").partition(".")
+    return slots[name].outputs[output]
+
+
 def _relative_error(given: NDArray[Any], reference: NDArray[Any]) -> float:
     wanted = reference.astype(np.float64)
     difference = np.linalg.norm((given.astype(np.float64) - wanted).ravel())
     return float(difference / max(float(np.linalg.norm(wanted.ravel())), 1e-12))
 
 
-def _loss_at_export(bundle: Bundle, part: Part, precision: str) -> float:
-    rows = [row for row in bundle.manifest.parity if row.scope == f"part:{part.name}" and row.precision == precision]
+def _loss_at_export(bundle: Bundle, scope: str, precisions: set[str]) -> float:
+    rows = [row for row in bundle.manifest.parity if row.scope == scope and row.precision in precisions]
     return max((row.relative_error for row in rows), default=0.0)

@@ -58,7 +58,7 @@ def loaded(bundle, engine):
 def test_the_engine_that_the_values_came_from_passes(bundle):
     engine = OnnxRuntimeEngine()
     shown = check_golden(bundle, engine, loaded(bundle, engine), 1e-4)
-    assert {row.part for row in shown} == {"encode_image", "encode_audio", "encode_text", "fuse"}
+    assert {row.part for row in shown} == {"encode_image", "encode_audio", "encode_text", "fuse", "chain"}
     assert max(row.relative_error for row in shown) < 1e-5
 
 
@@ -66,6 +66,31 @@ def test_the_engine_that_the_values_came_from_passes(bundle):
 def test_an_engine_that_gives_something_else_is_refused_with_the_worst_tensor(bundle, wrong):
     engine = StubEngine({"encode_audio": lambda audio: {"loudness": wrong}})
     with pytest.raises(EngineError, match=r"of the part '\w+' in fp32 is off by"):
+        check_golden(bundle, engine, loaded(bundle, engine), 1e-3)
+
+
+def test_parts_that_are_good_alone_and_wrong_together_are_refused(bundle):
+    """An engine that hands stale values from part to part shows it only in the chain."""
+
+    class Stale(OnnxRuntimeEngine):
+        def load(self, part, *rest):
+            made = super().load(part, *rest)
+            if part.name == "fuse":
+                slot = made.slot()
+                made.slot = lambda: slot
+                run = slot.run
+
+                def once_too_late(inputs, kept=[]):  # noqa: B006  # it remembers on purpose
+                    kept.append([value.host().copy() for value in inputs])
+                    for value, old in zip(inputs, kept[0], strict=True):
+                        value.host()[...] = old * (1 + 0.1 * (len(kept) > 1))
+                    run(inputs)
+
+                slot.run = once_too_late
+            return made
+
+    engine = Stale()
+    with pytest.raises(EngineError, match="of the chained parts in fp32 is off by"):
         check_golden(bundle, engine, loaded(bundle, engine), 1e-3)
 
 
