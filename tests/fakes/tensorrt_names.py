@@ -13,6 +13,7 @@ from itertools import takewhile
 MODULE = "TensorRT"
 UNKNOWN = "?"  # comes from TensorRT, and nobody says as what: whoever uses it must annotate it
 OURS = None
+OF_PYTHON = ("__init__", "__members__")
 SIGNATURE = re.compile(r"^(?:\d+\. )?\w+\((.*)\) -> (.+)$", re.MULTILINE)
 GETTER = re.compile(r"\) -> (.+?)\s*$", re.MULTILINE)
 
@@ -38,6 +39,7 @@ class Checker:
     rtx: bool
     classes: dict[str, dict[str, str | None]]
     returns: dict[str, str | None]
+    theirs: set[str]  # names that only TensorRT's things have
     file: str = ""
     used: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
@@ -64,13 +66,12 @@ class Checker:
 
     def attribute(self, owner: str | None, name: str, node: ast.AST, *, is_set: bool = False) -> str | None:
         """The type of `owner.name`, which is checked where the owner is TensorRT's."""
-        if owner is OURS or owner in self.classes:
-            return self.classes.get(owner, {}).get(name, OURS)
-        if owner.startswith("of "):
-            return UNKNOWN
-        if owner == UNKNOWN:
-            self.fault(node, f"nobody says what '.{name}' is asked of: annotate it")
-            return UNKNOWN
+        if owner in self.classes:
+            return self.classes[owner].get(name, OURS)
+        if owner in {OURS, UNKNOWN} or owner.startswith("of "):
+            if owner == UNKNOWN or (owner is OURS and name in self.theirs):
+                self.fault(node, f"nobody says what '.{name}' is asked of: annotate it")
+            return UNKNOWN if owner else OURS
         self.used.add(f"{owner.removeprefix('class ')}.{name}")
         if not self.has(owner, name):
             self.fault(node, f"{owner} has no '{name}'")
@@ -188,7 +189,10 @@ class Checker:
         if isinstance(target, ast.Name):
             env[target.id] = kind
         elif isinstance(target, ast.Attribute):
-            self.attribute(self.expression(target.value, env), target.attr, target, is_set=True)
+            owner = self.expression(target.value, env)
+            if owner in self.classes and kind is not OURS:
+                self.classes[owner].setdefault(target.attr, kind)
+            self.attribute(owner, target.attr, target, is_set=True)
         elif isinstance(target, ast.Subscript):
             self.expression(target.value, env)
         elif isinstance(target, ast.Tuple):
@@ -234,9 +238,14 @@ class Checker:
         self.assign(node.target, self.annotated(node.annotation) or given, env)
 
     def _assign(self, node: ast.Assign, env: dict) -> None:
-        kind = self.expression(node.value, env)
-        for target in node.targets:
-            self.assign(target, kind, env)
+        target, value = node.targets[0], node.value
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            for each, given in zip(target.elts, [self.expression(part, env) for part in value.elts], strict=True):
+                self.assign(each, given, env)
+            return
+        kind = self.expression(value, env)
+        for each in node.targets:
+            self.assign(each, kind, env)
 
     def _for(self, node: ast.For, env: dict) -> None:
         source = self.expression(node.iter, env)
@@ -318,8 +327,13 @@ def check(sources: dict[str, str], described: dict, *, rtx: bool) -> Checker:
     returns = {
         node.name: annotation(node.returns, names, classes) for node in every if isinstance(node, ast.FunctionDef)
     }
-    checker = Checker(described, rtx, classes, returns)
-    for file, tree in trees.items():
-        checker.file = file
-        checker.block(tree.body, {})
+    theirs = {name for name, members in names.items() if members is not None and not name.startswith("__")}
+    theirs |= {member for members in names.values() for member in members or () if "_" in member.strip("_")}
+    theirs -= {node.name for node in every if isinstance(node, ast.FunctionDef)} | {*OF_PYTHON}
+    theirs -= {name for fields in classes.values() for name in fields}
+    for _ in range(2):  # what a method sets of its object, another that stands before it may read
+        checker = Checker(described, rtx, classes, returns, theirs)
+        for file, tree in trees.items():
+            checker.file = file
+            checker.block(tree.body, {})
     return checker

@@ -11,9 +11,10 @@ import json
 import logging
 import os
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mm_edge.places import cache_folder
 
@@ -22,13 +23,14 @@ from .build_lock import BuildLock
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
-    from pathlib import Path
 
 log = logging.getLogger(__name__)
 _MAGIC = b"mm-edge engine 1\n"
 _MOST_HEAD_BYTES = 1 << 16
-# Read as: an engine is dead for good once these differ, since a machine has one driver at a time.
-_OLD_WHEN_CHANGED = ("driver",)
+_PARTIAL = ".partial-"
+_OTHERS_MAY_WRITE = 0o022
+# An engine that differs in these alone is of no use any more: a machine has one driver at a time.
+_DEAD_WHEN_CHANGED = {"driver"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Kept:
 
     engine: bytes
     build_s: float
-    facts: dict[str, Any]
+    shown: str  # what its layers showed after the build
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,10 @@ class Looked:
     kept: Kept | None
     why: str = ""
     usual_s: float | None = None
+
+    def without(self, why: str) -> Looked:
+        """The engine that was found is no good after all."""
+        return Looked(None, why, None if self.kept is None else self.kept.build_s)
 
 
 class EngineCache:
@@ -113,14 +119,14 @@ class EngineCache:
             return Looked(None, "it was never built here")
         return Looked(None, closest[1], closest[2])
 
-    def keep(self, key: Key, engine: bytes, build_s: float, facts: dict[str, Any] | None = None) -> None:
+    def keep(self, key: Key, engine: bytes, build_s: float, shown: str) -> None:
         """All or nothing, so that a reader never sees half an engine. A full disk costs the next start a build."""
         head = {
             "key": asdict(key),
             "sha256": hashlib.sha256(engine).hexdigest(),
             "bytes": len(engine),
             "build_s": round(build_s, 3),
-            "facts": facts or {},
+            "shown": shown,
         }
         self._write(self._path(key), _MAGIC + json.dumps(head).encode() + b"\n" + engine)
         self._drop_old(key)
@@ -141,8 +147,15 @@ class EngineCache:
     @contextmanager
     def building(self, stopped: threading.Event) -> Iterator[None]:
         """One build at a time on this machine: a second would spoil the timing of the first one's kernels."""
-        self._make_folder()
-        with BuildLock(self.folder / "building.lock", stopped):
+        with ExitStack() as stack:
+            try:
+                self._make_folder()
+                stack.enter_context(BuildLock(self.folder / "building.lock", stopped))
+            except OSError as error:
+                log.warning("%s: engines cannot be kept, every start will build them again", error)
+            else:
+                for left_over in self.folder.glob(f"{_PARTIAL}*"):  # by a writer that was killed: we hold the lock
+                    left_over.unlink(missing_ok=True)
             yield
 
     def _path(self, key: Key) -> Path:
@@ -159,53 +172,56 @@ class EngineCache:
     def _write(self, path: Path, content: bytes) -> None:
         try:
             self._make_folder()
-            descriptor, name = tempfile.mkstemp(prefix=".partial-", dir=self.folder)
+            descriptor, name = tempfile.mkstemp(prefix=_PARTIAL, dir=self.folder)
+            partial = Path(name)
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(name, path)  # noqa: PTH105  # both are names of this folder
-            except BaseException:
-                os.unlink(name)  # noqa: PTH108
-                raise
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
         except OSError as error:
-            log.warning("the engine could not be kept, the next start will build it again: %s", error)
+            log.warning("%s: the engine cannot be kept, the next start will build it again", error)
 
     def _drop_old(self, key: Key) -> None:
-        """Engines that no start on this machine can use any more, and what killed writers left."""
+        """Engines that no start on this machine can use any more."""
         for path in self.folder.glob(f"{key.onnx[:16]}-*.engine"):
             with suppress(OSError, ValueError):
                 other, _ = _read_key(path)
                 changed = {name for name, value in asdict(key).items() if value != asdict(other)[name]}
-                if changed and changed <= set(_OLD_WHEN_CHANGED):
+                if changed and changed <= _DEAD_WHEN_CHANGED:
                     path.unlink()
 
 
-def _read_head(path: Path) -> tuple[dict[str, Any], int]:
-    with path.open("rb") as file:
-        magic, line = file.readline(_MOST_HEAD_BYTES), file.readline(_MOST_HEAD_BYTES)
-        if magic != _MAGIC or not line.endswith(b"\n"):
-            raise ValueError("it does not begin as an engine of this version")
-        try:
-            head = json.loads(line)
-            return {**head, "key": Key(**head["key"])}, file.tell()
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"its head cannot be read: {error}") from None
+def _read_head(file: BinaryIO) -> dict[str, Any]:
+    """The head, with the file left at the engine's first byte."""
+    status = os.fstat(file.fileno())
+    if status.st_uid not in {0, os.getuid()} or status.st_mode & _OTHERS_MAY_WRITE:
+        raise ValueError("somebody else may have written it")
+    magic, line = file.readline(_MOST_HEAD_BYTES), file.readline(_MOST_HEAD_BYTES)
+    if magic != _MAGIC or not line.endswith(b"\n"):
+        raise ValueError("it does not begin as an engine of this version")
+    try:
+        head = json.loads(line)
+        return {**head, "key": Key(**head["key"]), "build_s": float(head["build_s"]), "shown": str(head["shown"])}
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"its head cannot be read: {error}") from None
 
 
 def _read_key(path: Path) -> tuple[Key, float]:
-    head, _ = _read_head(path)
-    return head["key"], float(head["build_s"])
+    with path.open("rb") as file:
+        head = _read_head(file)
+    return head["key"], head["build_s"]
 
 
 def _read(path: Path) -> tuple[Key, Kept]:
-    head, start = _read_head(path)
     with path.open("rb") as file:
-        file.seek(start)
+        head = _read_head(file)
         engine = file.read()
-    if len(engine) != head["bytes"]:
-        raise ValueError(f"it has {len(engine)} bytes instead of {head['bytes']}")
-    if hashlib.sha256(engine).hexdigest() != head["sha256"]:
+    if len(engine) != head.get("bytes"):
+        raise ValueError(f"it has {len(engine)} bytes instead of {head.get('bytes')}")
+    if hashlib.sha256(engine).hexdigest() != head.get("sha256"):
         raise ValueError("its digest differs")
-    return head["key"], Kept(engine, float(head["build_s"]), head["facts"])
+    return head["key"], Kept(engine, head["build_s"], head["shown"])

@@ -1,4 +1,8 @@
-"""What an engine shows of its layers after the build: that it computes in the precision that was asked for."""
+"""What an engine shows of its layers after the build: that it computes in the precision that was asked for.
+
+The inspector's JSON names what goes in and out of the engine by "Bindings" until TensorRT 10 and by "I/O Tensors" from
+11 on; neither is read here, since the engine itself is asked. The layers and their tensors stayed where they were.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 
     from .library import Library
     from .names import EngineInspector, ICudaEngine
+    from .order import Order
 
 # As versions spell a type inside words like "Row major linear FP16 format (kLINEAR)".
 _SPELLINGS = {
@@ -24,70 +29,65 @@ _SPELLINGS = {
     "int8": re.compile(r"\bint8\b", re.IGNORECASE),
 }
 _TYPE_KEYS = ("Format/Datatype", "DataType", "Datatype", "Format")
+# What computes, by its type or by the nodes that it was made of. The others move values, and some versions call an
+# int64 that they move INT8.
+_HEAVY = re.compile(r"conv|gemm|mat_?mul|matrix_?multiply|einsum|fully_?connected|attention|mha", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Layers by the types that their tensors have; one layer may count in two. Empty: the engine shows no types."""
+    """An engine's layers, and by type those that compute; one may count in two. No types: the engine shows none."""
 
     layers: int
     types: dict[str, int]
 
     def __str__(self) -> str:
-        return ", ".join(f"{count} show {kind}" for kind, count in self.types.items()) or "none shows a type"
+        shown = ", ".join(f"{count} computing with {kind}" for kind, count in self.types.items())
+        return f"{self.layers} layers, {shown or 'which show no types'}"
 
 
-def check_layers(library: Library, engine: ICudaEngine, precision: Precision, heavy_half: int, asked: str) -> Shown:
-    """Raises where the engine contradicts `precision`; a builder that fell back says nothing by itself.
+def check_layers(library: Library, engine: ICudaEngine, order: Order, heavy: dict[str, int]) -> Shown:
+    """Raises where the engine contradicts the order's precision; a builder that fell back says nothing by itself.
 
-    `heavy_half`: how many heavy layers the network had in half precision. An engine that fused everything into one
-    layer shows no types at all; that is told and no contradiction.
+    `heavy`: the network's heavy layers by type. An engine that fused everything into one layer may show no types at
+    all; that is told and no contradiction.
     """
     inspector: EngineInspector = engine.create_engine_inspector()
-    told = inspector.get_engine_information(library.trt.LayerInformationFormat.JSON)
-    shown = read_layers(told, {engine.get_tensor_name(number) for number in range(engine.num_io_tensors)})
-    if shown.types and not _agrees(shown.types, precision, heavy_half):
+    shown = read_layers(inspector.get_engine_information(library.trt.LayerInformationFormat.JSON))
+    if shown.types and not _agrees(shown.types, order.precision, heavy):
         raise WorkFailedError(
-            f"of the engine's {shown.layers} layers, {shown}",
-            asked=asked,
+            f"it has {shown}",
+            asked=f"looking at {order.label} as {library.title} built it",
             todo="The engine does not compute in the precision that was asked for",
         )
     return shown
 
 
-def _agrees(types: dict[str, int], precision: Precision, heavy_half: int) -> bool:
+def _agrees(types: dict[str, int], precision: Precision, heavy: dict[str, int]) -> bool:
     if precision == "int8-trt":
         return types.get("int8", 0) > 0
     if precision == "fp16":
-        return types.get("fp16", 0) > 0 or heavy_half == 0
-    return types.get("fp16", 0) == 0
+        return types.get("fp16", 0) > 0 or not heavy.get("HALF")
+    return types.get("fp16", 0) == 0 and types.get("int8", 0) == 0
 
 
-def read_layers(told: str, outside: set[str]) -> Shown:
-    """Counts layers by type. `outside`: the engine's own inputs and outputs, whose types are asked of the engine:
-    some versions call an int64 input INT8 here.
-    """
-    given = json.loads(told)
-    outside = outside | set(_outside_by_either_key(given))
-    layers = [layer for layer in given.get("Layers", []) if isinstance(layer, dict)]
+def read_layers(told: str) -> Shown:
+    """Counts the layers that compute by the types of their tensors and weights."""
+    layers = json.loads(told).get("Layers", [])
     types: dict[str, int] = {}
     for layer in layers:
-        spelt = " ".join(_types(layer, outside))
-        for kind, pattern in _SPELLINGS.items():
-            if pattern.search(spelt):
-                types[kind] = types.get(kind, 0) + 1
-    return Shown(len(given.get("Layers", [])), types)
+        # Without details, which an engine of somebody else's may lack, a layer is only its name.
+        if isinstance(layer, dict) and _HEAVY.search(f"{layer.get('LayerType', '')} {layer.get('Name', '')}"):
+            spelt = " ".join(_types(layer))
+            for kind, pattern in _SPELLINGS.items():
+                if pattern.search(spelt):
+                    types[kind] = types.get(kind, 0) + 1
+    return Shown(len(layers), types)
 
 
-def _outside_by_either_key(given: dict[str, Any]) -> Iterator[str]:
-    """Names until TensorRT 10, records from 11 on."""
-    yield from (name for name in given.get("Bindings", []) if isinstance(name, str))
-    yield from (record["Name"] for record in given.get("I/O Tensors", []) if isinstance(record, dict))
-
-
-def _types(layer: dict[str, Any], outside: set[str]) -> Iterator[str]:
+def _types(layer: dict[str, Any]) -> Iterator[str]:
     for tensor in (*layer.get("Inputs", []), *layer.get("Outputs", [])):
-        if isinstance(tensor, dict) and tensor.get("Name") not in outside:
+        if isinstance(tensor, dict):
             yield from (str(tensor[key]) for key in _TYPE_KEYS if key in tensor)
     for what in ("Weights", "Bias"):
         if isinstance(layer.get(what), dict):

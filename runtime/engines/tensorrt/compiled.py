@@ -1,0 +1,114 @@
+"""An engine that is loaded, and its execution contexts: every call that can refuse is asked whether it did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mm_edge.errors import EngineError, InputError, WorkFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .library import Library
+    from .names import ICudaEngine, IExecutionContext, Runtime
+    from .order import Dims, Order
+
+
+class TensorRtContext:
+    """What one slot runs. It is bound to addresses once; `enqueue` then only puts work on a stream."""
+
+    def __init__(self, library: Library, engine: ICudaEngine, context: IExecutionContext, label: str) -> None:
+        self._library, self._label = library, label
+        self._engine: ICudaEngine = engine  # which must live as long as its context
+        self._context: IExecutionContext = context
+
+    def bind(self, shapes: Mapping[str, Dims], addresses: Mapping[str, int]) -> None:
+        """`shapes` of the inputs and the outputs, `addresses` of device memory that holds them."""
+        mark, asked = self._library.heard.mark(), f"binding {self._label}"
+        for number in range(self._engine.num_io_tensors):
+            name = self._engine.get_tensor_name(number)
+            shape = shapes[name]
+            if self._is_input(name):
+                self._check_profile(name, shape, asked)
+                if not self._context.set_input_shape(name, shape):
+                    raise InputError(f"'{name}' of {list(shape)} is refused: {self._why(mark)}", asked=asked)
+            if not self._context.set_tensor_address(name, addresses[name]):
+                raise EngineError(f"the address of '{name}' is refused: {self._why(mark)}", asked=asked)
+        if unknown := self._context.infer_shapes():
+            raise EngineError(f"the shapes of {', '.join(unknown)} are not known", asked=asked)
+        for number in range(self._engine.num_io_tensors):
+            name = self._engine.get_tensor_name(number)
+            found = tuple(self._context.get_tensor_shape(name))
+            if found != tuple(shapes[name]):
+                raise EngineError(
+                    f"'{name}' comes to {list(found)}, the manifest says {list(shapes[name])}",
+                    asked=asked,
+                    todo="Export the bundle again",
+                )
+
+    def enqueue(self, stream: int) -> None:
+        """Puts one run on a stream, by its handle. Nothing has been computed when it returns."""
+        mark = self._library.heard.mark()
+        if not self._context.execute_async_v3(stream):
+            raise EngineError(f"it was not enqueued: {self._why(mark)}", asked=f"running {self._label}")
+
+    def _is_input(self, name: str) -> bool:
+        trt = self._library.trt
+        return bool(self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT)
+
+    def _check_profile(self, name: str, shape: Dims, asked: str) -> None:
+        least, _, most = (tuple(dims) for dims in self._engine.get_tensor_profile_shape(name, 0))
+        if len(shape) != len(least) or not all(
+            low <= dim <= high for low, dim, high in zip(least, shape, most, strict=True)
+        ):
+            wanted = f"{list(least)}" if least == most else f"{list(least)} to {list(most)}"
+            raise InputError(
+                f"the input '{name}' is {list(shape)}, the engine was built for {wanted}",
+                asked=asked,
+                todo="mm-edge build BUNDLE",
+            )
+
+    def _why(self, mark: int) -> str:
+        return self._library.heard.since(mark)
+
+
+class TensorRtCompiled:
+    """One part as an engine on this GPU."""
+
+    def __init__(self, library: Library, runtime: Runtime, engine: ICudaEngine, label: str) -> None:
+        self.label, self._library = label, library
+        self._runtime: Runtime = runtime  # which must live as long as its engines
+        self.engine: ICudaEngine = engine
+
+    @property
+    def context_bytes(self) -> int:
+        """Device memory that each context takes."""
+        return int(self.engine.device_memory_size_v2)
+
+    def context(self) -> TensorRtContext:
+        mark = self._library.heard.mark()
+        context: IExecutionContext = self.engine.create_execution_context()
+        if context is None:
+            raise EngineError(
+                self._library.heard.since(mark),
+                asked=f"making a context of {self.context_bytes >> 20} MiB for {self.label}",
+                todo="There may be too little device memory: lower --depth",
+            )
+        return TensorRtContext(self._library, self.engine, context, self.label)
+
+
+def load_engine(library: Library, content: bytes, order: Order) -> TensorRtCompiled:
+    """Loads bytes that a digest covers: an engine is code. Raises a WorkFailedError where they do not load."""
+    trt, asked = library.trt, f"loading {order.label} with {library.title}"
+    runtime: Runtime = trt.Runtime(library.logger)
+    mark = library.heard.mark()
+    engine: ICudaEngine = runtime.deserialize_cuda_engine(content)
+    if engine is None:
+        raise WorkFailedError(library.heard.since(mark), asked=asked, todo="It is built again")
+    for number in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(number)
+        if engine.get_tensor_location(name) != trt.TensorLocation.DEVICE:
+            raise WorkFailedError(
+                f"'{name}' would have to lie in host memory", asked=asked, todo="Run it with --engine onnxruntime"
+            )
+    return TensorRtCompiled(library, runtime, engine, order.label)

@@ -1,0 +1,107 @@
+"""From a part's graph to an engine that runs here: out of the cache where it fits, built anew where it does not."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from mm_edge.errors import WorkFailedError
+from mm_edge.runtime.engines.building import Watch
+
+from .build import build_engine
+from .cache import EngineCache, Key
+from .compiled import TensorRtCompiled, load_engine
+from .layers import check_layers
+from .order import Limits, Options, Order
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mm_edge.manifest import Part, Precision
+
+    from .cache import Looked
+    from .library import Library
+    from .order import Dims
+
+
+class Device(Protocol):
+    """What an engine depends on beside the library."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capability(self) -> str: ...
+
+    @property
+    def driver(self) -> str: ...
+
+    def free_bytes(self) -> int: ...
+
+
+@dataclass
+class TensorRtCompiler:
+    """Builds for the device whose context is current in the thread that calls."""
+
+    library: Library
+    device: Device
+    watch: Watch = field(default_factory=Watch)
+    cache: EngineCache = field(default_factory=EngineCache)
+    options: Options = field(default_factory=Options)
+    told: dict[str, str] = field(default_factory=dict)  # by part: whether it was built, and what it showed
+
+    def compile(self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, Dims]) -> TensorRtCompiled:
+        """Raises a WorkFailedError where the library refuses the part in this precision, or BuildStopped."""
+        limits = {tensor.name: Limits.fixed(shapes[tensor.name]) for tensor in part.takes}
+        order = Order(part, precision, graph, limits, self.options)
+        key = self._key(order)
+        loaded, why = self._from_cache(key, order)
+        if loaded is not None:
+            return loaded
+        with self.cache.building(self.watch.stopped):
+            loaded, _ = self._from_cache(key, order)  # somebody else may have built it while this one waited
+            return loaded if loaded is not None else self._build(key, order, why)
+
+    def _from_cache(self, key: Key, order: Order) -> tuple[TensorRtCompiled | None, Looked]:
+        looked = self.cache.look_up(key)
+        if looked.kept is None:
+            return None, looked
+        try:
+            loaded = load_engine(self.library, looked.kept.engine, order)
+        except WorkFailedError as error:
+            return None, looked.without(f"the one that was kept does not load ({error.found})")
+        self.told[order.part.name] = f"kept since it was built; {looked.kept.shown}"
+        return loaded, looked
+
+    def _build(self, key: Key, order: Order, looked: Looked) -> TensorRtCompiled:
+        usual = "" if looked.usual_s is None else f"; it took {looked.usual_s:.0f} s before"
+        self.watch.say(f"building {order.label} with {self.library.title}: {looked.why}{usual}")
+        started_s = time.monotonic()
+        built = build_engine(
+            self.library,
+            order,
+            self.watch,
+            free_bytes=self.device.free_bytes(),
+            timings=self.cache.timings(key),
+            usual_s=looked.usual_s,
+        )
+        seconds = time.monotonic() - started_s
+        loaded = load_engine(self.library, built.engine, order)
+        shown = check_layers(self.library, loaded.engine, order, built.heavy)
+        self.cache.keep(key, built.engine, seconds, str(shown))
+        self.cache.keep_timings(key, built.timings)
+        self.told[order.part.name] = f"built in {seconds:.1f} s; {shown}"
+        self.watch.say("; ".join([f"built {order.label} in {seconds:.1f} s; {shown}", *built.notes]))
+        return loaded
+
+    def _key(self, order: Order) -> Key:
+        return Key(
+            onnx=order.onnx,
+            library=self.library.kind,
+            version=self.library.version,
+            options=order.identity,
+            capability=self.device.capability,
+            device=self.device.name,
+            driver=self.device.driver,
+        )
