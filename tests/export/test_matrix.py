@@ -62,7 +62,7 @@ def test_it_exports_and_passes_parity_in_every_precision(source, fusion, modalit
     assert trt
     with Bundle.open(tmp_path / "x.mmb") as bundle:
         for part in bundle.manifest.parts:
-            for precision in ("fp16", "int8-trt"):
+            for precision in ("fp32", "fp16", "int8-trt"):
                 if precision in part.artefacts:
                     path = tmp_path / f"{part.name}.{precision}.onnx"
                     path.write_bytes(bundle.read(part.artefacts[precision].file))
