@@ -1,35 +1,43 @@
-"""Why an engine cannot run here, as far as can be told without loading it: what `auto` asks first, and `doctor`."""
+"""What an engine lacks here, as far as can be told without loading it: what `auto` asks first, and `doctor`."""
 
 from __future__ import annotations
 
 import ctypes
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # In the order in which `auto` tries them; where none of them runs, it is ONNX Runtime on the CPU, which always does.
 ON_A_GPU = ("tensorrt", "tensorrt-rtx", "onnxruntime:cuda")
+DRIVER = "libcuda.so.1"
 _PACKAGES = {
     "tensorrt": ("tensorrt", "pycuda"),
     "tensorrt-rtx": ("tensorrt_rtx", "pycuda"),
     "onnxruntime:cuda": ("onnxruntime", "pycuda"),
 }
-DRIVER = "libcuda.so.1"
 
 
-def why_not(engine: str) -> str:
-    """Empty where nothing speaks against trying it."""
+def missing(engine: str) -> Iterator[str]:
+    """What is not there, the quickest question first: without a driver the others need not be asked."""
     try:
         ctypes.CDLL(DRIVER)
     except OSError:
-        return f"there is no NVIDIA driver here ({DRIVER})"
-    missing = [package for package in _PACKAGES[engine] if not _installed(package)]
-    if missing:
-        return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
+        yield f"there is no NVIDIA driver ({DRIVER})"
+    for package in _PACKAGES[engine]:
+        if not _installed(package):
+            yield f"the package '{package}' is not installed"
     if engine == "onnxruntime:cuda":
         import onnxruntime
 
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            return f"this ONNX Runtime ({onnxruntime.__version__}) was built without CUDA"
-    return ""
+            yield f"this ONNX Runtime ({onnxruntime.__version__}) was built without CUDA"
+
+
+def why_not(engine: str) -> str:
+    """The first thing that is missing; empty where nothing speaks against trying it."""
+    return next(missing(engine), "")
 
 
 def _installed(package: str) -> bool:

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from mm_edge.errors import EngineError, MissingExtraError
 
+from .building import Watch
 from .tensors import fixed_shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mm_edge.bundle import Bundle
     from mm_edge.config import EngineConfig
     from mm_edge.manifest import Family, Manifest, Part, Precision
     from mm_edge.runtime.engine import Engine, Executable
+
+    from .tensorrt.library import Kind
 
 PLUG_INS = "mm_edge.engines"
 # What a wish means for a family of engines, and what stands in, part by part, where an export kept a part in a wider
@@ -28,13 +31,17 @@ _WISHES: dict[str, dict[str, tuple[Precision, ...]]] = {
 }
 
 
-def open_engine(config: EngineConfig) -> Engine:
-    """The engine by its name, or an EngineError (exit code 3) that says why not. Nothing else is put in its place."""
+def open_engine(config: EngineConfig, watch: Watch | None = None) -> Engine:
+    """The engine by its name, or an EngineError (exit code 3) that says why not. Nothing else is put in its place;
+    `auto` here is what runs everywhere (settle.py tries the others first). `watch`: of engines that build.
+    """
     name, _, detail = config.name.partition(":")
     makers: dict[str, Callable[[], Engine]] = {
         "auto": lambda: _onnxruntime("", config),
         "onnxruntime": lambda: _onnxruntime(detail, config),
         "openvino": lambda: _openvino(config),
+        "tensorrt": lambda: _tensorrt("tensorrt", config, watch),
+        "tensorrt-rtx": lambda: _tensorrt("tensorrt-rtx", config, watch),
     }
     if name in makers:
         return makers[name]()
@@ -56,6 +63,12 @@ def _onnxruntime(provider: str, config: EngineConfig) -> Engine:
     from .onnxruntime import CPU, OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(provider or CPU, config.options)
+
+
+def _tensorrt(kind: Kind, config: EngineConfig, watch: Watch | None) -> Engine:
+    from .tensorrt.open import open_tensorrt
+
+    return open_tensorrt(kind, config.options, watch or Watch())
 
 
 def _openvino(config: EngineConfig) -> Engine:
@@ -128,7 +141,23 @@ def share_threads(manifest: Manifest, cores: int, depth: int, asked: int) -> dic
 def load_parts(
     bundle: Bundle, engine: Engine, precisions: Mapping[str, Precision], threads: Mapping[str, int]
 ) -> dict[str, Executable]:
-    """Loads every part from bytes that were verified."""
+    """Loads every part from bytes that were verified, or raises what the first of them raised."""
+    executables: dict[str, Executable] = {}
+    for name, made in load_each(bundle, engine, bundle.manifest.parts, precisions, threads).items():
+        if isinstance(made, Exception):
+            raise made
+        executables[name] = made
+    return executables
+
+
+def load_each(
+    bundle: Bundle,
+    engine: Engine,
+    parts: Sequence[Part],
+    precisions: Mapping[str, Precision],
+    threads: Mapping[str, int],
+) -> dict[str, Executable | Exception]:
+    """Some parts, each loaded or with the reason why not, in the order given."""
     manifest = bundle.manifest
     loaded: dict[str, Executable | Exception] = {}
 
@@ -137,22 +166,16 @@ def load_parts(
         try:
             graph = bundle.read(part.artefacts[precision].file)
             loaded[part.name] = engine.load(part, precision, graph, fixed_shapes(manifest, part), threads[part.name])
-        except Exception as error:  # noqa: BLE001  # raised below, in the thread that asked
+        except Exception as error:  # noqa: BLE001  # whoever asked decides, in a thread of its own
             loaded[part.name] = error
 
     # Side by side: an engine optimizes a graph on one core, without the interpreter.
-    loaders = [threading.Thread(target=load, args=(part,)) for part in manifest.parts]
+    loaders = [threading.Thread(target=load, args=(part,)) for part in parts]
     for loader in loaders:
         loader.start()
     for loader in loaders:
         loader.join()
-    executables: dict[str, Executable] = {}
-    for part in manifest.parts:
-        made = loaded[part.name]
-        if isinstance(made, Exception):
-            raise made
-        executables[part.name] = made
-    return executables
+    return {part.name: loaded[part.name] for part in parts}
 
 
 def describe(engine: Engine, precisions: Mapping[str, Precision]) -> dict[str, Any]:

@@ -1,0 +1,196 @@
+"""Settles which engine runs a bundle here and in which precision each part: by what loads, builds, and passes the
+golden check.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from mm_edge.errors import UnavailableError, WorkFailedError
+from mm_edge.runtime.golden import CHAIN, measure_golden
+
+from .available import ON_A_GPU, why_not
+from .building import Watch
+from .choose import choose_precisions, load_each, open_engine, share_threads, usable_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mm_edge.bundle import Bundle
+    from mm_edge.config import EngineConfig
+    from mm_edge.manifest import Part, Precision
+    from mm_edge.runtime.engine import Engine, Executable
+    from mm_edge.runtime.golden import Shown
+
+log = logging.getLogger(__name__)
+# What takes the place of a precision that does not build or does not pass, on the device where that shows.
+_DOWN: dict[Precision, tuple[Precision, ...]] = {
+    "int8-trt": ("fp16", "fp32"),
+    "int8-cpu": ("fp32",),
+    "fp16": ("fp32",),
+    "fp32": (),
+}
+
+
+@dataclass
+class Settled:
+    """An engine with every part loaded and checked. `passed_over`: what `auto` did not take, with the reasons;
+    `fell`: what runs in another precision than was chosen, with the reasons.
+    """
+
+    engine: Engine
+    executables: dict[str, Executable]
+    golden: list[Shown] = field(default_factory=list)
+    passed_over: dict[str, str] = field(default_factory=dict)
+    fell: list[str] = field(default_factory=list)
+
+    @property
+    def precisions(self) -> dict[str, Precision]:
+        return {name: executable.precision for name, executable in self.executables.items()}
+
+    def describe(self) -> dict[str, Any]:
+        """What really runs, for the summary and the log; the last two only where there is something to tell."""
+        told = {**self.engine.describe(), "precision": self.precisions}
+        if self.passed_over:
+            told["passed_over"] = self.passed_over
+        if self.fell:
+            told["fell"] = self.fell
+        return told
+
+    def close(self) -> None:
+        for executable in self.executables.values():
+            executable.close()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Parts that must not run as they are, with the reasons. `together`: each is good alone, and the chain is not."""
+
+    why: dict[str, str] = field(default_factory=dict)
+    together: bool = False
+
+
+def settle(
+    bundle: Bundle,
+    config: EngineConfig,
+    *,
+    depth: int,
+    engine: Engine | None = None,
+    watch: Watch | None = None,
+) -> Settled:
+    """`engine`: one that is open already. An engine that was asked for by name is taken or refused; `auto` goes on to
+    the next. Raises an EngineError (exit code 3) where it does not load, a WorkFailedError (1) where none passes.
+    """
+    watch = watch or Watch()
+    try:
+        if engine is not None:
+            return _settle_on(engine, bundle, config, depth)
+        if config.name != "auto":
+            return _settle_on(open_engine(config, watch), bundle, config, depth)
+        return _settle_by_trying(bundle, config, depth, watch)
+    except KeyboardInterrupt:
+        watch.stopped.set()
+        raise
+
+
+def _settle_by_trying(bundle: Bundle, config: EngineConfig, depth: int, watch: Watch) -> Settled:
+    passed_over: dict[str, str] = {}
+    for name in ON_A_GPU:
+        passed_over[name] = why_not(name)
+        if passed_over[name]:
+            log.debug("auto passes over %s: %s", name, passed_over[name])
+            continue
+        try:
+            # Options belong to an engine that was named, and `auto` names the one on the CPU.
+            named = replace(config, name=name, options={})
+            settled = _settle_on(open_engine(named, watch), bundle, config, depth)
+        except (UnavailableError, WorkFailedError) as error:
+            # It should have run, so this is worth a line even where something else runs instead.
+            passed_over[name] = str(error)
+            log.warning("auto passes over %s: %s", name, error)
+        else:
+            del passed_over[name]
+            settled.passed_over = passed_over
+            return settled
+    settled = _settle_on(open_engine(replace(config, name="onnxruntime"), watch), bundle, config, depth)
+    settled.passed_over = passed_over
+    return settled
+
+
+def _settle_on(engine: Engine, bundle: Bundle, config: EngineConfig, depth: int) -> Settled:
+    """Goes down in precision, part by part, until all of it is good."""
+    manifest = bundle.manifest
+    precisions = choose_precisions(manifest, engine.family, config.precision)
+    threads = share_threads(manifest, usable_cores(), depth, config.threads)
+    settled = Settled(engine, {})
+    try:
+        while True:
+            missing = [part for part in manifest.parts if part.name not in settled.executables]
+            failed = _load(settled, bundle, missing, precisions, threads)
+            if not failed.why and engine.golden_tolerance is not None:
+                settled.golden = measure_golden(bundle, engine, settled.executables, engine.golden_tolerance)
+                failed = _that_failed(settled.golden)
+            if not failed.why:
+                return settled
+            _go_down(settled, bundle, precisions, failed)
+    except BaseException:
+        settled.close()
+        raise
+
+
+def _load(
+    settled: Settled,
+    bundle: Bundle,
+    parts: list[Part],
+    precisions: Mapping[str, Precision],
+    threads: Mapping[str, int],
+) -> Failed:
+    """Loads what is missing; gives the parts that the engine would not build."""
+    refused: dict[str, str] = {}
+    errors = []
+    for name, made in load_each(bundle, settled.engine, parts, precisions, threads).items():
+        if not isinstance(made, Exception):
+            settled.executables[name] = made
+        elif isinstance(made, WorkFailedError):
+            refused[name] = str(made)
+        else:
+            errors.append(made)
+    if errors:
+        raise errors[0]
+    return Failed(refused)
+
+
+def _that_failed(golden: list[Shown]) -> Failed:
+    alone = {row.part: str(row) for row in golden if not row.passed and row.part != CHAIN}
+    chain = [str(row) for row in golden if not row.passed and row.part == CHAIN]
+    if alone or not chain:
+        return Failed(alone)
+    return Failed(dict.fromkeys((row.part for row in golden if row.part != CHAIN), chain[0]), together=True)
+
+
+def _go_down(settled: Settled, bundle: Bundle, precisions: dict[str, Precision], failed: Failed) -> None:
+    """The next precision for what failed, or a WorkFailedError where there is none."""
+    lower: dict[str, Precision] = {}
+    for name in failed.why:
+        there = bundle.manifest.part(name).artefacts
+        below = [precision for precision in _DOWN[precisions[name]] if precision in there]
+        if below:
+            lower[name] = below[0]
+    stuck = [name for name in failed.why if name not in lower]
+    if not lower or (stuck and not failed.together):
+        raise WorkFailedError(
+            failed.why[stuck[0]],
+            asked=f"running '{bundle.manifest.name}' on {settled.engine.name}",
+            todo="Run it with --engine onnxruntime",
+        )
+    for name, precision in lower.items():
+        told = f"{name} runs in {precision} instead of {precisions[name]}: {failed.why[name]}"
+        log.warning("%s", told)
+        settled.fell.append(told)
+        precisions[name] = precision
+        if executable := settled.executables.pop(name, None):
+            executable.close()

@@ -1,0 +1,257 @@
+"""What `auto` takes, and in which precision: by what loads, builds and passes the golden check, and it says why."""
+
+import ctypes
+import ctypes.util
+import subprocess
+import sys
+
+import msgspec
+import numpy as np
+import pytest
+from bundles import senses_bundle
+from safetensors.numpy import save
+
+from mm_edge.bundle import Bundle
+from mm_edge.config import EngineConfig
+from mm_edge.errors import DeviceError, EngineError, WorkFailedError
+from mm_edge.manifest import Golden
+from mm_edge.runtime.engines import available, settle
+from mm_edge.runtime.engines.building import Watch
+from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
+
+AUTO = EngineConfig()
+PARTS = ("encode_image", "encode_audio", "encode_text", "fuse")
+
+
+class Checked(Bundle):
+    """A bundle whose every precision is the same graph, with golden values that ONNX Runtime made."""
+
+    def read(self, name):
+        return self.golden if name == "golden.safetensors" else super().read(name)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    with Checked.open(senses_bundle(tmp_path_factory.mktemp("bundle") / "senses.mmb")) as opened:
+        generator = np.random.default_rng(0)
+        image, audio = generator.integers(0, 255, (1, 32, 32, 3), np.uint8), generator.uniform(-1, 1, (1, 16_000))
+        text, presence = generator.integers(0, 12, (1, 8)), np.ones((1, 3), np.float32)
+        values = {"input:image": image, "input:audio": audio.astype(np.float32), "input:text": text}
+        encoded = {
+            "part:encode_image.colour": (image / 255).mean((1, 2)),
+            "part:encode_audio.loudness": np.sqrt((audio**2).mean(1, keepdims=True)),
+            "part:encode_text.words": text.mean(1, keepdims=True),
+        }
+        values |= {name: value.astype(np.float32) for name, value in encoded.items()}
+        values["part:fuse.all"] = np.concatenate([values[name] for name in encoded], axis=1)
+        values |= {"part:fuse.senses": presence, "presence": presence}
+        opened.golden = save({f"0/{name}": np.ascontiguousarray(value) for name, value in values.items()})
+        force = msgspec.structs.force_setattr
+        force(opened.manifest, "golden", Golden(file="golden.safetensors", samples=1))
+        for part in opened.manifest.parts:
+            every = dict.fromkeys(("fp32", "fp16", "int8-trt", "int8-cpu"), part.artefacts["fp32"])
+            force(part, "artefacts", every)
+        force(
+            opened.manifest, "preferred", {"gpu": dict.fromkeys(PARTS, "int8-trt"), "cpu": dict.fromkeys(PARTS, "fp32")}
+        )
+        yield opened
+
+
+class Gpu(OnnxRuntimeEngine):
+    """Computes with ONNX Runtime and calls itself a GPU. `wrong`: (part, precision) that come out a tenth too high;
+    `refused`: those that are not built.
+    """
+
+    family = "gpu"
+
+    def __init__(self, name="tensorrt", wrong=(), refused=(), together=()):
+        super().__init__()
+        self.name, self.golden_tolerance = name, 1e-3
+        self.wrong, self.refused, self.together = set(wrong), set(refused), set(together)
+        self.loaded, self.closed = [], []
+
+    def load(self, part, precision, *rest):
+        if (part.name, precision) in self.refused:
+            raise WorkFailedError("node 'x' is refused", asked=f"building '{part.name}' in {precision}")
+        made = super().load(part, precision, *rest)
+        self.loaded.append((part.name, precision))
+        make_slot, close = made.slot, made.close
+        made.close = lambda: (self.closed.append((part.name, precision)), close())
+
+        def slot():
+            this, engine = make_slot(), self
+            run = this.run
+
+            def run_wrongly(inputs):
+                run(inputs)
+                if (part.name, precision) in engine.wrong:
+                    for value in this.outputs.values():
+                        value.array *= 1.1
+
+            this.run = run_wrongly
+            return this
+
+        made.slot = slot
+        return made
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine of one's own making: what each engine lacks, and what opening it gives."""
+    lacks, engines = dict.fromkeys(available.ON_A_GPU, "not here"), {}
+
+    def open_engine(config, watch=None):
+        if config.name == "onnxruntime":
+            return OnnxRuntimeEngine()
+        found = engines[config.name]
+        if isinstance(found, Exception):
+            raise found
+        lacks[config.name] = ""
+        return found
+
+    def there(name, engine):
+        lacks[name], engines[name] = "", engine
+
+    monkeypatch.setattr(settle, "why_not", lacks.__getitem__)
+    monkeypatch.setattr(settle, "open_engine", open_engine)
+    return there
+
+
+def test_without_a_gpu_it_is_onnxruntime_and_each_other_is_named(bundle, machine):
+    settled = settle.settle(bundle, AUTO, depth=2)
+    assert settled.engine.name == "onnxruntime"
+    assert settled.describe()["passed_over"] == dict.fromkeys(available.ON_A_GPU, "not here")
+    assert "fell" not in settled.describe()
+
+
+@pytest.mark.parametrize("taken", available.ON_A_GPU)
+def test_the_first_that_runs_is_taken(bundle, machine, taken):
+    machine(taken, Gpu(taken))
+    machine("onnxruntime:cuda", Gpu("onnxruntime:cuda"))
+    settled = settle.settle(bundle, AUTO, depth=2)
+    assert settled.engine.name == taken
+    assert list(settled.passed_over) == list(available.ON_A_GPU[: available.ON_A_GPU.index(taken)])
+    assert settled.precisions == dict.fromkeys(PARTS, "int8-trt")
+    assert {row.part for row in settled.golden} == {*PARTS, "chain"}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        EngineError("libnvinfer.so.10: cannot open shared object file", asked="loading TensorRT"),
+        DeviceError("the device is lost"),
+        Gpu(refused={("fuse", precision) for precision in ("int8-trt", "fp16", "fp32")}),
+        Gpu(wrong={("encode_image", precision) for precision in ("int8-trt", "fp16", "fp32")}),
+    ],
+    ids=["does not load", "is lost", "does not build", "is wrong"],
+)
+def test_one_that_does_not_do_is_passed_over_with_its_reason(bundle, machine, caplog, found):
+    machine("tensorrt", found)
+    machine("tensorrt-rtx", Gpu("tensorrt-rtx"))
+    settled = settle.settle(bundle, AUTO, depth=2)
+    assert settled.engine.name == "tensorrt-rtx"
+    why = settled.passed_over["tensorrt"]
+    assert why == str(found) if isinstance(found, Exception) else "'fuse'" in why or "'encode_image'" in why
+    assert f"auto passes over tensorrt: {why}" in caplog.text
+    if isinstance(found, Gpu):
+        assert sorted(found.closed) == sorted(found.loaded)
+
+
+def test_a_part_that_is_wrong_goes_down_alone_until_it_is_right(bundle, machine, caplog):
+    engine = Gpu(wrong={("encode_audio", "int8-trt"), ("encode_audio", "fp16")})
+    machine("tensorrt", engine)
+    settled = settle.settle(bundle, AUTO, depth=2)
+    assert settled.precisions == {**dict.fromkeys(PARTS, "int8-trt"), "encode_audio": "fp32"}
+    assert [told.partition(":")[0] for told in settled.describe()["fell"]] == [
+        "encode_audio runs in fp16 instead of int8-trt",
+        "encode_audio runs in fp32 instead of fp16",
+    ]
+    assert "'loudness' of the part 'encode_audio' in int8-trt is off by 0.1, allowed is 0.001" in caplog.text
+    assert engine.closed == [("encode_audio", "int8-trt"), ("encode_audio", "fp16")]
+    assert len(engine.loaded) == len(PARTS) + 2
+
+
+def test_a_part_that_does_not_build_goes_down_too(bundle, machine):
+    machine("tensorrt", Gpu(refused={("fuse", "int8-trt")}))
+    settled = settle.settle(bundle, AUTO, depth=2)
+    assert settled.precisions["fuse"] == "fp16"
+    assert "node 'x' is refused" in settled.fell[0]
+
+
+def test_parts_that_are_wrong_only_together_go_down_together(bundle, machine, monkeypatch):
+    machine("tensorrt", Gpu())
+    measure = settle.measure_golden
+
+    def wrong_in_half(bundle, engine, executables, tolerance):
+        rows = measure(bundle, engine, executables, tolerance)
+        bad = {"int8-trt", "fp16"} & {executable.precision for executable in executables.values()}
+        return [
+            msgspec.structs.replace(row, relative_error=np.nan) if row.part == "chain" and bad else row for row in rows
+        ]
+
+    monkeypatch.setattr(settle, "measure_golden", wrong_in_half)
+    settled = settle.settle(bundle, AUTO, depth=2)
+    assert settled.precisions == dict.fromkeys(PARTS, "fp32")
+    assert len(settled.fell) == 2 * len(PARTS)
+
+
+def test_an_engine_that_was_named_is_not_replaced(bundle, machine):
+    machine("tensorrt", EngineError("no library", asked="loading TensorRT"))
+    with pytest.raises(EngineError, match="no library"):
+        settle.settle(bundle, EngineConfig(name="tensorrt"), depth=2)
+
+
+def test_an_engine_that_was_named_and_passes_in_no_precision_fails_the_work(bundle, machine):
+    machine("tensorrt", Gpu(wrong={("fuse", precision) for precision in ("int8-trt", "fp16", "fp32")}))
+    with pytest.raises(WorkFailedError, match=r"of the part 'fuse' in fp32 is off by 0\.1"):
+        settle.settle(bundle, EngineConfig(name="tensorrt"), depth=2)
+
+
+def test_an_interrupt_stops_what_is_being_built(bundle, machine, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    watch = Watch()
+    machine("tensorrt", Gpu())
+    monkeypatch.setattr(settle, "load_each", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        settle.settle(bundle, AUTO, depth=2, watch=watch)
+    assert watch.stopped.is_set()
+
+
+def test_without_a_driver_nothing_else_is_asked(monkeypatch):
+    """Every start asks this, so it may not cost anything where the answer is no."""
+    monkeypatch.setattr(available, "DRIVER", "libnothing.so.0")
+    monkeypatch.setattr(available, "find_spec", lambda package: pytest.fail("asked for a package"))
+    assert available.why_not("tensorrt") == "there is no NVIDIA driver (libnothing.so.0)"
+
+
+def test_all_that_is_missing_is_named_where_an_engine_was_asked_for(monkeypatch):
+    monkeypatch.setattr(available, "DRIVER", "libnothing.so.0")
+    monkeypatch.setattr(available, "find_spec", lambda package: None)
+    assert list(available.missing("tensorrt")) == [
+        "there is no NVIDIA driver (libnothing.so.0)",
+        "the package 'tensorrt' is not installed",
+        "the package 'pycuda' is not installed",
+    ]
+
+
+def test_with_a_driver_a_package_is_what_is_missing(monkeypatch):
+    monkeypatch.setattr(available, "DRIVER", ctypes.util.find_library("c") or "libc.so.6")
+    monkeypatch.setattr(available, "find_spec", lambda package: None if package == "pycuda" else object())
+    assert available.why_not("tensorrt-rtx") == "the package 'pycuda' is not installed"
+
+
+def test_an_engine_that_is_asked_for_and_absent_ends_with_exit_3(tmp_path):
+    try:
+        ctypes.CDLL(available.DRIVER)
+    except OSError:
+        pass
+    else:
+        pytest.skip("there is a driver here")
+    path = senses_bundle(tmp_path / "senses.mmb")
+    command = [sys.executable, "-m", "mm_edge.cli", "run", str(path), "--camera", "synthetic", "--engine", "tensorrt"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "libcuda.so.1" in done.stderr
+    assert "Traceback" not in done.stderr
