@@ -61,6 +61,13 @@ class Settled:
             told["fell"] = self.fell
         return told
 
+    def not_taken(self) -> list[str]:
+        """What `auto` passed over, one line a reason."""
+        by_reason: dict[str, list[str]] = {}
+        for name, why in self.passed_over.items():
+            by_reason.setdefault(why, []).append(name)
+        return [f"{', '.join(names)}: {why}" for why, names in by_reason.items()]
+
     def close(self) -> None:
         for executable in self.executables.values():
             executable.close()

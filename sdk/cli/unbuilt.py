@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 # What the verb does, and what it takes: `[MAY]` or `MUST` be given, `--flag`, `--option VALUE`.
 UNBUILT = {
-    "build": ("Build the engines of a bundle for this machine, now.", "BUNDLE"),
     "replay": (
         "Play a recording through a bundle again.",
         *("FILE.mcap", "[BUNDLE]", "--jsonl FILE|-", "--speed N|max", "--compare OTHER"),

@@ -1,0 +1,124 @@
+"""From a graph to an engine: out of the cache where it fits, built anew where it does not, and the reason is told."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from mm_edge.errors import WorkFailedError
+from mm_edge.runtime.engines.building import BuildStopped, Watch
+from mm_edge.runtime.engines.tensorrt import compiler
+from mm_edge.runtime.engines.tensorrt.build import Built
+from mm_edge.runtime.engines.tensorrt.cache import EngineCache
+from mm_edge.runtime.engines.tensorrt.compiler import TensorRtCompiler
+from mm_edge.runtime.engines.tensorrt.layers import Shown
+from mm_edge.runtime.engines.tensorrt.order import Options
+from mm_edge.spec import TensorSpec
+
+PART = SimpleNamespace(
+    name="fuse", takes=(TensorSpec("x", "float32", ("batch", 4)),), gives=(TensorSpec("y", "float32", ("batch", 2)),)
+)
+SHAPES = {"x": (1, 4), "y": (1, 2)}
+
+
+class Machine:
+    """A device, a library, and how its builder and loader behave."""
+
+    name, capability, driver, free = "Orin", "8.7", "12060", 4 << 30
+
+    def __init__(self, tmp_path, monkeypatch):
+        self.library = SimpleNamespace(kind="tensorrt", version="10.3.0", title="TensorRT 10.3.0")
+        self.cache, self.said, self.builds, self.unloadable = EngineCache(tmp_path / "engines"), [], [], set()
+        self.layers_fail = False
+        monkeypatch.setattr(compiler, "build_engine", self._build)
+        monkeypatch.setattr(compiler, "load_engine", self._load)
+        monkeypatch.setattr(compiler, "check_layers", self._check)
+
+    def free_bytes(self):
+        return self.free
+
+    def compiler(self, **changes):
+        return TensorRtCompiler(self.library, self, Watch(say=self.said.append), self.cache, **changes)
+
+    def compile(self, graph=b"graph", precision="fp16", **changes):
+        return self.compiler(**changes).compile(PART, precision, graph, SHAPES)
+
+    def _build(self, library, order, watch, **given):
+        self.builds.append((order, given))
+        return Built(f"engine {len(self.builds)} of {order.graph.decode()}".encode(), b"timings", {"HALF": 1})
+
+    def _load(self, library, content, order):
+        if content in self.unloadable:
+            raise WorkFailedError("cudaErrorInvalidSource", asked=f"loading {order.label}")
+        return SimpleNamespace(engine=None, content=content)
+
+    def _check(self, library, engine, order, heavy):
+        if self.layers_fail:
+            raise WorkFailedError("it has 3 layers, 3 computing with fp32")
+        return Shown(3, {"fp16": 3})
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    return Machine(tmp_path, monkeypatch)
+
+
+def test_the_first_start_builds_and_the_second_loads(machine):
+    first, second = machine.compile(), machine.compile()
+    assert first.content == second.content == b"engine 1 of graph"
+    assert len(machine.builds) == 1
+    assert machine.said[0] == "building 'fuse' in fp16 with TensorRT 10.3.0: it was never built here"
+    assert "3 layers, 3 computing with fp16" in machine.said[1]
+    assert len(machine.said) == 2
+
+
+def test_a_build_gets_the_memory_that_is_free_and_the_timings_that_are_kept(machine):
+    machine.compile()
+    machine.compile(b"another graph")
+    (first, given), (second, again) = machine.builds
+    assert (given["free_bytes"], given["timings"], again["timings"]) == (4 << 30, b"", b"timings")
+    assert (first.limits["x"].known, second.graph) == ((1, 4), b"another graph")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda machine: setattr(machine, "driver", "13000"), "driver 12060 became 13000; it took 0 s before"),
+        (lambda machine: setattr(machine, "name", "Thor"), "device Orin became Thor"),
+        (lambda machine: setattr(machine.library, "version", "10.13.3"), "version 10.3.0 became 10.13.3"),
+        (lambda machine: machine.unloadable.add(b"engine 1 of graph"), "does not load (cudaErrorInvalidSource)"),
+    ],
+    ids=["driver", "device", "version", "does not load"],
+)
+def test_what_changed_is_built_again_by_itself_and_said(machine, change, told):
+    machine.compile()
+    change(machine)
+    assert machine.compile().content == b"engine 2 of graph"
+    assert told in " ".join(machine.said[2:])
+
+
+def test_other_options_are_another_engine(machine):
+    machine.compile()
+    machine.compile(options=Options(level=5))
+    assert len(machine.builds) == 2
+    machine.compile()
+    machine.compile(options=Options(level=5))
+    assert len(machine.builds) == 2
+
+
+def test_an_engine_that_fell_back_is_not_kept(machine):
+    machine.layers_fail = True
+    with pytest.raises(WorkFailedError, match="3 computing with fp32"):
+        machine.compile()
+    machine.layers_fail = False
+    machine.compile()
+    assert len(machine.builds) == 2
+
+
+def test_a_build_that_was_stopped_leaves_nothing(machine, monkeypatch):
+    def stopped(*given, **more):
+        raise BuildStopped
+
+    monkeypatch.setattr(compiler, "build_engine", stopped)
+    with pytest.raises(BuildStopped):
+        machine.compile()
+    assert not list(machine.cache.folder.glob("*.engine"))
