@@ -74,7 +74,13 @@ class PlayClock:
             return self._seats[-1]
 
     def open(self, seat: Seat) -> None:
+        """The first to come back after everybody has left rewinds the clock."""
         with self._changed:
+            # Here, not when the last one leaves: a stream that was interrupted may still be on its way to wait.
+            if all(other.state == "left" for other in self._seats):
+                for other in self._seats:
+                    other.state = "expected"
+                self._origin_ns, self._media_ns = None, 0
             seat.state = "busy"
             self._settle()
 
@@ -149,13 +155,8 @@ class PlayClock:
         return self._clock.now_ns() - self.stamp_ns(seat.due_ns)
 
     def _settle(self) -> None:
-        """Starts the clock once nobody is missing, and rewinds it once everybody has left."""
-        states = {seat.state for seat in self._seats}
-        if states == {"left"}:
-            for seat in self._seats:
-                seat.state = "expected"
-            self._origin_ns, self._media_ns = None, 0
-        elif self._origin_ns is None and "expected" not in states:
+        """Starts the clock once nobody is missing."""
+        if self._origin_ns is None and all(seat.state != "expected" for seat in self._seats):
             self._origin_ns = self._since_ns = self._clock.now_ns()
         self._changed.notify_all()
 

@@ -40,6 +40,16 @@ def test_a_stream_that_was_left_is_let_go_at_once():
     assert play.wait(other, NS_PER_S) == 0
 
 
+def test_streams_that_were_all_left_on_their_way_wait_for_nothing():
+    play = ManualPlayClock()
+    seats = [play.seat(), play.seat()]
+    for seat in seats:
+        play.open(seat)
+    for seat in seats:
+        play.leave(seat)
+    assert [play.wait(seat, NS_PER_S) for seat in seats] == [None, None]
+
+
 def test_played_again_it_begins_again():
     play = ManualPlayClock(start_ns=0)
     seat = play.seat()
