@@ -13,7 +13,7 @@ from mm_edge.sample import InputAge, Moment, Prediction, Reading, Sample, State
 from mm_edge.spec import AudioInput
 
 from .clock import ns_to_ms
-from .engines.choose import choose_precisions, load_parts, open_engine, share_threads, usable_cores
+from .engines.settle import settle
 from .plan import build_plan
 from .sound import sound_block
 from .stage import MISSING
@@ -45,12 +45,10 @@ class Predictor:
 
     @classmethod
     def load(cls, bundle: Bundle, config: RunConfig) -> Predictor:
-        """Loads the parts for it alone, each with all the cores: nothing runs beside them."""
-        manifest, engine = bundle.manifest, open_engine(config.engine)
-        precisions = choose_precisions(manifest, engine.family, config.engine.precision)
-        threads = share_threads(manifest, usable_cores(), 1, config.engine.threads)
-        executables = load_parts(bundle, engine, precisions, threads)
-        return cls(manifest, build_plan(manifest, executables, engine, bundle.read), engine)
+        """Loads and checks the parts for it alone, each with all the cores: nothing runs beside them."""
+        settled = settle(bundle, config.engine, depth=1)
+        plan = build_plan(bundle.manifest, settled.executables, settled.engine, bundle.read)
+        return cls(bundle.manifest, plan, settled.engine)
 
     def predict(self, values: Mapping[str, Any]) -> Prediction:
         with self._lock:
