@@ -16,6 +16,7 @@ from mm_edge.runtime.golden import CHAIN, measure_golden
 from .available import ON_A_GPU, why_not
 from .building import Watch
 from .choose import choose_precisions, load_each, open_engine, share_threads, usable_cores
+from .remembered import Remembered, remember
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,13 +40,14 @@ _DOWN: dict[Precision, tuple[Precision, ...]] = {
 @dataclass
 class Settled:
     """An engine with every part loaded and checked. `passed_over`: what `auto` did not take, with the reasons;
-    `fell`: what runs in another precision than was chosen, with the reasons.
+    `tried`: of these what should have run; `fell`: what runs in another precision than was chosen, with the reasons.
     """
 
     engine: Engine
     executables: dict[str, Executable]
     golden: list[Shown] = field(default_factory=list)
     passed_over: dict[str, str] = field(default_factory=dict)
+    tried: dict[str, str] = field(default_factory=dict)
     fell: list[str] = field(default_factory=list)
 
     @property
@@ -97,15 +99,21 @@ def settle(
         if engine is not None:
             return _settle_on(engine, bundle, config, depth)
         if config.name != "auto":
-            return _settle_on(open_engine(config, watch), bundle, config, depth)
-        return _settle_by_trying(bundle, config, depth, watch)
+            settled = _settle_on(open_engine(config, watch), bundle, config, depth)
+        else:
+            settled = _settle_by_trying(bundle, config, depth, watch)
     except KeyboardInterrupt:
         watch.stopped.set()
         raise
+    if settled.engine.family == "gpu" or settled.tried:
+        precisions: dict[str, str] = {**settled.precisions}
+        remember(Remembered(bundle.manifest.name, settled.engine.name, precisions, settled.fell, settled.tried))
+    return settled
 
 
 def _settle_by_trying(bundle: Bundle, config: EngineConfig, depth: int, watch: Watch) -> Settled:
     passed_over: dict[str, str] = {}
+    tried: dict[str, str] = {}
     for name in ON_A_GPU:
         passed_over[name] = why_not(name)
         if passed_over[name]:
@@ -117,14 +125,14 @@ def _settle_by_trying(bundle: Bundle, config: EngineConfig, depth: int, watch: W
             settled = _settle_on(open_engine(named, watch), bundle, config, depth)
         except (UnavailableError, WorkFailedError) as error:
             # It should have run, so this is worth a line even where something else runs instead.
-            passed_over[name] = str(error)
+            passed_over[name] = tried[name] = str(error)
             log.warning("auto passes over %s: %s", name, error)
         else:
             del passed_over[name]
-            settled.passed_over = passed_over
-            return settled
-    settled = _settle_on(open_engine(replace(config, name="onnxruntime"), watch), bundle, config, depth)
-    settled.passed_over = passed_over
+            break
+    else:
+        settled = _settle_on(open_engine(replace(config, name="onnxruntime"), watch), bundle, config, depth)
+    settled.passed_over, settled.tried = passed_over, tried
     return settled
 
 

@@ -21,8 +21,9 @@ def doctor(
     from mm_edge.doctor.examine import examine
     from mm_edge.jetson.board import board
     from mm_edge.jetson.power import power
+    from mm_edge.runtime.engines.survey import survey
 
-    findings = examine({"Board": (board, power)})
+    findings = examine({"Engine of a run": (survey,), "Board": (board, power)})
     if json:
         import msgspec
 

@@ -10,24 +10,23 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mm_edge.places import cache_folder
+from mm_edge.runtime.engines.whole_file import PARTIAL, make_folder, write_whole
 
 from .build_lock import BuildLock
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 _MAGIC = b"mm-edge engine 1\n"
 _MOST_HEAD_BYTES = 1 << 16
-_PARTIAL = ".partial-"
 _OTHERS_MAY_WRITE = 0o022
 # An engine that differs in these alone is of no use any more: a machine has one driver at a time.
 _DEAD_WHEN_CHANGED = {"driver"}
@@ -149,12 +148,12 @@ class EngineCache:
         """One build at a time on this machine: a second would spoil the timing of the first one's kernels."""
         with ExitStack() as stack:
             try:
-                self._make_folder()
+                make_folder(self.folder)
                 stack.enter_context(BuildLock(self.folder / "building.lock", stopped))
             except OSError as error:
                 log.warning("%s: engines cannot be kept, every start will build them again", error)
             else:
-                for left_over in self.folder.glob(f"{_PARTIAL}*"):  # by a writer that was killed: we hold the lock
+                for left_over in self.folder.glob(f"{PARTIAL}*"):  # by a writer that was killed: we hold the lock
                     left_over.unlink(missing_ok=True)
             yield
 
@@ -165,23 +164,9 @@ class EngineCache:
         same = (key.library, key.version, key.capability, key.device, key.driver)
         return self.folder / f"timings-{hashlib.sha256(json.dumps(same).encode()).hexdigest()[:16]}.bin"
 
-    def _make_folder(self) -> None:
-        # For nobody else to write: an engine is code.
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
     def _write(self, path: Path, content: bytes) -> None:
         try:
-            self._make_folder()
-            descriptor, name = tempfile.mkstemp(prefix=_PARTIAL, dir=self.folder)
-            partial = Path(name)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+            write_whole(path, content)
         except OSError as error:
             log.warning("%s: the engine cannot be kept, the next start will build it again", error)
 

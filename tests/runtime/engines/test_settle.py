@@ -16,8 +16,10 @@ from mm_edge.config import EngineConfig
 from mm_edge.errors import DeviceError, EngineError, WorkFailedError
 from mm_edge.manifest import Golden
 from mm_edge.runtime.engines import available, settle
+from mm_edge.runtime.engines import survey as survey_room
 from mm_edge.runtime.engines.building import Watch
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from mm_edge.runtime.engines.survey import survey
 
 AUTO = EngineConfig()
 PARTS = ("encode_image", "encode_audio", "encode_text", "fuse")
@@ -96,8 +98,9 @@ class Gpu(OnnxRuntimeEngine):
 
 
 @pytest.fixture
-def machine(monkeypatch):
+def machine(monkeypatch, tmp_path):
     """A machine of one's own making: what each engine lacks, and what opening it gives."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     lacks, engines = dict.fromkeys(available.ON_A_GPU, "not here"), {}
 
     def open_engine(config, watch=None):
@@ -217,6 +220,43 @@ def test_an_interrupt_stops_what_is_being_built(bundle, machine, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         settle.settle(bundle, AUTO, depth=2, watch=watch)
     assert watch.stopped.is_set()
+
+
+def told_by_doctor():
+    return {finding.name: finding for finding in survey()}
+
+
+def test_doctor_tells_what_the_last_run_settled_on(bundle, machine):
+    machine("tensorrt", EngineError("libnvinfer.so.10 is not there", asked="loading TensorRT"))
+    machine("tensorrt-rtx", Gpu("tensorrt-rtx", refused={("fuse", "int8-trt")}))
+    assert "'senses' here" not in told_by_doctor()
+    settle.settle(bundle, AUTO, depth=2)
+    finding = told_by_doctor()["'senses' here"]
+    assert finding.state == "note"
+    assert finding.found.startswith("ran on tensorrt-rtx; tensorrt should have run: loading TensorRT: libnvinfer.so.10")
+    assert "fuse runs in fp16 instead of int8-trt: building 'fuse' in int8-trt: node 'x' is refused" in finding.found
+
+
+def test_doctor_is_content_with_a_run_as_it_was_meant(bundle, machine):
+    machine("tensorrt", Gpu())
+    settle.settle(bundle, AUTO, depth=2)
+    assert (told_by_doctor()["'senses' here"].state, told_by_doctor()["'senses' here"].found) == (
+        "good",
+        "ran on tensorrt",
+    )
+
+
+def test_a_run_on_the_cpu_leaves_nothing_behind(bundle, machine, tmp_path):
+    settle.settle(bundle, AUTO, depth=2)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_doctor_tells_what_auto_takes(monkeypatch):
+    monkeypatch.setattr(survey_room, "missing", lambda name: [] if name == "tensorrt-rtx" else ["no driver"])
+    assert [(finding.name, finding.found) for finding in survey()[:2]] == [
+        ("auto takes", "tensorrt-rtx, if it builds and passes the golden check; else onnxruntime on the CPU"),
+        ("it passes over", "tensorrt, onnxruntime:cuda: no driver"),
+    ]
 
 
 def test_without_a_driver_nothing_else_is_asked(monkeypatch):
