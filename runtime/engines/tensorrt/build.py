@@ -57,7 +57,7 @@ def build_engine(
     """
     trt = library.trt
     asked = f"building {order.label} with {library.title}"
-    builder: Builder = trt.Builder(library.logger)
+    builder: Builder = library.builder()
     parsed = parse(library, builder, order, asked)
     config: IBuilderConfig = builder.create_builder_config()
     mark = library.heard.mark()

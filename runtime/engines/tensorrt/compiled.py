@@ -100,11 +100,13 @@ class TensorRtCompiled:
 def load_engine(library: Library, content: bytes, order: Order) -> TensorRtCompiled:
     """Loads bytes that a digest covers: an engine is code. Raises a WorkFailedError where they do not load."""
     trt, asked = library.trt, f"loading {order.label} with {library.title}"
-    runtime: Runtime = trt.Runtime(library.logger)
+    runtime: Runtime = library.runtime()
     mark = library.heard.mark()
     engine: ICudaEngine = runtime.deserialize_cuda_engine(content)
     if engine is None:
-        raise WorkFailedError(library.heard.since(mark), asked=asked, todo="It is built again")
+        raise WorkFailedError(
+            library.heard.since(mark), asked=asked, todo="mm-edge doctor shows whether it and the driver fit"
+        )
     for number in range(engine.num_io_tensors):
         name = engine.get_tensor_name(number)
         if engine.get_tensor_location(name) != trt.TensorLocation.DEVICE:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from mm_edge.errors import EngineError
 
 if TYPE_CHECKING:
-    from .names import ILogger, TensorRT
+    from .names import Builder, ILogger, Runtime, TensorRT
 
 log = logging.getLogger(__name__)
 Kind: TypeAlias = Literal["tensorrt", "tensorrt-rtx"]
@@ -64,6 +64,28 @@ class Library:
     @property
     def title(self) -> str:
         return f"{TITLES[self.kind]} {self.version}"
+
+    def builder(self) -> Builder:
+        mark, trt = self.heard.mark(), self.trt
+        try:
+            return trt.Builder(self.logger)
+        except TypeError as error:
+            raise self._unfit(mark) from error
+
+    def runtime(self) -> Runtime:
+        mark, trt = self.heard.mark(), self.trt
+        try:
+            return trt.Runtime(self.logger)
+        except TypeError as error:
+            raise self._unfit(mark) from error
+
+    def _unfit(self, mark: int) -> EngineError:
+        """The bindings raise a TypeError about a null pointer where the library does not come up on the device."""
+        return EngineError(
+            self.heard.since(mark),
+            asked=f"starting {self.title}",
+            todo="The driver may be too old for it: mm-edge doctor",
+        )
 
 
 @cache

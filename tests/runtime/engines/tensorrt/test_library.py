@@ -63,6 +63,22 @@ def test_errors_are_heard_and_warnings_are_not(monkeypatch):
     assert loaded.heard.since(loaded.heard.mark()) == "the library gave no reason"
 
 
+@pytest.mark.parametrize("what", ["Builder", "Runtime"])
+def test_a_library_that_does_not_come_up_on_the_device_says_why(monkeypatch, what):
+    """As the bindings do it: the reason goes to the logger, and a TypeError tells of a null pointer."""
+
+    def none(logger):
+        logger.log(made.ILogger.ERROR, "CUDA initialization failure with error: 35")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    made = module("10.3.0")
+    setattr(made, what, none)
+    monkeypatch.setitem(sys.modules, "tensorrt", made)
+    loaded = load_anew("tensorrt")
+    with pytest.raises(EngineError, match=r"starting TensorRT 10\.3\.0: CUDA initialization failure with error: 35"):
+        loaded.builder() if what == "Builder" else loaded.runtime()
+
+
 def test_what_was_heard_does_not_grow_without_end():
     heard = Heard()
     for number in range(1000):
