@@ -5,7 +5,7 @@ import pytest
 
 from mm_edge.zoo.tabletop.cache import CLEAN, EMPTY, NONE, World, labels_of, view_of
 from mm_edge.zoo.tabletop.close import ENOUGH_PIXELS, PIECE, cut
-from mm_edge.zoo.tabletop.lessons import ALL_THERE, AUDIO, BOTH_SAY, IMAGE, TEXT, USUAL, lessons, retuned
+from mm_edge.zoo.tabletop.lessons import ALL_THERE, AUDIO, BOTH_SAY, IMAGE, TEXT, USUAL, lessons
 from mm_edge.zoo.tabletop.measure import target_figures
 from mm_edge.zoo.tabletop.mesh import SHAPES
 from mm_edge.zoo.tabletop.naming import UNTOLD_COLOR, UNTOLD_SHAPE, ask, bodies_in
@@ -35,9 +35,9 @@ ALL = np.arange(60)
 
 
 def test_the_same_seed_gives_the_same_lessons(world):
-    one, two = (lessons(world, ALL, (1, 2), augment=True) for _ in range(2))
+    one, two = (lessons(world, ALL, (1, 2)) for _ in range(2))
     assert all(np.array_equal(value, two.feeds[name]) for name, value in one.feeds.items())
-    other = lessons(world, ALL, (1, 3), augment=True)
+    other = lessons(world, ALL, (1, 3))
     assert not np.array_equal(one.feeds["audio"], other.feeds["audio"])
 
 
@@ -72,10 +72,8 @@ def test_what_is_missing_is_not_taught(world):
 def test_shares_sum_to_one_and_lie_in_the_outline(world):
     import cv2
 
-    taught = lessons(world, ALL, (6,), mix=ALL_THERE, more=2)
+    taught = lessons(world, ALL, (6,), mix=ALL_THERE)
     assert np.allclose(taught.cells.sum(1), 1)
-    assert np.allclose(taught.more_cells.sum(2), 1)
-    assert taught.more_text.shape == (60, 2, 16)
     there = [row for row in ALL if len(taught.hulls[row])]
     assert len(there) > 20
     for row in there:
@@ -143,29 +141,6 @@ def test_a_piece_is_of_its_picture_and_says_no_more_than_it_shows(world):
         named = [(ids == n).sum() for n in (*range(1, 7), SIGN_ID)]
         assert max(named) > 0 or (whole == SIGN_ID).sum() < ENOUGH_PIXELS
     assert kinds == {OUTSIDE, 0, NONE}
-
-
-def test_what_a_piece_leaves_open_no_loss_counts(world):
-    taught = lessons(world, ALL, (10,), mix=USUAL, close=True, more=2)
-    assert taught.feeds["image"].shape == (60, PIECE, PIECE, 3)
-    assert taught.cells.shape == (60, (PIECE // 8) ** 2 + 1)
-    assert np.allclose(taught.more_cells.sum(2), 1)
-    heard = (taught.feeds["presence"][:, AUDIO] > 0) & (taught.word != NONE)
-    seen = taught.feeds["presence"][:, IMAGE] > 0
-    assert np.array_equal(taught.command[heard], taught.word[heard])
-    open_ = ~heard & seen & (taught.sign == OUTSIDE)
-    assert (taught.command[open_] == OUTSIDE).all()
-    assert (taught.regions.sign[taught.sign == NONE] == OUTSIDE).all()
-
-
-@pytest.mark.parametrize("factor", [0.88, 1.0, 1.17])
-def test_a_sound_that_runs_faster_sounds_higher(factor):
-    time = np.arange(16_000, dtype=np.float32) / 16_000
-    sound = retuned(np.sin(2 * np.pi * 400 * time), factor)
-    assert sound.shape == (16_000,)
-    assert sound.dtype == np.float32
-    middle = np.abs(np.fft.rfft(sound[4000:12_000]))
-    assert middle.argmax() * 2 == pytest.approx(400 * factor, abs=4)
 
 
 def test_figures_are_those_of_the_answers(world):

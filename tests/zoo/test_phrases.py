@@ -44,10 +44,20 @@ def test_no_name_stands_for_two_things():
     assert len(names) == len(set(names))
 
 
-def test_training_has_no_unknown_words_and_held_out_has_some():
-    assert not (wordings("train") == UNKNOWN).any()
+def test_no_wording_is_in_both_splits_and_unknown_words_are_in_each():
+    assert (wordings("train") == UNKNOWN).any()
     assert (wordings("held-out") == UNKNOWN).any()
     assert not set(TRAINING_FRAMES) & set(HELD_OUT_FRAMES)
+
+
+def test_names_stay_known_however_strange_the_words_around_them():
+    colors = [{vocabulary()[name] for name in names} for names in COLOR_NAMES.values()]
+    shapes = [{vocabulary()[name] for name in names} for names in SHAPE_NAMES.values()]
+    table = wordings("train")
+    for i, names in enumerate(colors):
+        assert all(names & set(ids) for ids in table[i].reshape(-1, TEXT_LENGTH).tolist())
+    for k, names in enumerate(shapes):
+        assert all(names & set(ids) for ids in table[:, k].reshape(-1, TEXT_LENGTH).tolist())
 
 
 def test_the_tokenizer_file_is_what_the_zoo_uses():

@@ -44,9 +44,9 @@ class Sides:
         loss = cross_entropy(model(batch["a"], batch["b"], batch["presence"])["side"], batch["y"])
         return loss, {"seen": float(loss.detach())}
 
-    def examine(self, predict):
+    def examine(self, model):
         batch = {name: value.numpy() for name, value in self.batch(10_000, 400, 9).items()}
-        return {"right": float((predict(batch)["side"].argmax(1) == batch["y"]).mean())}
+        return {"right": float((predictor(model)(batch)["side"].argmax(1) == batch["y"]).mean())}
 
 
 def model():
@@ -65,7 +65,7 @@ def test_it_learns_what_needs_both_inputs(tmp_path):
     trained, run = learn(model(), Sides(), PLAN, tmp_path)
     assert run.step == 60
     assert [exam["step"] for exam in run.exams] == [20, 40, 60]
-    assert Sides().examine(predictor(trained))["right"] == pytest.approx(run.best)
+    assert Sides().examine(trained)["right"] == pytest.approx(run.best)
     assert run.best > 0.9
     assert run.losses[-1]["loss"] < 0.6 * run.losses[0]["loss"]
 
@@ -99,7 +99,7 @@ def test_a_finished_run_is_not_run_again(tmp_path):
 
 
 class Hopeless(Sides):
-    def examine(self, predict):
+    def examine(self, model):
         return {"right": 0.5}
 
 
@@ -133,10 +133,10 @@ def test_rare_classes_weigh_more():
 
 
 def test_curves_and_confusion_are_drawn(tmp_path):
-    """A loss that only one stage of the course tells is drawn where it was told."""
+    """A row for each stage; a loss that only one stretch of a course tells is drawn where it was told."""
     losses = [{"step": 10.0, "loss": 2.0, "regions_loss": 2.0}, {"step": 20.0, "loss": 1.0, "command_loss": 0.4}]
     run = Run(losses=losses, exams=[{"step": 20.0, "right": 0.7}])
-    draw_curves(run, tmp_path / "curves.png")
+    draw_curves({"seeing": run, "deciding": Run()}, tmp_path / "curves.png")
     draw_confusion(np.array([[3, 1], [0, 4]]), ("left", "right"), tmp_path / "confusion.png")
     for name in ("curves.png", "confusion.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

@@ -65,11 +65,18 @@ class LogMel(nn.Module):
     def frames(self, samples: int) -> int:
         return (samples - self.window) // self.hop + 1
 
-    def forward(self, sound: Tensor) -> Tensor:
+    def energies(self, sound: Tensor) -> Tensor:
+        """Before the logarithm: what sounds together adds up here."""
         parts = nn.functional.conv1d(sound[:, None], self.filters, stride=self.hop)
-        energy = parts[:, : self.bands] ** 2 + parts[:, self.bands :] ** 2
-        level = torch.log(energy + FLOOR)
+        return parts[:, : self.bands] ** 2 + parts[:, self.bands :] ** 2
+
+    @staticmethod
+    def levels(energies: Tensor) -> Tensor:
+        level = torch.log(energies + FLOOR)
         return (level - level.mean((1, 2), keepdim=True)) * 0.4
+
+    def forward(self, sound: Tensor) -> Tensor:
+        return self.levels(self.energies(sound))
 
 
 class AudioCnn(Encoder):
@@ -91,8 +98,12 @@ class AudioCnn(Encoder):
         )
         self.to_embedding = nn.Linear(2 * third, width)
 
+    def hear(self, levels: Tensor) -> Tensor:
+        """The embedding of a picture of bands and frames: [batch, width]."""
+        return torch.relu(self.to_embedding(pooled(self.body(levels[:, None]))))
+
     def forward(self, x: Tensor) -> Features:
-        return {"embedding": torch.relu(self.to_embedding(pooled(self.body(self.front(x)[:, None]))))}
+        return {"embedding": self.hear(self.front(x))}
 
 
 class AudioRnn(Encoder):

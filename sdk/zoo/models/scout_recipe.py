@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from mm_edge.zoo.tabletop.course import FULL, FURTHER, QUICK, Tabletop
-from mm_edge.zoo.tabletop.lessons import USUAL
+from mm_edge.zoo.tabletop.school import Size, Tabletop
+from mm_edge.zoo.tabletop.seeing import Look
 from mm_edge.zoo.training.loop import Plan
 from mm_edge.zoo.training.recipe import Recipe
 
-ONLY_IMAGE = replace(USUAL, no_audio=1.0, no_image=0.0)
-ONLY_AUDIO = replace(USUAL, no_audio=0.0, no_image=1.0)
-
-RECIPE = Recipe(
-    course=Tabletop,
-    single_courses=lambda: {
-        "image": Tabletop(ONLY_IMAGE, first_close=False),
-        "audio": Tabletop(ONLY_AUDIO, first_close=False),
-    },
-    plan=Plan(
-        steps=FULL.close_steps + 800,
-        batch=64,
-        learning_rate=2.5e-3,
-        averaging=0.995,
-        evaluate_every=100,
-        first_exam=FULL.close_steps + 300,
-    ),
-    rivals=Plan(steps=40, batch=64, learning_rate=1e-3, warm_up=10, averaging=0.9, evaluate_every=40),
-    quick_plan=Plan(
-        steps=QUICK.close_steps + 60,
-        batch=32,
-        learning_rate=3e-3,
-        warm_up=20,
-        averaging=0.97,
-        evaluate_every=60,
-        first_exam=QUICK.close_steps,
-    ),
-    quick_rivals=Plan(steps=16, batch=48, learning_rate=1e-3, warm_up=4, evaluate_every=8, averaging=0.9),
-    further_course=lambda: Tabletop(size=FURTHER),
-    further=Plan(
-        steps=FURTHER.close_steps + 60,
-        batch=64,
-        learning_rate=1.5e-3,
-        warm_up=50,
-        averaging=0.99,
-        evaluate_every=100,
-        first_exam=FURTHER.close_steps + 60,
-    ),
+FULL = Size(
+    pictures=24_000,
+    sounds=48_000,
+    tune_pictures=1500,
+    tune_sounds=3000,
+    voices_at_most=None,
+    takes=1,
+    hearing=Plan(steps=2000, batch=128, learning_rate=3e-3, averaging=0.995, evaluate_every=500),
+    seeing=Plan(steps=4800, batch=64, learning_rate=3e-3, averaging=0.995, evaluate_every=400, first_exam=4400),
+    looks=(Look(3400, side=48, pieces=3, phrases=1), Look(4400, side=80, pieces=1, phrases=2), Look(4800, None, 1, 2)),
+    deciding=Plan(steps=3000, batch=512, learning_rate=2e-3, warm_up=50, averaging=0.99, evaluate_every=500),
 )
+QUICK = Size(
+    pictures=1500,
+    sounds=3000,
+    tune_pictures=300,
+    tune_sounds=800,
+    voices_at_most=10,
+    takes=1,
+    hearing=Plan(steps=240, batch=64, learning_rate=3e-3, warm_up=20, averaging=0.95, evaluate_every=120),
+    seeing=Plan(steps=260, batch=32, learning_rate=3e-3, warm_up=20, averaging=0.95, evaluate_every=60, first_exam=260),
+    looks=(Look(180, side=48, pieces=3, phrases=1), Look(230, side=80, pieces=1, phrases=1), Look(260, None, 1, 1)),
+    deciding=Plan(steps=200, batch=256, learning_rate=3e-3, warm_up=10, averaging=0.95, evaluate_every=50),
+)
+RECIPE = Recipe(full=lambda: Tabletop(FULL), quick=lambda: Tabletop(QUICK))

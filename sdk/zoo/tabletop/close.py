@@ -1,4 +1,4 @@
-"""Pieces of pictures, cut around bodies and cards: a quarter of the work, and none of it goes into bare table."""
+"""Pieces of pictures, cut around bodies and cards: a fraction of the work, and none of it goes into bare table."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from .cache import World
 
-PIECE = 80  # pixels, a multiple of the coarsest step of the encoder; nine signs in ten fit
-WANDER = 10  # how far from the middle of a piece its thing may be
+WANDER = 0.12  # of the side: how far from the middle of a piece its thing may be
+TURN_DEGREES, SCALE = 12.0, 0.22  # to either side; the logarithm of the scale
+FITS = 0.95  # of the side: what would be larger is drawn smaller
 ENOUGH_PIXELS = 140
 SIGN_SHARE, CARD_SHARE = 0.6, 0.25  # of the pieces, where the picture has a sign, or a card that commands nothing
 WHOLE_BODY, WHOLE_SIGN, NO_SIGN = 0.5, 0.75, 0.08  # of what the picture shows of it, so much is in the piece
@@ -37,18 +38,19 @@ class Shown(NamedTuple):
     sign: Ints
 
 
-def cut(world: World, rng: np.random.Generator, numbers: Ints) -> Shown:
-    """A piece [PIECE, PIECE] of each of these pictures, around something that is to be seen in it."""
-    pictures = np.empty((len(numbers), PIECE, PIECE, 3), np.uint8)
-    ids = np.empty((len(numbers), PIECE, PIECE), np.uint8)
+def cut(world: World, rng: np.random.Generator, numbers: Ints, side: int) -> Shown:
+    """A piece [side, side] of each of these pictures, around something that is to be seen in it; turned and scaled."""
+    pictures = np.empty((len(numbers), side, side, 3), np.uint8)
+    ids = np.empty((len(numbers), side, side), np.uint8)
     things, sign = np.array(world.things[numbers]), world.signs[numbers].astype(np.int64)
     for row, number in enumerate(numbers):
         whole = np.asarray(world.ids[number])
         before = _counts(whole)
-        top, left = _corner(rng, whole, before)
-        window = (slice(top, top + PIECE), slice(left, left + PIECE))
-        pictures[row], ids[row] = world.pictures[number][window], whole[window]
-        left_over = _counts(ids[row]) / np.maximum(before, 1)
+        turn, scale = _window(rng, whole, before, side)
+        size = (side, side)
+        pictures[row] = cv2.warpAffine(world.pictures[number], turn, size, borderMode=cv2.BORDER_REPLICATE)
+        ids[row] = cv2.warpAffine(whole, turn, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+        left_over = _counts(ids[row]) / np.maximum(before * scale**2, 1)
         cut_off = (left_over[1 : MOST_BODIES + 1] < WHOLE_BODY) & (things[row, :, 0] > EMPTY)
         things[row, cut_off] = UNCLEAR - things[row, cut_off]
         if sign[row] != NONE and left_over[SIGN_ID] < WHOLE_SIGN:
@@ -61,19 +63,21 @@ def _counts(ids: Picture) -> Floats:
     return np.asarray(cv2.calcHist([ids], [0], None, [256], [0, 256]), np.float32).ravel()
 
 
-def _corner(rng: np.random.Generator, ids: Picture, counts: Floats) -> tuple[int, int]:
-    """The top left of a piece around one of the things of which enough is to be seen; anywhere if there is none."""
-    most = ids.shape[0] - PIECE
+def _window(rng: np.random.Generator, ids: Picture, counts: Floats, side: int) -> tuple[Floats, float]:
+    """What takes the picture to a piece around one of its things, or around any place; and its scale."""
     draw, bodies = rng.random(), [n for n in range(1, MOST_BODIES + 1) if counts[n] >= ENOUGH_PIXELS]
+    scale = float(np.exp(rng.uniform(-SCALE, SCALE)))
+    middle = rng.uniform(side / 2, ids.shape[0] - side / 2, 2)
     if counts[SIGN_ID] >= ENOUGH_PIXELS and draw < SIGN_SHARE:
         thing = SIGN_ID
     elif counts[CARD_ID] >= ENOUGH_PIXELS and draw > 1 - CARD_SHARE:
         thing = CARD_ID
-    elif bodies:
-        thing = bodies[rng.integers(len(bodies))]
     else:
-        return int(rng.integers(most + 1)), int(rng.integers(most + 1))
-    rows, columns = np.nonzero(ids == thing)
-    middle = np.array([rows.mean(), columns.mean()]) - PIECE / 2 + rng.integers(-WANDER, WANDER + 1, 2)
-    top, left = np.clip(middle, 0, most).astype(int).tolist()
-    return top, left
+        thing = bodies[rng.integers(len(bodies))] if bodies else 0
+    if thing:
+        left, top, width, height = cv2.boundingRect((ids == thing).astype(np.uint8))
+        scale = min(scale, FITS * side / max(width, height))
+        middle = np.array([left + width / 2, top + height / 2]) + rng.uniform(-WANDER, WANDER, 2) * side / 2
+    turn = cv2.getRotationMatrix2D(middle.tolist(), rng.uniform(-TURN_DEGREES, TURN_DEGREES), scale)
+    turn[:, 2] += side / 2 - middle
+    return np.asarray(turn), scale

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TEXT_LENGTH = 16
 PAD, UNKNOWN = 0, 1
+STRANGE_PHRASES, STRANGE = 0.6, 0.4  # share of phrases that hold unknown words, and of the words in them
 SHAPE_NAMES: dict[str, tuple[str, ...]] = {
     "ball": ("ball", "sphere", "orb"),
     "cube": ("cube", "box", "block", "dice"),
@@ -152,7 +153,8 @@ def _tokenizer() -> Tokenizer:
 def wordings(split: Split, many: int = 96) -> Ints:
     """Token ids of `many` wordings of everything that can be named: [7 colours, 7 shapes, many, TEXT_LENGTH].
 
-    The last colour and the last shape stand for "not told"; where neither is told the ids are zero.
+    The last colour and the last shape stand for "not told"; where neither is told the ids are zero. In training and
+    tuning some words beside the names are unknown, as they are when strangers speak.
     """
     held_out = split == "held-out"
     rng = np.random.default_rng((19, SPLIT_NUMBER[split]))
@@ -161,5 +163,19 @@ def wordings(split: Split, many: int = 96) -> Ints:
         for k, shape in enumerate((*SHAPES, None)):
             if color is None and shape is None:
                 continue
-            table[i, k] = [tokens(phrase(rng, color, shape, held_out=held_out)) for _ in range(many)]
+            said = [phrase(rng, color, shape, held_out=held_out) for _ in range(many)]
+            table[i, k] = [tokens(text if held_out else _as_a_stranger(rng, text)) for text in said]
     return table
+
+
+def _as_a_stranger(rng: np.random.Generator, text: str) -> str:
+    """Some words that name nothing are replaced by an unknown one, and some unknown ones stand before."""
+    unknown = STRANGE if rng.random() < STRANGE_PHRASES else 0.0
+    words = [word if word in _named() or rng.random() >= unknown else "?!" for word in text.split()]
+    return " ".join([*["?!"] * int(rng.integers(4) if unknown else 0), *words])
+
+
+@lru_cache
+def _named() -> frozenset[str]:
+    names = (*SHAPE_NAMES.values(), *COLOR_NAMES.values(), NOTHING_NAMES)
+    return frozenset(word for some in names for word in some)

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Picture
 
 LEAST_SIGN_LEFT = 0.8
+SHIFT = 0.09  # of the side
 
 
 def moved(rng: np.random.Generator, picture: Picture, ids: Picture) -> tuple[Picture, Picture]:
     """Turned, scaled and shifted a little; left as it is where that would push the sign out."""
     side = picture.shape[0]
     turn = cv2.getRotationMatrix2D((side / 2, side / 2), rng.uniform(-12, 12), rng.uniform(0.8, 1.25))
-    turn[:, 2] = turn[:, 2] + rng.uniform(-14, 14, 2)
+    turn[:, 2] = turn[:, 2] + rng.uniform(-SHIFT, SHIFT, 2) * side
     new_ids = cv2.warpAffine(ids, turn, (side, side), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
     before = np.count_nonzero(ids == SIGN_ID)
     scale = abs(np.linalg.det(turn[:, :2]))

@@ -1,4 +1,4 @@
-"""What a model is taught by: batches, a loss, and an examination. One course a world."""
+"""What a model is taught by: a school for each world, and in it courses: batches, a loss, an examination."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Ints
     from mm_edge.zoo.compose import FusionModel
 
+    from .recipe import Stage
+
 Feeds: TypeAlias = Mapping[str, "npt.NDArray[np.generic]"]
 Predict: TypeAlias = Callable[
     [Feeds], Mapping[str, "npt.NDArray[np.generic]"]
@@ -23,12 +25,9 @@ Told: TypeAlias = Callable[[str, int, int], None]  # what is being done, how man
 
 
 class Course(Protocol):
-    """A batch is a mapping of tensors: the model's inputs by name, and labels."""
+    """What `learn` asks for. A batch is a mapping of tensors: what the model is fed, and labels."""
 
     main: str  # the figure of `examine` by which the best weights are chosen; higher is better
-
-    def prepare(self, cache: Path, *, quick: bool, told: Told | None) -> None:
-        """Makes or finds the data."""
 
     def tutor(self, model: FusionModel) -> nn.Module:
         """Heads that only training has; their weights are kept in the checkpoints and never shipped."""
@@ -37,7 +36,23 @@ class Course(Protocol):
         """The batch of this step, always the same one."""
 
     def loss(self, model: FusionModel, tutor: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """The loss, and figures to show."""
+        """The loss, and figures to show. What it does not depend on stays as it is."""
+
+    def examine(self, model: FusionModel) -> dict[str, float]:
+        """Figures on the tuning set."""
+
+
+class School(Protocol):
+    """A world, the stages in which it is taught, and the examination at the end."""
+
+    def prepare(self, cache: Path, *, told: Told | None) -> None:
+        """Makes or finds the data."""
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One after the other, each from what the one before has left."""
+
+    def rivals(self) -> dict[str, Stage]:
+        """What is taught in the place of the last stage to models that have this one input only."""
 
     def examine(self, predict: Predict) -> dict[str, float]:
         """Figures on the tuning set."""

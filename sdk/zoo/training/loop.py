@@ -141,9 +141,12 @@ def learn(
     torch.manual_seed(plan.seed)
     pupil = Pupil.of(model, course.tutor(model), plan)
     run = Run()
+    out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
     if path.exists():
         run = Run(**checkpoint.load(path, pupil.modules(), pupil.optimizer))
+    if run.step >= plan.steps or run.stopped:
+        return pupil.best.eval(), run
     with ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(course.batch, run.step, plan.batch, plan.seed)
         while run.step < plan.steps and not run.stopped:
@@ -166,7 +169,7 @@ def learn(
 
 
 def _examine(pupil: Pupil, course: Course, plan: Plan, run: Run) -> None:
-    figures = course.examine(predictor(pupil.average))
+    figures = course.examine(pupil.average.eval())
     run.exams.append({"step": float(run.step), **figures})
     if figures[course.main] > run.best:
         run.best, run.best_step = figures[course.main], run.step

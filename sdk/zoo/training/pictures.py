@@ -7,36 +7,43 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from matplotlib.axes import Axes
 
     from mm_edge.zoo.arrays import Ints
 
     from .loop import Run
 
 
-def draw_curves(run: Run, path: Path) -> None:
+def draw_curves(runs: Mapping[str, Run], path: Path) -> None:
+    """A row for each stage: its losses, and its figures on the tuning set."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for name in sorted({key for entry in run.losses for key in entry if "loss" in key}):
-        own = [entry for entry in run.losses if name in entry]  # a loss may be told in one stage of a course alone
-        left.plot([entry["step"] for entry in own], [entry[name] for entry in own], label=name, linewidth=1)
-    left.set(xlabel="step", ylabel="loss", yscale="log", title="training")
-    right.set(xlabel="step", ylabel="share", ylim=(0, 1), title="tuning set")
-    for name in sorted({key for entry in run.exams for key in entry} - {"step"}):
-        right.plot(
-            [entry["step"] for entry in run.exams],
-            [entry[name] for entry in run.exams],
+    figure = Figure(figsize=(10, 3.5 * len(runs)), layout="constrained")
+    rows = figure.subplots(len(runs), 2, squeeze=False)
+    for (stage, run), (left, right) in zip(runs.items(), rows, strict=True):
+        left.set(xlabel="step", ylabel="loss", yscale="log", title=f"{stage}: training")
+        right.set(xlabel="step", ylabel="share", ylim=(0, 1), title=f"{stage}: tuning set")
+        _draw(left, {name for entry in run.losses for name in entry if "loss" in name}, run.losses, "")
+        _draw(right, {name for entry in run.exams for name in entry} - {"step"}, run.exams, ".")
+    figure.savefig(path, dpi=110)
+
+
+def _draw(axes: Axes, names: set[str], entries: list[dict[str, float]], marker: str) -> None:
+    for name in sorted(names):
+        own = [entry for entry in entries if name in entry]  # a loss may be told in one stretch of a course alone
+        axes.plot(
+            [entry["step"] for entry in own],
+            [entry[name] for entry in own],
             label=name,
-            marker=".",
+            marker=marker,
             linewidth=1,
         )
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend(fontsize=7)
-    figure.savefig(path, dpi=110)
+    axes.grid(alpha=0.3)
+    if axes.lines:
+        axes.legend(fontsize=7)
 
 
 def draw_confusion(counts: Ints, labels: tuple[str, ...], path: Path) -> None:

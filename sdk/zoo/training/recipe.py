@@ -1,4 +1,4 @@
-"""All that makes a training repeatable: the course, the plans, the courses of the rivals."""
+"""All that makes a training repeatable: the school, in full and for a quick look, and the stages that it has."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .course import Course
+    from mm_edge.zoo.compose import FusionModel
+
+    from .course import Course, School
     from .loop import Plan
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """`quick_*` are the plans for a look in two minutes; `further*` teach on from weights that are there."""
+class Stage:
+    """One stretch of a training. Its course is made once the stages before it are over, of the model that they left."""
 
-    course: Callable[[], Course]
-    single_courses: Callable[[], dict[str, Course]]
+    name: str
+    course: Callable[[FusionModel], Course]
     plan: Plan
-    rivals: Plan
-    quick_plan: Plan
-    quick_rivals: Plan
-    further_course: Callable[[], Course]
-    further: Plan
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`quick` is for a look in two minutes."""
+
+    full: Callable[[], School]
+    quick: Callable[[], School]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import platform
@@ -17,7 +18,6 @@ from mm_edge.zoo.weights import read_weights, write_weights
 
 from .loop import learn, predictor
 from .pictures import draw_confusion, draw_curves
-from .rivals import train_rivals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from .course import Told
     from .loop import Run
+    from .recipe import Stage
 
 EXAM_SAMPLES = 1000
 
@@ -45,63 +46,71 @@ def train(
 ) -> dict[str, Any]:
     """Trains zoo:NAME into `out`, going on where an earlier run into the same folder stopped. Gives the report.
 
-    `start` is a file of weights to teach on from, by the recipe's plan for that; the report then says so.
+    The stages follow one another, each with its checkpoint in a folder of its own. Then the rivals are taught: models
+    with one input only, in the place of the last stage, from the same encoders and for as long. `start` is a file of
+    weights to teach on from; the report then says so.
     `told` hears of the making of data; `watched` hears of each step: what is trained, the run so far, the steps it will
     have, and the newest figures.
     """
     import torch
 
     found = entry(name)
-    recipe = found.recipe()
-    plan = recipe.quick_plan if quick else recipe.plan if start is None else recipe.further
-    if seed is not None:
-        plan = replace(plan, seed=seed)
-    if threads is not None:
-        plan = replace(plan, threads=threads)
+    school = found.recipe().quick() if quick else found.recipe().full()
     out.mkdir(parents=True, exist_ok=True)
     home = cache if cache is not None else cache_folder("zoo")
     commit = _commit()
-    torch.manual_seed(plan.seed)
-    pupil = found.build()
+    torch.manual_seed(0 if seed is None else seed)
+    model = found.build()
     if start is not None:
-        read_weights(pupil, start, name)
-    course = recipe.course() if start is None or quick else recipe.further_course()
-    course.prepare(home, quick=quick, told=told)
-    hear = None if watched is None else lambda run, shown: watched(name, run, plan.steps, shown)
-    model, run = learn(pupil, course, plan, out, hear)
+        read_weights(model, start, name)
+    school.prepare(home, told=told)
+
+    def teach(stage: Stage, pupil: FusionModel) -> tuple[FusionModel, Run]:
+        plan = stage.plan if seed is None else replace(stage.plan, seed=seed)
+        plan = plan if threads is None else replace(plan, threads=threads)
+        hear = None if watched is None else lambda run, shown: watched(f"{name}, {stage.name}", run, plan.steps, shown)
+        return learn(pupil, stage.course(pupil), plan, out / stage.name, hear)
+
+    stages, runs = school.stages(), {}
+    for stage in stages[:-1]:
+        model, runs[stage.name] = teach(stage, model)
+    alone = {rival: copy.deepcopy(model) for rival in school.rivals()}
+    model, runs[stages[-1].name] = teach(stages[-1], model)
+    rivals = {rival: teach(stage, alone[rival])[0] for rival, stage in school.rivals().items()}
+    settled = school.settle(model, predictor(model))
     predict = predictor(model)
-    settled = course.settle(model, predict)
     write_weights(model, out / WEIGHTS)
-    draw_curves(run, out / "curves.png")
-    counts, labels = course.confusion(predict)
+    draw_curves(runs, out / "curves.png")
+    counts, labels = school.confusion(predict)
     draw_confusion(counts, labels, out / "confusion.png")
-    own = recipe.quick_rivals if quick else recipe.rivals
-    courses = recipe.single_courses()
-    for single in courses.values():
-        single.prepare(home, quick=quick, told=told)
-    hear_rival = (
-        None if watched is None else lambda rival, so_far: watched(f"{name}, {rival} only", so_far, own.steps, {})
-    )
-    rivals = train_rivals(model, courses, replace(own, threads=plan.threads), out, hear_rival)
     report = {
         "model": name,
         "quick": quick,
-        "plan": asdict(plan),
+        "stages": {stage.name: _told(stage, runs[stage.name]) for stage in stages},
         "started_from": "" if start is None else hashlib.sha256(start.read_bytes()).hexdigest(),
-        "steps": run.step,
-        "stopped": run.stopped,
-        "seconds": round(run.seconds, 1),
-        "best_step": run.best_step,
-        "data": course.record(),
+        "steps": sum(run.step for run in runs.values()),
+        "seconds": round(sum(run.seconds for run in runs.values()), 1),
+        "data": school.record(),
         "settled": settled,
-        "tuning": course.examine(predict),
+        "tuning": school.examine(predict),
         "chance": float(counts.sum(1).max() / counts.sum()),
-        "alone": {rival: courses[rival].examine(predictor(trained)) for rival, trained in rivals.items()},
+        "alone": {rival: school.examine(predictor(trained)) for rival, trained in rivals.items()},
         "held_out": {} if quick else _held_out(found, home, model, rivals),
         "made": {"torch": str(torch.__version__), "python": platform.python_version(), "commit": commit},
     }
     (out / REPORT).write_text(json.dumps(report, indent=1) + "\n")
     return report
+
+
+def _told(stage: Stage, run: Run) -> dict[str, Any]:
+    """What the report says of a stage."""
+    return {
+        "plan": asdict(stage.plan),
+        "steps": run.step,
+        "seconds": round(run.seconds, 1),
+        "best_step": run.best_step,
+        "stopped": run.stopped,
+    }
 
 
 def _held_out(

@@ -1,0 +1,193 @@
+"""The school of the tabletop: by ear, by eye, what to make of both, and the score's level at the end."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mm_edge.zoo.catalog import entry
+from mm_edge.zoo.models.scout_recipe import QUICK
+from mm_edge.zoo.tabletop import school as schools
+from mm_edge.zoo.tabletop.cache import CLEAN, NONE, World, labels_of, view_of
+from mm_edge.zoo.tabletop.deciding import Deciding, Known
+from mm_edge.zoo.tabletop.hearing import Bands, Hearing
+from mm_edge.zoo.tabletop.lessons import AUDIO, IMAGE, TEXT, USUAL
+from mm_edge.zoo.tabletop.measure import target_figures
+from mm_edge.zoo.tabletop.places import OUTSIDE
+from mm_edge.zoo.tabletop.school import ONLY, Tabletop
+from mm_edge.zoo.tabletop.seeing import PHRASES, Seeing, taught
+from mm_edge.zoo.training.loop import Plan, learn, predictor
+
+ALL = np.arange(60)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Sixty pictures, and a tone of its own for every word."""
+    views = [view_of(1, index, "tune", CLEAN) for index in ALL]
+    labels = [labels_of(scene, view) for scene, view in views]
+    words = np.arange(28) % (NONE + 1)
+    time = np.arange(16_000) / 16_000
+    tones = 8000 * np.sin(2 * np.pi * 300 * (words[:, None] + 1) * time) * (time > 0.3)
+    return World(
+        split="tune",
+        pictures=np.stack([view.picture for _, view in views]),
+        ids=np.stack([view.ids for _, view in views]),
+        things=np.stack([things for things, _ in labels]),
+        signs=np.array([sign for _, sign in labels], np.int8),
+        sounds=tones.astype(np.int16),
+        words=words.astype(np.int8),
+    )
+
+
+@pytest.fixture(scope="module")
+def school(world):
+    made = Tabletop(QUICK)
+    made.world = made.tune = world
+    return made
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return entry("scout").build()
+
+
+def test_bands_say_what_the_encoder_hears(world, model):
+    bands = Bands(world, model.encoders["audio"].front)
+    sounds = torch.from_numpy(world.sounds.astype(np.float32) / 32768)
+    with torch.inference_mode():
+        levels = model.encoders["audio"].front(sounds)
+    assert torch.allclose(bands.plain(torch.arange(28)), levels, atol=0.02)
+
+
+def test_varied_sounds_follow_from_their_seed_and_differ_from_the_plain_ones(world, model):
+    bands = Bands(world, model.encoders["audio"].front)
+    course = Hearing(bands, bands)
+    one, two, other = (course.batch(step, 14, 0) for step in (0, 0, 1))
+    assert torch.equal(one["levels"], two["levels"])
+    assert torch.equal(one["word"], two["word"])
+    assert not torch.equal(one["levels"], other["levels"])
+    assert one["levels"].shape == (14, *bands.levels.shape[1:])
+    assert torch.isfinite(one["levels"]).all()
+    assert sorted([*one["word"].tolist(), *other["word"].tolist()]) == sorted(world.words.tolist())
+
+
+def test_by_ear_it_learns_words_and_leaves_the_eye_as_it_was(world, model, tmp_path):
+    bands = Bands(world, model.encoders["audio"].front)
+    before = {name: value.clone() for name, value in model.encoders["image"].state_dict().items()}
+    plan = Plan(steps=60, batch=28, warm_up=5, averaging=0.8, evaluate_every=30, threads=1)
+    trained, run = learn(model, Hearing(bands, bands), plan, tmp_path)
+    assert run.best > 0.7
+    assert all(torch.equal(value, before[name]) for name, value in trained.encoders["image"].state_dict().items())
+
+
+def test_pieces_and_whole_pictures_teach_the_same_losses(world, model):
+    course = Seeing(world, world, close_steps=1)
+    tutor = course.tutor(model)
+    shown = []
+    for step in (0, 1):
+        batch = course.batch(step, 8, 0)
+        loss, figures = course.loss(model, tutor, batch)
+        loss.backward()
+        assert torch.isfinite(loss)
+        shown.append(figures)
+        assert batch["image"].shape[1] == (80 if step == 0 else 160)
+    assert set(shown[0]) == set(shown[1])
+    for part in ("image", "text"):
+        assert all(value.grad is not None for value in model.encoders[part].parameters())
+    assert all(value.grad is None for value in model.encoders["audio"].parameters())
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_what_is_not_to_be_seen_is_nowhere(world, close):
+    batch = taught(world, np.random.default_rng(3), ALL, close=close)
+    assert batch["text"].shape == (60, PHRASES, 16)
+    assert torch.allclose(batch["cells"].sum(2), torch.ones(60, PHRASES))
+    missing = batch["presence"][..., [IMAGE, TEXT]].min(2).values == 0
+    assert 0 < missing.sum() < 60
+    assert (batch["cells"][missing][:, -1] == 1).all()
+    assert (batch["cells"][~missing][:, -1] == 0).any()
+    assert (batch["card"][batch["sign"] == NONE] == OUTSIDE).all()
+    assert ((batch["sign"] == OUTSIDE).any()) == close or not close
+
+
+def test_the_command_follows_from_what_is_there(world):
+    """Embeddings that hold their own labels: so what is paired can be read off a batch."""
+    sign, word = (torch.from_numpy(labels.astype(np.int64)) for labels in (world.signs, world.words))
+    known = Known(sign[None, :, None].float(), sign, word[None, :, None].float(), word)
+    batch = Deciding(known, known, USUAL).batch(0, 400, 0)
+    seen = torch.where(batch["presence"][:, IMAGE] > 0, batch["image"][:, 0], NONE)
+    heard = torch.where(batch["presence"][:, AUDIO] > 0, batch["audio"][:, 0], NONE)
+    assert torch.equal(batch["command"], torch.where(heard != NONE, heard, seen).long())
+    both = (seen != NONE) & (heard != NONE)
+    assert both.any()
+    assert torch.equal(seen[both], heard[both])
+    for name, column in (("image", AUDIO), ("audio", IMAGE)):
+        alone = Deciding(known, known, ONLY[name]).batch(0, 100, 0)
+        assert (alone["presence"][:, column] == 0).all()
+
+
+def test_model_and_rivals_decide_from_the_same_encoders(school, model, monkeypatch):
+    asked = []
+    monkeypatch.setattr(schools, "known", lambda *args: asked.append(args[2]) or "known")
+    courses = [stage.course(model) for stage in (school.stages()[-1], *school.rivals().values())]
+    assert asked == [QUICK.takes, 0]
+    assert [course.mix for course in courses] == [USUAL, ONLY["image"], ONLY["audio"]]
+
+
+def test_what_the_encoders_give_is_taken_down_as_they_give_it(world, model):
+    found = schools.known(world, model, 0)
+    with torch.inference_mode():
+        shown = model.eval().encoders["image"](torch.from_numpy(world.pictures[:4]))["embedding"]
+    assert torch.allclose(found.image[0, :4], shown, atol=1e-5)
+    varied = schools.known(world, model, 2)
+    assert varied.image.shape == (2, *found.image.shape[1:])
+    assert not torch.allclose(varied.image[0], varied.image[1])
+
+
+def test_a_score_that_is_too_high_is_set_lower_and_no_point_moves(school, model):
+    asked = school._exam()
+    there = np.array([len(outline) > 0 for outline in asked.hulls])
+    middles = np.array([outline.mean(0) if len(outline) else np.zeros(2) for outline in asked.hulls]) / 160
+    told = {"target": middles, "target_score": np.where(there, 4.0, 2.0)[:, None]}
+    assert target_figures(told, asked)["target_absent"] == 0
+    before = model.heads["target"].heat.bias.item()
+    shift = school.settle(model, lambda _: told)["score_shift"]
+    assert -4 <= shift <= -2
+    assert model.heads["target"].heat.bias.item() == pytest.approx(before + shift)
+    after = {**told, "target_score": told["target_score"] + shift}
+    assert target_figures(after, asked) == {"target_inside": 1, "target_placed": 1, "target_absent": 1}
+
+
+def test_the_shift_of_the_bias_is_that_of_the_score(school, model):
+    feeds = {name: value[:4] for name, value in school._exam().feeds.items()}
+    before = predictor(model)(feeds)
+    model.heads["target"].shift_score(1.25)
+    after = predictor(model)(feeds)
+    assert np.allclose(after["target_score"] - before["target_score"], 1.25, atol=1e-4)
+    assert np.allclose(after["target"], before["target"], atol=1e-5)
+
+
+def test_an_interrupted_stage_goes_on_where_it_was(world, tmp_path):
+    """The whole way is resumable because every stage is."""
+    plan = Plan(steps=6, batch=8, warm_up=2, evaluate_every=6, save_every=2, threads=1)
+    built = entry("scout").build
+
+    def run(folder, steps):
+        torch.manual_seed(0)
+        return learn(built(), Seeing(world, world, close_steps=4), replace(plan, steps=steps), folder)
+
+    whole, _ = run(tmp_path / "whole", 6)
+    with pytest.raises(InterruptedError):
+        torch.manual_seed(0)
+        learn(built(), Seeing(world, world, close_steps=4), plan, tmp_path / "torn", _stop_at_four)
+    resumed, _ = run(tmp_path / "torn", 6)
+    for (name, one), other in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+
+
+def _stop_at_four(run, _shown):
+    if run.step == 4:
+        raise InterruptedError
