@@ -8,7 +8,7 @@ from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.manifest import Calibration
 
 from .candidates import PartWork
-from .chain import part_feed, run_chain, sources_of
+from .chain import part_feed, part_outputs, run_chain, sources_of
 from .chain_parity import ChainProof
 from .graph import save
 from .made import LEAST_GAIN, Made
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mm_edge.manifest import Precision
 
     from .datasets import Data
+    from .feeds import Feed
     from .model import SourceModel
     from .partition import Split
     from .progress import Progress
@@ -35,8 +36,16 @@ NO_INT8_NOTE = "no int8: it is calibrated on samples, and none were given (--cal
 
 
 def make_artefacts(  # noqa: PLR0917
-    model: SourceModel, split: Split, data: Data, recipe: Recipe, work: Path, store: Store, progress: Progress
+    model: SourceModel,
+    split: Split,
+    data: Data,
+    reference: list[Feed],
+    recipe: Recipe,
+    work: Path,
+    store: Store,
+    progress: Progress,
 ) -> Made:
+    """`reference` is what the model's origin gives for the unseen samples."""
     made = Made({}, {})
     states = {state.name: state.output for state in model.spec.states}
     runners: dict[str, Runner] = {}
@@ -62,6 +71,8 @@ def make_artefacts(  # noqa: PLR0917
             work,
             [part_feed(part.reads, values) for values in calibration],
             [part_feed(part.reads, values) for values in proof],
+            [part_outputs(part, values) for values in calibration],
+            [part_outputs(part, values) for values in proof],
             store,
         )
         for precision in wanted:
@@ -71,7 +82,6 @@ def make_artefacts(  # noqa: PLR0917
         works[part.name].release()
     _check_asked(made, recipe)
     with progress.step("prove every precision in the chain"):
-        reference = [model.reference(feed) for feed in data.unseen]
         chain = ChainProof(model, split, data, recipe, reference, proof)
         whole = WholeProof(made, chain, works, calibration or proof)
         made.parity += chain.chain_rows(made.paths, "fp32")

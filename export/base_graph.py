@@ -13,6 +13,8 @@ from onnx import ModelProto
 from mm_edge.errors import WorkFailedError
 
 from .graph import uses
+from .runner import Runner
+from .weights import put_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,17 +23,14 @@ LOG = logging.getLogger("mm_edge.export")
 STANDARD_DOMAINS = {"", "ai.onnx"}
 
 
-def base_graph(model: ModelProto) -> ModelProto:
-    """Standard operators only, to serve every engine. Q/DQ pairs would keep a batch norm from its convolution."""
-    import onnxruntime as ort
+def base_graph(model: ModelProto, weights: Path | None = None) -> ModelProto:
+    """Standard operators only, to serve every engine. Q/DQ pairs would keep a batch norm from its convolution.
 
+    Large weights are put aside in the folder `weights`.
+    """
     with tempfile.TemporaryDirectory(prefix="mm-edge-base-") as folder:
         path = Path(folder) / "base.onnx"
-        options = ort.SessionOptions()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.optimized_model_filepath = str(path)
-        options.log_severity_level = 3
-        ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        Runner(model, optimize="basic", optimized=path)
         optimized = onnx.load(str(path))
     if any(node.domain not in STANDARD_DOMAINS for node in optimized.graph.node):
         LOG.debug("the optimizer used operators of its own; the graph is taken as it was")
@@ -40,7 +39,7 @@ def base_graph(model: ModelProto) -> ModelProto:
     del optimized.opset_import[:]
     optimized.opset_import.extend(item for item in model.opset_import if item.domain in STANDARD_DOMAINS)
     name_nodes(optimized)
-    return typed(optimized)
+    return typed(optimized if weights is None else put_aside(optimized, weights))
 
 
 def name_nodes(model: ModelProto) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -33,6 +32,7 @@ from .restore import restored
 from .rounding import as_rounded
 from .runner import Runner, race
 from .store import Store, digest_of, digest_of_feeds
+from .weights import WEIGHTS, digest_of_model, put_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
     Maker: TypeAlias = Callable[[frozenset[str]], ModelProto]
+    Pairs: TypeAlias = list[tuple[Feed, Feed]]  # what is fed, and what the part in fp32 gives for it
 
 LOG = logging.getLogger("mm_edge.export")
 SEARCH_SAMPLES = 4  # the search looks at a few samples that were calibrated on; the proof, at unseen ones
@@ -87,14 +88,22 @@ class PartWork:
     folder: Path
     calibration: list[Feed]
     proof: list[Feed]
+    wanted_calibration: list[Feed]  # what the part in fp32 gives for them
+    wanted_proof: list[Feed]
     store: Store
     failure: str = ""  # where the last precision that could not be had went wrong
     kept: dict[Precision, frozenset[str]] = field(default_factory=dict)
     _quantized: dict[Form | None, ModelProto] = field(default_factory=dict)  # with nothing kept; the last form
+    _last: tuple[ModelProto, bool, Runner] | None = None
 
     @cached_property
     def base(self) -> ModelProto:
-        return base_graph(self.part.graph)
+        return base_graph(self.part.graph, self.weights)
+
+    @property
+    def weights(self) -> Path:
+        """Where the large weights of every graph of this part lie while it is worked on."""
+        return self.folder / WEIGHTS
 
     @cached_property
     def _heavy(self) -> frozenset[str]:
@@ -112,24 +121,36 @@ class PartWork:
         return Runner(self.part.graph, threads=self.recipe.threads)
 
     @cached_property
-    def search_feeds(self) -> list[Feed]:
-        return (self.calibration or self.proof)[:SEARCH_SAMPLES]
+    def seen(self) -> Pairs:
+        """What the search looks at: a few samples, and what the part in fp32 gives for them."""
+        pairs = list(zip(self.calibration, self.wanted_calibration, strict=True))
+        return (pairs or self.unseen)[:SEARCH_SAMPLES]
 
-    def loss(self, graph: ModelProto, precision: Precision, feeds: list[Feed]) -> float:
+    @cached_property
+    def unseen(self) -> Pairs:
+        """What the proof looks at."""
+        return list(zip(self.proof, self.wanted_proof, strict=True))
+
+    def loss(self, graph: ModelProto, precision: Precision, pairs: Pairs) -> float:
         """A graph that does not even load has lost everything; why is in the log."""
         try:
-            runner = Runner(
-                as_rounded(graph) if precision in {"fp16", "int8-trt"} else graph, threads=self.recipe.threads
-            )
-            got = [runner(feed) for feed in feeds]
+            runner = self._runner(graph, rounds=precision in {"fp16", "int8-trt"})
+            got = [runner(feed) for feed, _ in pairs]
         except MmEdgeError as error:
             LOG.debug("%s: %s", self.part.name, error)
             return FAILED
-        wanted = [self.reference(feed) for feed in feeds]
+        wanted = [given for _, given in pairs]
         scales = {name: usual_norm([value[name] for value in wanted]) for name in wanted[0]}
         return max(
             relative_error(a[name], b[name], scales[name]) for a, b in zip(got, wanted, strict=True) for name in b
         )
+
+    def _runner(self, graph: ModelProto, *, rounds: bool) -> Runner:
+        """The last one is held: what passed the search last is mostly what is proven next."""
+        if self._last is None or self._last[0] is not graph or self._last[1] != rounds:
+            self._last = None  # two of them do not lie in memory at once
+            self._last = graph, rounds, Runner(as_rounded(graph) if rounds else graph, threads=self.recipe.threads)
+        return self._last[2]
 
     def make(self, precision: Precision, tolerance: float) -> Candidate | None:
         """The best candidate within `tolerance`, or None; what was found before an interruption is taken."""
@@ -160,8 +181,8 @@ class PartWork:
         )
 
     @cached_property
-    def _content(self) -> bytes:
-        return hashlib.sha256(self.part.graph.SerializeToString(deterministic=True)).digest()
+    def _content(self) -> str:
+        return digest_of_model(self.part.graph)
 
     @cached_property
     def _samples(self) -> str:
@@ -182,15 +203,14 @@ class PartWork:
     def widened(self, candidate: Candidate, kept: frozenset[str]) -> Candidate:
         """The candidate with more nodes in fp32, measured again."""
         graph = self._maker(candidate.precision, candidate.form)(kept)
-        made = self._saved(candidate.precision, graph, self.loss(graph, candidate.precision, self.proof), kept)
+        made = self._saved(candidate.precision, graph, self.loss(graph, candidate.precision, self.unseen), kept)
         made.form, made.trials = candidate.form, candidate.trials
         return self._fastest([made]) if candidate.precision == "int8-cpu" else made
 
     def release(self) -> None:
         """Lets go of what holds the weights once more; it is made again when it is needed."""
-        for name in ("base", "reference"):
-            self.__dict__.pop(name, None)
-        self._quantized.clear()
+        self.__dict__.pop("reference", None)
+        self._last = None
 
     def _make(self, precision: Precision, tolerance: float) -> Candidate | None:
         nodes = self.reducible(precision)
@@ -203,7 +223,7 @@ class PartWork:
                 results.append(found)
         if not results:
             reduced = self._maker(precision, self._forms(precision)[-1])(frozenset())
-            self.failure = worst_node(self.base, reduced, self.search_feeds[0])
+            self.failure = worst_node(self.base, reduced, self.seen[0][0])
             return None
         return self._fastest(results) if precision == "int8-cpu" else results[0]
 
@@ -238,6 +258,7 @@ class PartWork:
             made = to_int8_trt_in_fp32(self.base, self.ranges, fixed)
         else:
             made = to_int8_cpu(self.base, self.ranges, fixed, form=form)
+        put_aside(made, self.weights)
         if not kept:
             self._quantized.clear()
             self._quantized[form] = made
@@ -256,7 +277,7 @@ class PartWork:
         if precision == "fp16":
             maker = trials  # what passed last is what is proven
         rounded: Precision = "fp16" if precision == "fp16" else "int8-cpu"
-        search = Search(lambda kept: self.loss(trials(kept), rounded, self.search_feeds), tolerance * SEARCH_MARGIN)
+        search = Search(lambda kept: self.loss(trials(kept), rounded, self.seen), tolerance * SEARCH_MARGIN)
         if self.part.parameters >= LARGE_PARAMETERS:
             search.most_blocks, search.most_trials = LARGE_SEARCH
         kept = self._known_remainder(precision, search)
@@ -281,7 +302,7 @@ class PartWork:
         if kept is None or self.nothing_is_left(precision, kept):
             return None
         graph = maker(kept)
-        loss = self.loss(graph, precision, self.proof)
+        loss = self.loss(graph, precision, self.unseen)
         if loss > tolerance:
             return None
         found = self._saved(precision, graph, loss, kept)

@@ -31,6 +31,11 @@ def part_feed(reads: Mapping[str, Read], values: Mapping[str, Array]) -> Feed:
     return {name: values[read.source] for name, read in reads.items()}
 
 
+def part_outputs(part: PartGraph, values: Mapping[str, Array]) -> Feed:
+    """What the part gave in a run of the chain, by its own names."""
+    return {tensor.name: values[f"part:{part.name}.{tensor.name}"] for tensor in part.gives}
+
+
 def run_chain(
     parts: Sequence[PartGraph], runners: Mapping[str, Runner], values: Mapping[str, Array]
 ) -> dict[str, Array]:

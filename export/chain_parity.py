@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from .accuracy import accuracy
 from .agreement import agreement
-from .chain import part_feed
+from .chain import part_feed, part_outputs, run_chain, sources_of
 from .parity import compare_all
 from .proof import chain_outputs
 from .runner import open_artefact
@@ -50,6 +50,7 @@ class ChainProof:
     recipe: Recipe
     reference: list[Feed]
     made: list[dict[str, Array]]  # what the fp32 parts took and gave, by reference
+    _given: dict[Path, list[Feed]] = field(default_factory=dict)  # what each artefact gave in the chain
 
     def chain_rows(self, paths: Mapping[str, Mapping[Precision, Path]], precision: Precision) -> list[ParityRow]:
         """The whole against the model's origin, decoded outputs too."""
@@ -58,7 +59,12 @@ class ChainProof:
         for part in self.split.parts:
             there = stand_in(paths[part.name], precision)
             runners[part.name] = open_artefact(paths[part.name][there], there, threads=self.recipe.threads)
-        got = [chain_outputs(self.split, runners, feed, states) for feed in self.data.unseen]
+        made = [run_chain(self.split.parts, runners, sources_of(feed, states)) for feed in self.data.unseen]
+        for part in self.split.parts:
+            self._given[paths[part.name][stand_in(paths[part.name], precision)]] = [
+                part_outputs(part, values) for values in made
+            ]
+        got = [{name: values[source] for name, source in self.split.outputs.items()} for values in made]
         tolerance = self.recipe.tolerance_of(precision)
         rows = compare_all("chain", precision, got, self.reference, tolerance, self.data.kind)
         labelled = [chain_outputs(self.split, runners, sample.feed, states) for sample in self.data.labelled]
@@ -75,15 +81,14 @@ class ChainProof:
         """Every part on its own, fed with what the fp32 parts before it gave."""
         rows = []
         for part in self.split.parts:
-            wanted = [
-                {tensor.name: values[f"part:{part.name}.{tensor.name}"] for tensor in part.gives}
-                for values in self.made
-            ]
+            wanted = [part_outputs(part, values) for values in self.made]
             for precision, path in paths[part.name].items():
                 if precision == "fp32":
                     continue
-                runner = open_artefact(path, precision, threads=self.recipe.threads)
-                got = [runner(part_feed(part.reads, values)) for values in self.made]
+                got = self._given.get(path) if part.kind == "encode" else None  # it reads no other part
+                if got is None:
+                    runner = open_artefact(path, precision, threads=self.recipe.threads)
+                    got = [runner(part_feed(part.reads, values)) for values in self.made]
                 tolerance = self.recipe.tolerance_of(precision)
                 rows += compare_all(f"part:{part.name}", precision, got, wanted, tolerance, self.data.kind)
         return rows

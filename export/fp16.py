@@ -9,6 +9,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from .base_graph import ancestors_of, sort_nodes
 from .graph import GraphIndex, uses
+from .weights import cast, is_aside
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,6 +37,7 @@ def to_fp16(base: ModelProto, keep_fp32: Collection[str] = ()) -> ModelProto:
     copy.CopyFrom(base)
     blocked = fp32_by_nature(copy) | set(keep_fp32)
     _give_own_copies(copy, blocked)
+    aside = _hollowed(copy)
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", RuntimeWarning
@@ -47,9 +49,32 @@ def to_fp16(base: ModelProto, keep_fp32: Collection[str] = ()) -> ModelProto:
             op_block_list=list(DEFAULT_OP_BLOCK_LIST),
             node_block_list=sorted(blocked),
         )
+    _refill(converted, aside)
     sort_nodes(converted)
     _drop_round_trips(converted)
     return converted
+
+
+def _hollowed(model: ModelProto) -> dict[str, TensorProto]:
+    """The converter reads every weight; those that lie in files stand as empty ones meanwhile."""
+    aside = {}
+    for tensor in model.graph.initializer:
+        if is_aside(tensor) and tensor.data_type == TensorProto.FLOAT:
+            aside[tensor.name] = TensorProto()
+            aside[tensor.name].CopyFrom(tensor)
+            tensor.CopyFrom(TensorProto(name=tensor.name, data_type=tensor.data_type, dims=[0]))
+    return aside
+
+
+def _refill(model: ModelProto, aside: dict[str, TensorProto]) -> None:
+    for info in [item for item in model.graph.value_info if item.name.removesuffix("_cast_to_fp32") in aside]:
+        model.graph.value_info.remove(info)  # as empty as what stood there
+    for tensor in model.graph.initializer:
+        if tensor.name in aside:
+            kind = tensor.data_type
+            tensor.CopyFrom(aside[tensor.name])
+            if kind == TensorProto.FLOAT16:
+                cast(tensor, kind)
 
 
 def _drop_round_trips(model: ModelProto) -> None:

@@ -128,8 +128,10 @@ def _strip_node(node: NodeProto) -> None:
 
 
 def save(model: ModelProto, path: Path) -> str:
-    """Writes the graph as one file and gives its sha256."""
-    content = model.SerializeToString(deterministic=True)
+    """Writes the graph with its weights as one file and gives its sha256."""
+    from .weights import filled
+
+    content = filled(model).SerializeToString(deterministic=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return hashlib.sha256(content).hexdigest()

@@ -10,16 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from onnx import ModelProto, NodeProto, TensorProto
+from onnx import NodeProto, TensorProto
 
 from mm_edge.errors import InputError
 
 from .base_graph import name_nodes, sort_nodes, typed
 from .fp16 import fp32_by_nature, to_fp16
-from .graph import GraphIndex
+from .graph import GraphIndex, save
+from .weights import filled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+
+    from onnx import ModelProto
 
     from .feeds import Feed
     from .recipe import Method
@@ -78,7 +81,7 @@ def calibrate(base: ModelProto, feeds: Sequence[Feed], method: Method) -> Any:
     }
     with tempfile.TemporaryDirectory(prefix="mm-edge-calibrate-") as folder, quiet():
         path = Path(folder) / "base.onnx"
-        path.write_bytes(base.SerializeToString())
+        save(base, path)
         calibrator = create_calibrator(
             path,
             [*HEAVY, *BETWEEN],
@@ -183,8 +186,7 @@ def _quantize(
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    copy = ModelProto()
-    copy.CopyFrom(base)
+    copy = filled(base)
     heavy = set(quantizable(base))
     excluded = (
         set(keep)

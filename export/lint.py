@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import ModelProto, TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto
 
 from .base_graph import typed
 from .graph import GraphIndex, dims_of, uses
+from .weights import array_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +98,7 @@ def _quantize(node: NodeProto, graph: Linted) -> Iterator[Finding]:
     if scale is None:
         yield _finding(node, "scale", "its scale is not a constant", "Quantize statically, with calibration")
     else:
-        values = numpy_helper.to_array(scale).astype(np.float64)
+        values = array_of(scale).astype(np.float64)
         if not (np.isfinite(values).all() and (values > 0).all()):
             yield _finding(
                 node,
@@ -106,7 +107,7 @@ def _quantize(node: NodeProto, graph: Linted) -> Iterator[Finding]:
                 "Calibrate on samples in which that value varies",
             )
     zero = initializers.get(node.input[2]) if len(node.input) > 2 and node.input[2] else None
-    if zero is not None and numpy_helper.to_array(zero).any():
+    if zero is not None and array_of(zero).any():
         yield _finding(node, "zero point", "its zero point is not 0", "Quantize symmetrically")
     quantized = graph.type_of(node.output[0] if node.op_type == "QuantizeLinear" else node.input[0])
     if quantized == TensorProto.INT32:
@@ -155,11 +156,7 @@ def _clamped(node: NodeProto, graph: Linted) -> Iterator[Finding]:
     """A weight that fp16 cannot hold becomes infinity."""
     for name in uses(node):
         tensor = graph.index.initializers.get(name)
-        if (
-            tensor is not None
-            and tensor.data_type == TensorProto.FLOAT16
-            and not np.isfinite(numpy_helper.to_array(tensor)).all()
-        ):
+        if tensor is not None and tensor.data_type == TensorProto.FLOAT16 and not np.isfinite(array_of(tensor)).all():
             masked = node.op_type in {"Add", "Where", "Mul", "Min", "Max"}
             if not masked:  # minus infinity is how attention masks are written
                 yield _finding(node, "range", f"the fp16 constant '{name}' is not finite", "Keep that node in fp32")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from onnx import ModelProto
 
 from mm_edge.signing import sign
 
@@ -14,6 +16,7 @@ from .chain import sources_of
 from .datasets import gather_data
 from .engine_build import Target, load_rtx
 from .engines import build_all
+from .model import SourceModel
 from .pack import golden_tensors, make_manifest, write_and_reload
 from .parity import gate
 from .partition import Split, split_model
@@ -24,12 +27,15 @@ from .runner import Runner
 from .sources import load_source
 from .store import Store, default_folder
 from .tables import Table, parity_table, part_table, precision_table
+from .weights import WEIGHTS, put_aside
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mm_edge.manifest import Manifest
 
+    from .feeds import Feed
     from .made import Made
-    from .model import SourceModel
 
 
 @dataclass(frozen=True)
@@ -51,27 +57,31 @@ class Exported:
 
 
 def export(
-    source: str | SourceModel,
+    source: str | SourceModel | Callable[[], SourceModel],
     target: Path,
     recipe: Recipe | None = None,
     progress: Progress | None = None,
     report: Path | None = None,
 ) -> Exported:
-    """Exports `source` to `target`. Raises before anything is written when a check fails."""
+    """Exports `source` to `target`. Raises before anything is written when a check fails.
+
+    A model that is given stays whole for its owner; one that is read or made here is let go of on the way.
+    """
     recipe, progress, target = recipe or Recipe(), progress or Silent(), Path(target)
     check_recipe(recipe)
     with tempfile.TemporaryDirectory(prefix="mm-edge-export-") as folder:
         with progress.step("read the source"):
-            model = load_source(source, recipe) if isinstance(source, str) else source
+            model = _read(source, recipe, Path(folder) / WEIGHTS)
         with progress.step("split by input"):
             split = split_model(model, recipe)
         data = gather_data(model, recipe)
         with progress.step("prove the split"):
             prove_split(model, split)
-        if isinstance(source, str):
-            model.graph.Clear()  # from here on the parts are the model; large ones need the room
+        reference = [model.reference(feed) for feed in data.unseen]
+        if not isinstance(source, SourceModel):
+            model = replace(model, reference=_let_go)  # what computed it may hold all weights once more
         store = Store(default_folder())
-        made = make_artefacts(model, split, data, recipe, Path(folder), store, progress)
+        made = make_artefacts(model, split, data, reference, recipe, Path(folder), store, progress)
         proven = [row for row in made.parity if row.precision not in made.left_out]
         gate(proven, {precision: recipe.tolerance_of(precision) for precision in TOLERANCES}, makers_of(split))
         engines = build_all(split, made, model.spec.dims, recipe, progress)
@@ -103,6 +113,21 @@ def export(
 
         write_report(report, exported)
     return exported
+
+
+def _read(source: str | SourceModel | Callable[[], SourceModel], recipe: Recipe, weights: Path) -> SourceModel:
+    """The model with its large weights in files."""
+    if isinstance(source, SourceModel):
+        graph = ModelProto()
+        graph.CopyFrom(source.graph)
+        return replace(source, graph=put_aside(graph, weights))
+    model = load_source(source, recipe) if isinstance(source, str) else source()
+    put_aside(model.graph, weights)
+    return model
+
+
+def _let_go(feed: Feed) -> Feed:
+    raise RuntimeError(f"the source was let go of before it was asked about {sorted(feed)}")
 
 
 def check_recipe(recipe: Recipe) -> None:

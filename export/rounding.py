@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, ModelProto, TensorProto, helper
 
 from .base_graph import typed
+from .weights import cast
 
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
@@ -38,7 +38,7 @@ def _widen(graph: GraphProto, types: dict[str, int]) -> None:
     del graph.value_info[:]
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT16:
-            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
+            cast(tensor, TensorProto.FLOAT)
     nodes: list[NodeProto] = []
     for node in graph.node:
         _widen_attributes(node)
@@ -59,6 +59,4 @@ def _widen_attributes(node: NodeProto) -> None:
         if attribute.name in {"to", "dtype", "output_dtype"} and attribute.i == TensorProto.FLOAT16:
             attribute.i = TensorProto.FLOAT
         if attribute.type == AttributeProto.TENSOR and attribute.t.data_type == TensorProto.FLOAT16:
-            attribute.t.CopyFrom(
-                numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float32), attribute.t.name)
-            )
+            cast(attribute.t, TensorProto.FLOAT)

@@ -10,6 +10,7 @@ import numpy as np
 from mm_edge.errors import WorkFailedError
 
 from .graph import load
+from .weights import array_of, is_aside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
     from mm_edge.manifest import Precision
 
-    from .feeds import Feed
+    from .feeds import Array, Feed
 
 WARM_UP_RUNS, LEAST_RUNS = 2, 5
 
 
-Level: TypeAlias = Literal["all", "none"]
+Level: TypeAlias = Literal["all", "basic", "none"]
 
 
 def open_artefact(path: Path, precision: Precision, *, threads: int = 1) -> Runner:
@@ -35,9 +36,19 @@ def open_artefact(path: Path, precision: Precision, *, threads: int = 1) -> Runn
 
 
 class Runner:
-    """One graph, ready to run. `threads` is explicit: the library's default ignores what a container may use."""
+    """One graph, ready to run. `threads` is explicit: the library's default ignores what a container may use.
 
-    def __init__(self, model: Path | bytes | ModelProto, *, threads: int = 1, optimize: Level = "all") -> None:
+    `optimized`: where to write what the engine's optimizer made of it.
+    """
+
+    def __init__(
+        self,
+        model: Path | bytes | ModelProto,
+        *,
+        threads: int = 1,
+        optimize: Level = "all",
+        optimized: Path | None = None,
+    ) -> None:
         import onnxruntime as ort
 
         self.threads = threads
@@ -47,14 +58,25 @@ class Runner:
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         levels = ort.GraphOptimizationLevel
-        options.graph_optimization_level = {"all": levels.ORT_ENABLE_ALL, "none": levels.ORT_DISABLE_ALL}[optimize]
+        options.graph_optimization_level = {
+            "all": levels.ORT_ENABLE_ALL,
+            "basic": levels.ORT_ENABLE_BASIC,
+            "none": levels.ORT_DISABLE_ALL,
+        }[optimize]
+        if optimized is not None:
+            options.optimized_model_filepath = str(optimized)
         content: str | bytes
+        self._weights: dict[str, Array] = {}  # the session reads them where they are mapped
         if isinstance(model, bytes):
             content = model
         elif hasattr(model, "SerializeToString"):
             content = model.SerializeToString()
+            self._weights = {item.name: array_of(item) for item in model.graph.initializer if is_aside(item)}
         else:
             content = str(model)
+        if self._weights:
+            values = [ort.OrtValue.ortvalue_from_numpy(array) for array in self._weights.values()]
+            options.add_external_initializers(list(self._weights), values)
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the library raises classes of its own that share no base
