@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from mm_edge.errors import UnavailableError
 from mm_edge.sample import Event, InputAge, Moment, Prediction
 
 from .clock import ms_to_ns, ns_to_ms
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .task import Task
 
 log = logging.getLogger(__name__)
-FAILURES_IN_A_ROW = 3  # after so many the engine is taken to be broken, and the run ends
+FAILURES_IN_A_ROW = 3  # after so many the engine is taken to be broken, and the run ends; at once where it is gone
 
 
 class Delivery:
@@ -129,7 +130,7 @@ class Delivery:
         if self._failures == 1:
             self.tell("engine", "failed", f"{error}")
             log.debug("moment %d failed", moment.seq, exc_info=error)
-        if self._failures == FAILURES_IN_A_ROW:
+        if self._failures == FAILURES_IN_A_ROW or isinstance(error, UnavailableError):
             self._on_broken(error)
 
     def tell(self, source: str, state: str, detail: str) -> None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mm_edge.errors import EngineError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from mm_edge.manifest import Family, Part, Precision
+
+    from .trace import Trace
+
+
+class DeviceMemoryError(EngineError):
+    """A device has too little memory for what was asked; with fewer moments in flight it may do."""
 
 
 class Value(Protocol):
@@ -32,6 +40,9 @@ class Buffer(Value, Protocol):
 
     array: NDArray[Any]
 
+    def wait_until_read(self) -> None:
+        """Before it is written again: a device may still be copying what it held."""
+
 
 class Slot(Protocol):
     """One set of buffers of an executable, so that several moments can be in flight."""
@@ -44,6 +55,9 @@ class Slot(Protocol):
         enqueued.
         """
 
+    def clear(self) -> None:
+        """Zeros in every output."""
+
 
 class Executable(Protocol):
     """One part, loaded."""
@@ -54,7 +68,11 @@ class Executable(Protocol):
     @property
     def precision(self) -> Precision: ...
 
-    def slot(self) -> Slot: ...
+    def slot(self, to_host: Collection[str] = ()) -> Slot:
+        """`to_host`: the outputs that will be read on the host; a device sends them there without being asked."""
+
+    def release(self, slot: Slot) -> None:
+        """Gives a slot's memory back before the executable is closed."""
 
     def close(self) -> None: ...
 
@@ -78,6 +96,9 @@ class Engine(Protocol):
     def detach(self) -> None:
         """Called by each lane's thread at its end."""
 
+    def trace_to(self, trace: Trace) -> None:
+        """For devices: tell when they computed. Called before any slot is made."""
+
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer: ...
 
     def load(
@@ -86,3 +107,6 @@ class Engine(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """What really runs: versions, provider, device, and every fallback with its reason."""
+
+    def close(self) -> None:
+        """Frees its buffers, once its executables are closed."""

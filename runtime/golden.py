@@ -4,7 +4,6 @@ inputs.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,31 +40,10 @@ class Shown(Struct, frozen=True):
     def passed(self) -> bool:
         return self.relative_error <= self.allowed
 
-    def badness(self) -> float:
-        """How far it is past what is allowed; what is no number is worse than any."""
-        share = self.relative_error / self.allowed
-        return math.inf if math.isnan(share) else share
-
     def __str__(self) -> str:
         of = "the chained parts" if self.part == CHAIN else f"the part '{self.part}'"
         off, allowed = f"{self.relative_error:.2g}", f"{self.allowed:.2g}"
         return f"'{self.tensor}' of {of} in {self.precision} is off by {off}, allowed is {allowed}"
-
-
-def check_golden(
-    bundle: Bundle, engine: Engine, executables: Mapping[str, Executable], tolerance: float
-) -> list[Shown]:
-    """Runs every part on the golden inputs, then all of them in a chain. Raises an EngineError that names the worst
-    tensor where one is too far off.
-    """
-    shown = measure_golden(bundle, engine, executables, tolerance)
-    if failed := [row for row in shown if not row.passed]:
-        raise EngineError(
-            str(max(failed, key=Shown.badness)),
-            asked=f"the golden check of '{bundle.manifest.name}' on {engine.name}",
-            todo="Run it with --engine onnxruntime, or in another --precision",
-        )
-    return shown
 
 
 def measure_golden(
@@ -109,11 +87,12 @@ def _check_part(
     bundle: Bundle, engine: Engine, executable: Executable, tensors: Mapping[str, NDArray[Any]], allowed: float
 ) -> Shown:
     part, shapes = executable.part, fixed_shapes(bundle.manifest, executable.part)
-    slot = executable.slot()
+    slot = executable.slot([tensor.name for tensor in part.gives])
     buffers = [engine.buffer(shapes[tensor.name], numpy_dtype(tensor.dtype)) for tensor in part.takes]
     worst, named = 0.0, part.gives[0].name
     for sample in range(bundle.manifest.golden.samples if bundle.manifest.golden else 0):
         for tensor, buffer in zip(part.takes, buffers, strict=True):
+            buffer.wait_until_read()
             source = part.reads[tensor.name].source
             # A state is zero at first, and its golden value is left out.
             buffer.array[...] = 0 if source.startswith("state:") else tensors[f"{sample}/{source}"]
@@ -124,6 +103,7 @@ def _check_part(
             )
             if not error <= worst:  # so that NaN counts as the worst
                 worst, named = error, tensor.name
+    executable.release(slot)
     return Shown(part.name, executable.precision, named, worst, allowed)
 
 
@@ -148,6 +128,7 @@ def _check_chain(
     worst, named = 0.0, wanted[0]
     for sample in range(manifest.golden.samples if manifest.golden else 0):
         for source, buffer in buffers.items():
+            buffer.wait_until_read()
             buffer.array[...] = 0 if source.startswith("state:") else tensors[f"{sample}/{source}"]
         for part in manifest.parts:
             slots[part.name].run([_value(part.reads[tensor.name].source, buffers, slots) for tensor in part.takes])
@@ -155,6 +136,8 @@ def _check_chain(
             error = _relative_error(_value(source, buffers, slots).host(), tensors[f"{sample}/{source}"])
             if not error <= worst:  # so that NaN counts as the worst
                 worst, named = error, source
+    for name, slot in slots.items():
+        executables[name].release(slot)
     precisions = "+".join(sorted({executables[part.name].precision for part in manifest.parts}))
     return Shown(CHAIN, precisions, named.partition(".")[2], worst, allowed)
 

@@ -49,7 +49,9 @@ class _Flight:
 
 
 class Loop:
-    """Shared by all lanes. `lock` guards everything in it, the channels and the tasks."""
+    """Shared by all lanes. `lock` guards everything in it, the channels and the tasks. The plan has its places for
+    `depth` moments.
+    """
 
     def __init__(
         self,
@@ -74,10 +76,6 @@ class Loop:
         self._delivering = False
         self.over: Over | Stop | None = None  # why no further moment begins
         self._stopping = False
-        for stage in plan.stages:
-            # One for each moment in flight, and the newest result, which the next moment may take over. In order, each
-            # moment also holds the one before its own, and moments may land out of turn.
-            stage.own_places(2 * depth if stage.in_order else depth + 1)
 
     # --- what lanes call -------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from .decode import DecodeContext, Decoder, generate
 from .stage import MISSING, Stage, stage_label
-from .task import Place, Task
+from .task import NOWHERE, Place, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -59,18 +59,23 @@ class GenerateStage(Stage):
 
     def make_place(self) -> Place:
         token = self._engine.buffer(*self._token)
-        slots = (self._executable.slot(), self._executable.slot())
+        slots = (self._executable.slot({self._logits}), self._executable.slot({self._logits}))
         return Place({"token": token}, (slots, token))
+
+    def drop_place(self, place: Place) -> None:
+        if place is not NOWHERE:
+            for slot in place.extra[0]:
+                self._executable.release(slot)
 
     def run(self, task: Task) -> None:
         slots, token = task.place.extra
         for slot in slots:
-            for value in slot.outputs.values():
-                value.host()[...] = 0  # the state before the first step
+            slot.clear()  # the state before the first step
         turns = [slots[0], slots[1]]
 
         def step(last: int) -> Any:
             now, before = turns
+            token.wait_until_read()
             token.array[...] = last
             now.run([self._value(feed, task, before, token) for feed in self._feeds])
             turns.reverse()

@@ -29,6 +29,17 @@ class Plan(Struct, frozen=True):
     stages: tuple[Stage, ...]
     width: int  # how many parts can run at the same time for one moment
 
+    def own_places(self, depth: int) -> None:
+        """Makes all buffers for `depth` moments in flight, and the newest result, which the next moment may take over.
+        In order, each moment also holds the one before its own, and moments may land out of turn.
+        """
+        for stage in self.stages:
+            stage.own_places(2 * depth if stage.in_order else depth + 1)
+
+    def drop_places(self) -> None:
+        for stage in self.stages:
+            stage.drop_places()
+
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(stage.label for stage in self.stages if not stage.silent)
@@ -95,6 +106,7 @@ class _Builder:
         stage, name = self._source_now(read.source)
         if read.history == 1:
             return stage, name
+        self._on_host(stage, name)
         shape, dtype = self._shape(read.source)
         label = f"{read.source} x {read.history}"
         return self._once(
@@ -110,6 +122,12 @@ class _Builder:
             names = [spec.name for spec in self.manifest.inputs]
             return self._once("presence", lambda: PresenceStage(names, self.engine, self.manifest.usual("batch"))), ""
         return self._found[f"part:{base}"], field
+
+    def _on_host(self, stage: int, tensor: str) -> None:
+        """Somebody reads it there: a device is to send it without being asked."""
+        part = self.stages[stage]
+        if isinstance(part, PartStage):
+            part.to_host.add(tensor)
 
     def _prepare(self, name: str) -> PrepareStage:
         made = preparer(self.manifest.input(name), self.read_file)
@@ -150,6 +168,8 @@ class _Builder:
                 roles = {"tokens": (_position(needs, self._found[f"part:{output.part}"]), "")}
             else:
                 found = {role: self._source_now(source) for role, source in output.reads.items()}
+                for stage, name in found.values():
+                    self._on_host(stage, name)
                 roles = {str(role): (_position(needs, stage), name) for role, (stage, name) in found.items()}
             decodings.append(Decoding(decoder(output, self.manifest, self.read_file), roles))
         shown = {output.input for output in self.manifest.outputs if hasattr(output, "input")}

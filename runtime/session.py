@@ -17,8 +17,9 @@ from .align import Aligner, Stop
 from .channel import Channel, DriverChannel, Policy, SampleChannel
 from .clock import Clock, MonotonicClock
 from .delivery import Delivery
-from .engines.choose import choose_precisions, describe, load_parts, open_engine, share_threads, usable_cores
-from .golden import check_golden
+from .engine import DeviceMemoryError
+from .engines.choose import usable_cores
+from .engines.settle import settle
 from .lane import Lane
 from .loop import Loop
 from .plan import build_plan
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from mm_edge.sample import Health
 
     from .engine import Engine
+    from .engines.settle import Settled
     from .sink import Sink
     from .source import Source
     from .trace import Trace
@@ -74,14 +76,9 @@ class Session:
         self._started_ns = self._clock.now_ns()
         self._cpu_at_start = cpu_seconds()
         manifest = bundle.manifest
-        self.engine = engine or open_engine(config.engine)
-        self._precisions = choose_precisions(manifest, self.engine.family, config.engine.precision)
-        cores = usable_cores()
-        threads = share_threads(manifest, cores, config.loop.depth, config.engine.threads)
-        self._executables = load_parts(bundle, self.engine, self._precisions, threads)
-        if self.engine.golden_tolerance is not None:
-            check_golden(bundle, self.engine, self._executables, self.engine.golden_tolerance)
-        plan = build_plan(manifest, self._executables, self.engine, bundle.read)
+        self.depth = config.loop.depth  # fewer where a device has too little memory for it
+        self._settled = settle(bundle, config.engine, depth=self.depth, engine=engine, fit=self._fit)
+        self.engine, plan = self._settled.engine, self._plan
         bundle.release()
 
         lock = threading.Lock()
@@ -119,10 +116,10 @@ class Session:
             self._clock,
             lock=lock,
             bell=bell,
-            depth=config.loop.depth,
+            depth=self.depth,
             reuse=not config.loop.every_part_every_tick,
         )
-        count = config.loop.lanes or max(1, min(cores, config.loop.depth * plan.width))
+        count = config.loop.lanes or max(1, min(usable_cores(), self.depth * plan.width))
         self.lanes = [
             Lane(
                 number,
@@ -218,8 +215,7 @@ class Session:
         if self._begun:
             self._realtime.end()
         if not any(lane.is_alive() for lane in self.lanes):
-            for executable in self._executables.values():
-                executable.close()
+            self._settled.close()
 
     def _stop_sources(self) -> None:
         self.loop.finish_flying()
@@ -287,8 +283,8 @@ class Session:
     def describe(self) -> dict[str, Any]:
         """What really runs."""
         return {
-            **describe(self.engine, self._precisions),
-            "depth": self.config.loop.depth,
+            **self._settled.describe(),
+            "depth": self.depth,
             "lanes": len(self.lanes),
             "driver": self.driver,
         }
@@ -313,6 +309,25 @@ class Session:
         return {keeper.source.name: keeper.state for keeper in self.source_keepers}
 
     # --- inside ----------------------------------------------------------------------------------------------
+
+    def _fit(self, settled: Settled) -> None:
+        """Makes the plan with all its buffers; where a device has no room for them, for fewer moments in flight."""
+        if self.trace is not None:
+            settled.engine.trace_to(self.trace)
+        self._plan = build_plan(self.bundle.manifest, settled.executables, settled.engine, self.bundle.read)
+        for depth in range(self.config.loop.depth, 0, -1):
+            try:
+                self._plan.own_places(depth)
+            except DeviceMemoryError as error:
+                self._plan.drop_places()
+                if depth == 1:
+                    raise
+                told = f"{depth - 1} instead of {depth} moments in flight: {error.found}"
+                log.warning("%s", told)
+                settled.fell.append(told)
+            else:
+                self.depth = depth
+                return
 
     def _choose_driver(self, names: Sequence[str]) -> str:
         wanted = self.config.driver or self.bundle.manifest.sync.driver

@@ -45,12 +45,22 @@ class Stage:
 
     def own_places(self, count: int) -> None:
         """Makes all buffers before the first moment, so that the loop allocates nothing."""
-        self.free = [self.make_place() for _ in range(count)]
+        for _ in range(count):
+            self.free.append(self.make_place())
         self.blank.place = self.make_place()
         self.blank.users = 1  # never given back
 
     def make_place(self) -> Place:
         raise NotImplementedError
+
+    def drop_places(self) -> None:
+        """Gives back what `own_places` made, all of it or the part that there was room for."""
+        for place in (*self.free, self.blank.place):
+            self.drop_place(place)
+        self.free, self.blank.place = [], NOWHERE
+
+    def drop_place(self, place: Place) -> None:
+        """Nothing to give back but on a device."""
 
     def key(self, _moment: Moment, keys: Sequence[Hashable]) -> Hashable:
         """Several inputs: as long as one of them is there, the stage runs and zeros stand in for the others."""
@@ -74,7 +84,7 @@ class PrepareStage(Stage):
         buffers: dict[str, Buffer] = {
             field: self._engine.buffer(self._shapes[field], np.dtype(spec.dtype)) for field, spec in fields.items()
         }
-        return Place(buffers, {field: buffer.array for field, buffer in buffers.items()})
+        return Place(buffers, (buffers, {field: buffer.array for field, buffer in buffers.items()}))
 
     def key(self, moment: Moment, _keys: Sequence[Hashable]) -> Hashable:
         sample = moment.readings[self.input].sample
@@ -83,7 +93,10 @@ class PrepareStage(Stage):
     def run(self, task: Task) -> None:
         sample = task.moment.readings[self.input].sample
         if sample is not None:  # it is there, or the stage had no key and would not run
-            task.result = self._preparer.write(sample.payload, task.place.extra)
+            buffers, arrays = task.place.extra
+            for buffer in buffers.values():
+                buffer.wait_until_read()
+            task.result = self._preparer.write(sample.payload, arrays)
 
 
 class PresenceStage(Stage):
@@ -97,13 +110,15 @@ class PresenceStage(Stage):
 
     def make_place(self) -> Place:
         buffer = self._engine.buffer((self._batch, len(self._inputs)), np.dtype(np.float32))
-        return Place({"": buffer}, buffer.array)
+        return Place({"": buffer}, buffer)
 
     def key(self, moment: Moment, _keys: Sequence[Hashable]) -> Hashable:
         return tuple(moment.readings[name].sample is not None for name in self._inputs)
 
     def run(self, task: Task) -> None:
-        task.place.extra[:] = task.key
+        buffer: Buffer = task.place.extra
+        buffer.wait_until_read()
+        buffer.array[:] = task.key
 
 
 class HistoryStage(Stage):
@@ -129,13 +144,15 @@ class HistoryStage(Stage):
 
     def make_place(self) -> Place:
         buffer = self._engine.buffer(self._shape, self._dtype)
-        return Place({"": buffer}, buffer.array)
+        return Place({"": buffer}, buffer)
 
     def run(self, task: Task) -> None:
         oldest = self._kept.popleft()
         np.copyto(oldest, task.inputs[0].value(self._tensor).host())
         self._kept.append(oldest)
-        np.stack(list(self._kept), axis=1, out=task.place.extra)
+        buffer: Buffer = task.place.extra
+        buffer.wait_until_read()
+        np.stack(list(self._kept), axis=1, out=buffer.array)
 
 
 class PartStage(Stage):
@@ -149,13 +166,18 @@ class PartStage(Stage):
     ) -> None:
         super().__init__(stage_label(part.name), needs)
         self.part, self.executable = part, executable
+        self.to_host: set[str] = set()  # the outputs that somebody reads on the host
         self._feeds = feeds
         self.in_order = any(position == len(self.needs) for position, _ in feeds)
         self._ticks = 0
 
     def make_place(self) -> Place:
-        slot = self.executable.slot()
+        slot = self.executable.slot(self.to_host)
         return Place(slot.outputs, slot)
+
+    def drop_place(self, place: Place) -> None:
+        if place is not NOWHERE:
+            self.executable.release(place.extra)
 
     def key(self, moment: Moment, keys: Sequence[Hashable]) -> Hashable:
         key = super().key(moment, keys)

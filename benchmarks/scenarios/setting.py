@@ -8,7 +8,7 @@ import msgspec
 
 from mm_edge.benchmarks.feeds import Feeds
 from mm_edge.benchmarks.yardstick import Yardstick
-from mm_edge.runtime.engines.choose import choose_precisions, describe, open_engine, usable_cores
+from mm_edge.runtime.engines.choose import choose_precisions, open_engine, usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ class Setting:
         return self.open_it(self.config.engine)
 
     def describe(self) -> dict[str, Any]:
-        return describe(self.engine(), self.precisions)
+        return {**self.engine().describe(), "precision": dict(self.precisions)}
 
     def with_loop(self, **changes: Any) -> RunConfig:
         return msgspec.structs.replace(self.config, loop=msgspec.structs.replace(self.config.loop, **changes))

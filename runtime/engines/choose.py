@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mm_edge.errors import EngineError, MissingExtraError
 
@@ -31,17 +31,20 @@ _WISHES: dict[str, dict[str, tuple[Precision, ...]]] = {
 }
 
 
-def open_engine(config: EngineConfig, watch: Watch | None = None) -> Engine:
+def open_engine(
+    config: EngineConfig, watch: Watch | None = None, read_file: Callable[[str], bytes] | None = None
+) -> Engine:
     """The engine by its name, or an EngineError (exit code 3) that says why not. Nothing else is put in its place;
-    `auto` here is what runs everywhere (settle.py tries the others first). `watch`: of engines that build.
+    `auto` here is what runs everywhere (settle.py tries the others first). `watch` and `read_file`, which
+    gives a file of the bundle: for engines that build.
     """
     name, _, detail = config.name.partition(":")
     makers: dict[str, Callable[[], Engine]] = {
         "auto": lambda: _onnxruntime("", config),
         "onnxruntime": lambda: _onnxruntime(detail, config),
         "openvino": lambda: _openvino(config),
-        "tensorrt": lambda: _tensorrt("tensorrt", config, watch),
-        "tensorrt-rtx": lambda: _tensorrt("tensorrt-rtx", config, watch),
+        "tensorrt": lambda: _tensorrt("tensorrt", config, watch, read_file),
+        "tensorrt-rtx": lambda: _tensorrt("tensorrt-rtx", config, watch, read_file),
     }
     if name in makers:
         return makers[name]()
@@ -60,15 +63,21 @@ def open_engine(config: EngineConfig, watch: Watch | None = None) -> Engine:
 
 
 def _onnxruntime(provider: str, config: EngineConfig) -> Engine:
+    if provider == "cuda":
+        from .cuda.onnxruntime import open_cuda_provider
+
+        return open_cuda_provider(config.options)
     from .onnxruntime import CPU, OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(provider or CPU, config.options)
 
 
-def _tensorrt(kind: Kind, config: EngineConfig, watch: Watch | None) -> Engine:
+def _tensorrt(
+    kind: Kind, config: EngineConfig, watch: Watch | None, read_file: Callable[[str], bytes] | None
+) -> Engine:
     from .tensorrt.open import open_tensorrt
 
-    return open_tensorrt(kind, config.options, watch or Watch())
+    return open_tensorrt(kind, config.options, watch or Watch(), read_file)
 
 
 def _openvino(config: EngineConfig) -> Engine:
@@ -176,7 +185,3 @@ def load_each(
     for loader in loaders:
         loader.join()
     return {part.name: loaded[part.name] for part in parts}
-
-
-def describe(engine: Engine, precisions: Mapping[str, Precision]) -> dict[str, Any]:
-    return {**engine.describe(), "precision": dict(precisions)}

@@ -9,10 +9,11 @@ import onnxruntime as ort
 
 from mm_edge.errors import EngineError
 
+from .host import HostEngine, HostExecutable, HostSlot, HostTensor
 from .tensors import numpy_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,20 +25,17 @@ OTHER_PROVIDER_TOLERANCE = 1e-2
 _NO_LOGS_BELOW = 3  # errors; its warnings are about graphs, not about runs
 
 
-class HostValue:
+class HostValue(HostTensor):
     """A tensor in host memory that numpy and ONNX Runtime see as one and the same."""
 
-    __slots__ = ("array", "ortvalue")
+    __slots__ = ("ortvalue",)
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.array: NDArray[Any] = np.zeros(shape, dtype)
         self.ortvalue = ort.OrtValue.ortvalue_from_numpy(self.array)  # shares the array's memory
 
-    def host(self) -> NDArray[Any]:
-        return self.array
 
-
-class OnnxRuntimeSlot:
+class OnnxRuntimeSlot(HostSlot):
     """A binding with output buffers of its own; the session is shared and may run several slots at once."""
 
     def __init__(self, session: ort.InferenceSession, part: Part, outputs: Mapping[str, HostValue]) -> None:
@@ -53,7 +51,7 @@ class OnnxRuntimeSlot:
         self._session.run_with_iobinding(self._binding)
 
 
-class OnnxRuntimeExecutable:
+class OnnxRuntimeExecutable(HostExecutable):
     """One part as a session."""
 
     def __init__(
@@ -62,7 +60,8 @@ class OnnxRuntimeExecutable:
         self.part, self.precision = part, precision
         self._session, self._shapes = session, shapes
 
-    def slot(self) -> OnnxRuntimeSlot:
+    def slot(self, to_host: Collection[str] = ()) -> OnnxRuntimeSlot:
+        del to_host  # all of them are there
         outputs = {tensor.name: self._value(tensor) for tensor in self.part.gives}
         return OnnxRuntimeSlot(self._session, self.part, outputs)
 
@@ -73,7 +72,7 @@ class OnnxRuntimeExecutable:
         del self._session
 
 
-class OnnxRuntimeEngine:
+class OnnxRuntimeEngine(HostEngine):
     """Runs parts on the CPU, or on another provider of ONNX Runtime that is asked for by name.
 
     A provider that was asked for and does not take the graph is an error: ONNX Runtime itself would go on with the CPU.
@@ -94,12 +93,6 @@ class OnnxRuntimeEngine:
         self.golden_tolerance = None if provider == CPU else OTHER_PROVIDER_TOLERANCE
         self._provider, self._options = provider, {key: str(value) for key, value in (options or {}).items()}
         self._threads: dict[str, int] = {}
-
-    def attach(self) -> None:
-        """A lane's thread needs nothing here."""
-
-    def detach(self) -> None:
-        """Nor at its end."""
 
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> HostValue:
         return HostValue(shape, dtype)

@@ -15,10 +15,11 @@ from openvino.properties import hint
 
 from mm_edge.errors import ConfigError, EngineError
 
+from .host import HostEngine, HostExecutable, HostSlot, HostTensor
 from .tensors import numpy_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,20 +31,17 @@ TOLERANCES = {"f32": 1e-3, "bf16": 5e-2}
 STREAMS = 2  # runs of one part at the same time: as many as moments are usually in flight
 
 
-class SharedTensor:
+class SharedTensor(HostTensor):
     """A tensor in host memory that numpy and OpenVINO see as one and the same."""
 
-    __slots__ = ("array", "tensor")
+    __slots__ = ("tensor",)
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.array: NDArray[Any] = np.zeros(shape, dtype)
         self.tensor = openvino.Tensor(self.array, shared_memory=True)
 
-    def host(self) -> NDArray[Any]:
-        return self.array
 
-
-class OpenVinoSlot:
+class OpenVinoSlot(HostSlot):
     """An inference request with output buffers of its own."""
 
     def __init__(self, request: Any, part: Part, outputs: Mapping[str, SharedTensor]) -> None:
@@ -58,14 +56,15 @@ class OpenVinoSlot:
         self._request.infer()
 
 
-class OpenVinoExecutable:
+class OpenVinoExecutable(HostExecutable):
     """One part, compiled."""
 
     def __init__(self, part: Part, precision: Precision, compiled: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.part, self.precision = part, precision
         self._compiled, self._shapes = compiled, shapes
 
-    def slot(self) -> OpenVinoSlot:
+    def slot(self, to_host: Collection[str] = ()) -> OpenVinoSlot:
+        del to_host  # all of them are there
         outputs = {t.name: SharedTensor(self._shapes[t.name], numpy_dtype(t.dtype)) for t in self.part.gives}
         return OpenVinoSlot(self._compiled.create_infer_request(), self.part, outputs)
 
@@ -73,7 +72,7 @@ class OpenVinoExecutable:
         del self._compiled
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(HostEngine):
     """`options`: `precision` is f32 or bf16; `streams` is how many runs of one part may go on at the same time."""
 
     name = "openvino"
@@ -103,12 +102,6 @@ class OpenVinoEngine:
                 asked="running OpenVINO in bf16",
                 todo='Leave it at --set engine.options.precision="f32"',
             )
-
-    def attach(self) -> None:
-        """A lane's thread needs nothing here."""
-
-    def detach(self) -> None:
-        """Nor at its end."""
 
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> SharedTensor:
         return SharedTensor(shape, dtype)

@@ -19,7 +19,7 @@ from .choose import choose_precisions, load_each, open_engine, share_threads, us
 from .remembered import Remembered, remember
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mm_edge.bundle import Bundle
     from mm_edge.config import EngineConfig
@@ -73,6 +73,7 @@ class Settled:
     def close(self) -> None:
         for executable in self.executables.values():
             executable.close()
+        self.engine.close()
 
 
 @dataclass(frozen=True)
@@ -90,18 +91,20 @@ def settle(
     depth: int,
     engine: Engine | None = None,
     watch: Watch | None = None,
+    fit: Callable[[Settled], None] = lambda _: None,
 ) -> Settled:
-    """`engine`: one that is open already. An engine that was asked for by name is taken or refused; `auto` goes on to
-    the next. Raises an EngineError (exit code 3) where it does not load, a WorkFailedError (1) where none passes.
+    """`engine`: one that is open already. `fit` takes what passed into use; what it finds missing, the engine lacks.
+    An engine that was asked for by name is taken or refused; `auto` goes on to the next. Raises an EngineError (exit
+    code 3) where it does not load, a WorkFailedError (1) where none passes.
     """
     watch = watch or Watch()
     try:
         if engine is not None:
-            return _settle_on(engine, bundle, config, depth)
+            return _settle_on(engine, bundle, config, depth, fit)
         if config.name != "auto":
-            settled = _settle_on(open_engine(config, watch), bundle, config, depth)
+            settled = _settle_on(open_engine(config, watch, bundle.read), bundle, config, depth, fit)
         else:
-            settled = _settle_by_trying(bundle, config, depth, watch)
+            settled = _settle_by_trying(bundle, config, depth, watch, fit)
     except KeyboardInterrupt:
         watch.stopped.set()
         raise
@@ -111,7 +114,9 @@ def settle(
     return settled
 
 
-def _settle_by_trying(bundle: Bundle, config: EngineConfig, depth: int, watch: Watch) -> Settled:
+def _settle_by_trying(
+    bundle: Bundle, config: EngineConfig, depth: int, watch: Watch, fit: Callable[[Settled], None]
+) -> Settled:
     passed_over: dict[str, str] = {}
     tried: dict[str, str] = {}
     for name in ON_A_GPU:
@@ -122,21 +127,24 @@ def _settle_by_trying(bundle: Bundle, config: EngineConfig, depth: int, watch: W
         try:
             # Options belong to an engine that was named, and `auto` names the one on the CPU.
             named = replace(config, name=name, options={})
-            settled = _settle_on(open_engine(named, watch), bundle, config, depth)
+            settled = _settle_on(open_engine(named, watch, bundle.read), bundle, config, depth, fit)
         except (UnavailableError, WorkFailedError) as error:
             # It should have run, so this is worth a line even where something else runs instead.
             passed_over[name] = tried[name] = str(error)
-            log.warning("auto passes over %s: %s", name, error)
+            log.warning("auto passes over %s: %s", name, tried[name])  # the error itself would hold the whole engine
         else:
             del passed_over[name]
             break
     else:
-        settled = _settle_on(open_engine(replace(config, name="onnxruntime"), watch), bundle, config, depth)
+        named = replace(config, name="onnxruntime")
+        settled = _settle_on(open_engine(named, watch, bundle.read), bundle, config, depth, fit)
     settled.passed_over, settled.tried = passed_over, tried
     return settled
 
 
-def _settle_on(engine: Engine, bundle: Bundle, config: EngineConfig, depth: int) -> Settled:
+def _settle_on(
+    engine: Engine, bundle: Bundle, config: EngineConfig, depth: int, fit: Callable[[Settled], None]
+) -> Settled:
     """Goes down in precision, part by part, until all of it is good."""
     manifest = bundle.manifest
     precisions = choose_precisions(manifest, engine.family, config.precision)
@@ -150,6 +158,7 @@ def _settle_on(engine: Engine, bundle: Bundle, config: EngineConfig, depth: int)
                 settled.golden = measure_golden(bundle, engine, settled.executables, engine.golden_tolerance)
                 failed = _that_failed(settled.golden)
             if not failed.why:
+                fit(settled)
                 return settled
             _go_down(settled, bundle, precisions, failed)
     except BaseException:

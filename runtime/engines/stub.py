@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .host import HostEngine, HostExecutable, HostSlot, HostTensor
 from .tensors import numpy_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -18,19 +19,16 @@ if TYPE_CHECKING:
     Function = Callable[..., Mapping[str, Any]]
 
 
-class StubValue:
+class StubValue(HostTensor):
     """A tensor in host memory."""
 
-    __slots__ = ("array",)
+    __slots__ = ()
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.array: NDArray[Any] = np.zeros(shape, dtype)
 
-    def host(self) -> NDArray[Any]:
-        return self.array
 
-
-class StubSlot:
+class StubSlot(HostSlot):
     """Calls the part's function with its inputs by name and copies what it gives into the output buffers."""
 
     def __init__(self, part: Part, function: Function | None, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -45,7 +43,7 @@ class StubSlot:
             np.copyto(self.outputs[name].array, array)
 
 
-class StubExecutable:
+class StubExecutable(HostExecutable):
     """One part. Without a function its outputs stay zero."""
 
     def __init__(
@@ -54,14 +52,12 @@ class StubExecutable:
         self.part, self.precision = part, precision
         self._function, self._shapes = function, shapes
 
-    def slot(self) -> StubSlot:
+    def slot(self, to_host: Collection[str] = ()) -> StubSlot:
+        del to_host  # all of them are there
         return StubSlot(self.part, self._function, self._shapes)
 
-    def close(self) -> None:
-        """Nothing is held."""
 
-
-class StubEngine:
+class StubEngine(HostEngine):
     """`functions`: by part, from input arrays by name to output arrays by name. What they raise, the part raises."""
 
     name = "stub"
@@ -70,12 +66,6 @@ class StubEngine:
     def __init__(self, functions: Mapping[str, Function] | None = None, family: Family = "cpu") -> None:
         self.family = family
         self._functions = dict(functions or {})
-
-    def attach(self) -> None:
-        """A lane's thread needs nothing here."""
-
-    def detach(self) -> None:
-        """Nor at its end."""
 
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> StubValue:
         return StubValue(shape, dtype)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save
 
 from mm_edge.bundle import digest
 from mm_edge.bundle_writer import write_bundle
-from mm_edge.manifest import Artefact, Manifest, Part, Read
+from mm_edge.manifest import Artefact, Golden, Manifest, Part, Read
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,
@@ -46,9 +47,10 @@ def senses_bundle(
     version: int = 1,
     sync: Sync | None = None,
     private_key: Path | None = None,
+    golden: bool = False,
 ) -> Path:
     """image + audio + text + presence -> colour (r, g, b in 0..1), loudness (RMS), words (mean token id), senses (the
-    mask).
+    mask). `golden`: with one sample of random inputs, for engines that have to prove themselves.
     """
     files = {
         "parts/encode_image.fp32.onnx": _image_part(size, layers, channels),
@@ -57,6 +59,8 @@ def senses_bundle(
         "parts/fuse.fp32.onnx": _fuse_part(),
         "tokenizer.json": tokenizer(),
     }
+    if golden:
+        files["golden.safetensors"] = _golden(size)
     image = ImageInput(name="image", prepare=ImagePrepare(size=(size, size)))
     audio = AudioInput(name="audio", prepare=AudioPrepare(sample_rate=RATE, window=RATE, hop=HOP))
     text = TextInput(name="text", prepare=TextPrepare(tokenizer="tokenizer.json", length=LENGTH, lowercase=True))
@@ -122,13 +126,37 @@ def senses_bundle(
             driver="image",
             inputs={"audio": InputSync(max_age_ms=500, missing="mask"), "text": InputSync(missing="mask")},
         ),
-        golden=None,
+        golden=Golden("golden.safetensors", 1) if golden else None,
         parity=(),
         calibration=None,
         digests={name: digest(content) for name, content in files.items()},
     )
     write_bundle(path, manifest, files, private_key)
     return path
+
+
+def _golden(size: int) -> bytes:
+    """What the parts must give for random inputs, by numpy alone."""
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 255, (1, size, size, 3), np.uint8)
+    audio = generator.uniform(-1, 1, (1, RATE)).astype(np.float32)
+    text = generator.integers(0, len(WORDS), (1, LENGTH))
+    colour = (image / 255).mean((1, 2)).astype(np.float32)
+    loudness = np.sqrt((audio**2).mean(1, keepdims=True))
+    words = text.mean(1, keepdims=True).astype(np.float32)
+    presence = np.ones((1, 3), np.float32)
+    values = {
+        "input:image": image,
+        "input:audio": audio,
+        "input:text": text,
+        "presence": presence,
+        "part:encode_image.colour": colour,
+        "part:encode_audio.loudness": loudness,
+        "part:encode_text.words": words,
+        "part:fuse.all": np.concatenate([colour, loudness, words], axis=1),
+        "part:fuse.senses": presence,
+    }
+    return save({f"0/{name}": np.ascontiguousarray(value) for name, value in values.items()})
 
 
 def tokenizer() -> bytes:

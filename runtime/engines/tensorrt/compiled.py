@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mm_edge.errors import EngineError, InputError, WorkFailedError
+from mm_edge.runtime.engine import DeviceMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +76,9 @@ class TensorRtContext:
 class TensorRtCompiled:
     """One part as an engine on this GPU."""
 
+    stream = None
+    graphs_itself = False
+
     def __init__(self, library: Library, runtime: Runtime, engine: ICudaEngine, label: str) -> None:
         self.label, self._library = label, library
         self._runtime: Runtime = runtime  # which must live as long as its engines
@@ -89,7 +93,7 @@ class TensorRtCompiled:
         mark = self._library.heard.mark()
         context: IExecutionContext = self.engine.create_execution_context()
         if context is None:
-            raise EngineError(
+            raise DeviceMemoryError(
                 self._library.heard.since(mark),
                 asked=f"making a context of {self.context_bytes >> 20} MiB for {self.label}",
                 todo="There may be too little device memory: lower --depth",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mm_edge.errors import WorkFailedError
 from mm_edge.runtime.engines.building import Watch
@@ -16,7 +16,7 @@ from .layers import check_layers
 from .order import Limits, Options, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mm_edge.manifest import Part, Precision
 
@@ -49,12 +49,15 @@ class TensorRtCompiler:
     watch: Watch = field(default_factory=Watch)
     cache: EngineCache = field(default_factory=EngineCache)
     options: Options = field(default_factory=Options)
+    read_file: Callable[[str], bytes] | None = None  # of the bundle, verified: engines that were built ahead of time
     told: dict[str, str] = field(default_factory=dict)  # by part: whether it was built, and what it showed
 
     def compile(self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, Dims]) -> TensorRtCompiled:
         """Raises a WorkFailedError where the library refuses the part in this precision, or BuildStopped."""
         limits = {tensor.name: Limits.fixed(shapes[tensor.name]) for tensor in part.takes}
         order = Order(part, precision, graph, limits, self.options)
+        if (ahead := self._from_bundle(part, order)) is not None:
+            return ahead
         key = self._key(order)
         loaded, why = self._from_cache(key, order)
         if loaded is not None:
@@ -62,6 +65,27 @@ class TensorRtCompiler:
         with self.cache.building(self.watch.stopped):
             loaded, _ = self._from_cache(key, order)  # somebody else may have built it while this one waited
             return loaded if loaded is not None else self._build(key, order, why)
+
+    def describe(self) -> dict[str, Any]:
+        """For what really runs: the library, and for each part where its engine came from."""
+        return {"library": self.library.title, "level": self.options.level, "built": dict(self.told)}
+
+    def _from_bundle(self, part: Part, order: Order) -> TensorRtCompiled | None:
+        """An engine that was built ahead of time for this very library and family of GPUs."""
+        target = f"sm{self.device.capability.replace('.', '')}"
+        wanted = (self.library.kind, target, self.library.version, order.precision)
+        for file in part.engines:
+            if self.read_file is None or (file.engine, file.target, file.version, file.precision) != wanted:
+                continue
+            try:
+                loaded = load_engine(self.library, self.read_file(file.file), order)
+                shown = check_layers(self.library, loaded.engine, order, {})
+            except WorkFailedError as error:
+                self.watch.say(f"the engine of {order.label} in the bundle is not used: {error.found}")
+                return None
+            self.told[part.name] = f"from the bundle, built for {target}; {shown}"
+            return loaded
+        return None
 
     def _from_cache(self, key: Key, order: Order) -> tuple[TensorRtCompiled | None, Looked]:
         looked = self.cache.look_up(key)

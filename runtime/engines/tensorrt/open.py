@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mm_edge.errors import ConfigError, DeviceError, NotBuiltYetError
+from mm_edge.errors import ConfigError, DeviceError
 from mm_edge.runtime.engines.available import missing
 
+from .compiler import TensorRtCompiler
 from .library import TITLES, load_library
 from .order import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mm_edge.runtime.engine import Engine
     from mm_edge.runtime.engines.building import Watch
@@ -21,24 +22,33 @@ if TYPE_CHECKING:
 LEVELS = range(6)
 
 
-def open_tensorrt(kind: Kind, options: Mapping[str, Any], watch: Watch) -> Engine:
-    """`options`: `level`, TensorRT's builder optimization level."""
-    made = read_options(options, kind)
+def open_tensorrt(
+    kind: Kind, options: Mapping[str, Any], watch: Watch, read_file: Callable[[str], bytes] | None = None
+) -> Engine:
+    """`options`: `level`, TensorRT's builder optimization level; `graphs`, whether CUDA graphs are launched."""
+    made, use_graphs = read_options(options, kind)
     if lacks := list(missing(kind)):
         raise DeviceError(
             "; ".join(lacks),
             asked=f"running on {TITLES[kind]}",
             todo="mm-edge doctor; --engine onnxruntime runs everywhere",
         )
-    library = load_library(kind)
-    raise NotBuiltYetError(f"the loop on a GPU is not built yet ({made}, {watch})", asked=f"running on {library.title}")
+    # The device first: without a driver that answers, loading an engine may end the process.
+    from mm_edge.runtime.engines.cuda.device import open_device
+    from mm_edge.runtime.engines.cuda.engine import CudaEngine
+
+    device = open_device()
+    compiler = TensorRtCompiler(load_library(kind), device, watch, options=made, read_file=read_file)
+    return CudaEngine(kind, device, compiler, use_graphs=use_graphs)
 
 
-def read_options(options: Mapping[str, Any], kind: Kind) -> Options:
+def read_options(options: Mapping[str, Any], kind: Kind) -> tuple[Options, bool]:
     asked = f"reading engine.options for {TITLES[kind]}"
-    if unknown := set(options) - {"level"}:
-        raise ConfigError(f"it does not know {', '.join(sorted(unknown))}", asked=asked, todo="It takes: level")
-    level = options.get("level", Options().level)
+    if unknown := set(options) - {"level", "graphs"}:
+        raise ConfigError(f"it does not know {', '.join(sorted(unknown))}", asked=asked, todo="It takes: level, graphs")
+    level, graphs = options.get("level", Options().level), options.get("graphs", True)
     if level not in LEVELS or isinstance(level, bool):
         raise ConfigError(f"level is 0 to {LEVELS[-1]}, not {level!r}", asked=asked)
-    return Options(level=int(level))
+    if not isinstance(graphs, bool):
+        raise ConfigError(f"graphs is true or false, not {graphs!r}", asked=asked)
+    return Options(level=int(level)), graphs

@@ -9,12 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 from bundles import senses_bundle
-from safetensors.numpy import save
 
 from mm_edge.bundle import Bundle
 from mm_edge.config import EngineConfig
 from mm_edge.errors import DeviceError, EngineError, WorkFailedError
-from mm_edge.manifest import Golden
 from mm_edge.runtime.engines import available, settle
 from mm_edge.runtime.engines import survey as survey_room
 from mm_edge.runtime.engines.building import Watch
@@ -25,31 +23,11 @@ AUTO = EngineConfig()
 PARTS = ("encode_image", "encode_audio", "encode_text", "fuse")
 
 
-class Checked(Bundle):
-    """A bundle whose every precision is the same graph, with golden values that ONNX Runtime made."""
-
-    def read(self, name):
-        return self.golden if name == "golden.safetensors" else super().read(name)
-
-
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    with Checked.open(senses_bundle(tmp_path_factory.mktemp("bundle") / "senses.mmb")) as opened:
-        generator = np.random.default_rng(0)
-        image, audio = generator.integers(0, 255, (1, 32, 32, 3), np.uint8), generator.uniform(-1, 1, (1, 16_000))
-        text, presence = generator.integers(0, 12, (1, 8)), np.ones((1, 3), np.float32)
-        values = {"input:image": image, "input:audio": audio.astype(np.float32), "input:text": text}
-        encoded = {
-            "part:encode_image.colour": (image / 255).mean((1, 2)),
-            "part:encode_audio.loudness": np.sqrt((audio**2).mean(1, keepdims=True)),
-            "part:encode_text.words": text.mean(1, keepdims=True),
-        }
-        values |= {name: value.astype(np.float32) for name, value in encoded.items()}
-        values["part:fuse.all"] = np.concatenate([values[name] for name in encoded], axis=1)
-        values |= {"part:fuse.senses": presence, "presence": presence}
-        opened.golden = save({f"0/{name}": np.ascontiguousarray(value) for name, value in values.items()})
+    """Every precision of it is the same graph."""
+    with Bundle.open(senses_bundle(tmp_path_factory.mktemp("bundle") / "senses.mmb", golden=True)) as opened:
         force = msgspec.structs.force_setattr
-        force(opened.manifest, "golden", Golden(file="golden.safetensors", samples=1))
         for part in opened.manifest.parts:
             every = dict.fromkeys(("fp32", "fp16", "int8-trt", "int8-cpu"), part.artefacts["fp32"])
             force(part, "artefacts", every)
@@ -80,8 +58,8 @@ class Gpu(OnnxRuntimeEngine):
         make_slot, close = made.slot, made.close
         made.close = lambda: (self.closed.append((part.name, precision)), close())
 
-        def slot():
-            this, engine = make_slot(), self
+        def slot(to_host=()):
+            this, engine = make_slot(to_host), self
             run = this.run
 
             def run_wrongly(inputs):
@@ -103,7 +81,7 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     lacks, engines = dict.fromkeys(available.ON_A_GPU, "not here"), {}
 
-    def open_engine(config, watch=None):
+    def open_engine(config, watch=None, read_file=None):
         if config.name == "onnxruntime":
             return OnnxRuntimeEngine()
         found = engines[config.name]

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from mm_edge.errors import WorkFailedError
+from mm_edge.manifest import EngineFile
 from mm_edge.runtime.engines.building import BuildStopped, Watch
 from mm_edge.runtime.engines.tensorrt import compiler
 from mm_edge.runtime.engines.tensorrt.build import Built
@@ -15,7 +16,10 @@ from mm_edge.runtime.engines.tensorrt.order import Options
 from mm_edge.spec import TensorSpec
 
 PART = SimpleNamespace(
-    name="fuse", takes=(TensorSpec("x", "float32", ("batch", 4)),), gives=(TensorSpec("y", "float32", ("batch", 2)),)
+    name="fuse",
+    takes=(TensorSpec("x", "float32", ("batch", 4)),),
+    gives=(TensorSpec("y", "float32", ("batch", 2)),),
+    engines=(EngineFile("tensorrt-rtx", "sm87", "1.7.1.116", "fp16", "engines/fuse.engine", "a" * 64),),
 )
 SHAPES = {"x": (1, 4), "y": (1, 2)}
 
@@ -122,3 +126,39 @@ def test_a_build_that_was_stopped_leaves_nothing(machine, monkeypatch):
     with pytest.raises(BuildStopped):
         machine.compile()
     assert not list(machine.cache.folder.glob("*.engine"))
+
+
+@pytest.fixture
+def rtx(machine):
+    """The machine with the very version that the bundle's engine was built by."""
+    machine.library.kind, machine.library.version = "tensorrt-rtx", "1.7.1.116"
+    return machine
+
+
+def test_an_engine_of_the_bundle_is_loaded_where_it_is_for_this_gpu_and_version(rtx):
+    made = rtx.compiler(read_file=lambda name: b"ahead: " + name.encode())
+    assert made.compile(PART, "fp16", b"graph", SHAPES).content == b"ahead: engines/fuse.engine"
+    assert made.describe()["built"] == {"fuse": "from the bundle, built for sm87; 3 layers, 3 computing with fp16"}
+    assert not rtx.builds
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda machine: setattr(machine, "capability", "8.6"),
+        lambda machine: setattr(machine.library, "version", "1.8.0"),
+        lambda machine: setattr(machine.library, "kind", "tensorrt"),
+    ],
+    ids=["another GPU", "another version", "another library"],
+)
+def test_an_engine_of_the_bundle_for_something_else_is_left_alone(rtx, change):
+    change(rtx)
+    made = rtx.compiler(read_file=lambda name: pytest.fail("read"))
+    assert made.compile(PART, "fp16", b"graph", SHAPES).content == b"engine 1 of graph"
+
+
+def test_an_engine_of_the_bundle_that_does_not_load_is_told_and_built_here(rtx):
+    rtx.unloadable.add(b"ahead")
+    made = rtx.compiler(read_file=lambda name: b"ahead")
+    assert made.compile(PART, "fp16", b"graph", SHAPES).content == b"engine 1 of graph"
+    assert rtx.said[0] == "the engine of 'fuse' in fp16 in the bundle is not used: cudaErrorInvalidSource"

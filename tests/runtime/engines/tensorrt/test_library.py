@@ -9,6 +9,7 @@ from mm_edge.errors import ConfigError, EngineError
 from mm_edge.runtime.engines.tensorrt import library
 from mm_edge.runtime.engines.tensorrt.library import Heard, load_library
 from mm_edge.runtime.engines.tensorrt.open import read_options
+from mm_edge.runtime.engines.tensorrt.order import Options
 
 load_anew = load_library.__wrapped__  # past the cache: the real ones stay loaded once, as TensorRT demands
 
@@ -88,8 +89,8 @@ def test_what_was_heard_does_not_grow_without_end():
 
 
 def test_options_are_read_and_refused():
-    assert read_options({"level": 5}, "tensorrt").level == 5
-    assert read_options({}, "tensorrt").level == 3
+    assert read_options({"level": 5}, "tensorrt") == (Options(level=5), True)
+    assert read_options({"graphs": False}, "tensorrt") == (Options(level=3), False)
     with pytest.raises(ConfigError, match="it does not know colour"):
         read_options({"colour": "red"}, "tensorrt")
     for wrong in (6, -1, True, "high"):

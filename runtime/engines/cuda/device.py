@@ -1,0 +1,130 @@
+"""One GPU through pycuda: its primary context, streams, events, memory. Nothing else of the package imports pycuda.
+
+The primary context is the one that TensorRT and ONNX Runtime use too. A thread must have it on its stack: lanes push it
+at their start and pop it at their end; what happens outside of lanes stands within `current()`.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pycuda.driver as cuda
+
+from mm_edge.errors import DeviceError
+
+from .faults import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+NON_BLOCKING = 1  # a stream that does not wait for the default stream, which nobody here uses
+
+
+class DeviceMemory:
+    """Bytes on the device, zero at first, so that what nobody wrote yet reads as nothing."""
+
+    __slots__ = ("_allocation", "address", "size")
+
+    def __init__(self, size: int, stream: cuda.Stream) -> None:
+        self._allocation: Any = cuda.mem_alloc(max(1, size))
+        self.address, self.size = int(self._allocation), size
+        cuda.memset_d8_async(self.address, 0, size, stream)
+
+    def clear(self, stream: cuda.Stream) -> None:
+        cuda.memset_d8_async(self.address, 0, self.size, stream)
+
+    def free(self) -> None:
+        if self._allocation is not None:
+            self._allocation.free()
+            self._allocation = None
+
+
+class Device:
+    """Made once a process (`open_device`). What its calls raise is an `error`, which faults.py explains."""
+
+    error = cuda.Error
+
+    def __init__(self, number: int = 0) -> None:
+        asked = f"opening the GPU {number}"
+        try:
+            cuda.init()
+            if number >= cuda.Device.count():
+                raise DeviceError(f"there are {cuda.Device.count()}", asked=asked, todo="mm-edge doctor")
+            device = cuda.Device(number)
+            self._context: Any = device.retain_primary_context()
+        except cuda.Error as error:
+            raise explain(error, asked) from error
+        self.name = str(device.name())
+        self.capability = "{}.{}".format(*device.compute_capability())
+        self.driver = "{}.{}".format(*divmod(cuda.get_driver_version() // 10, 100))
+        self.integrated = bool(device.get_attribute(cuda.device_attribute.INTEGRATED))
+
+    def push(self) -> None:
+        """The calling thread works with this device from here on."""
+        self._context.push()
+
+    def pop(self) -> None:
+        cuda.Context.pop()
+
+    @contextmanager
+    def current(self, asked: str = "using the GPU") -> Iterator[None]:
+        """The context on this thread's stack, and errors by their names."""
+        try:
+            self._context.push()
+            try:
+                yield
+            finally:
+                cuda.Context.pop()
+        except cuda.Error as error:
+            raise explain(error, asked) from error
+
+    def free_bytes(self) -> int:
+        return int(cuda.mem_get_info()[0])
+
+    def stream(self) -> cuda.Stream:
+        return cuda.Stream(NON_BLOCKING)
+
+    def event(self, *, timed: bool = False) -> cuda.Event:
+        """A host that waits for it sleeps: a core that spins is one that the next frame's preparation lacks."""
+        flags = cuda.event_flags.BLOCKING_SYNC
+        return cuda.Event(flags if timed else flags | cuda.event_flags.DISABLE_TIMING)
+
+    def memory(self, size: int, stream: cuda.Stream) -> DeviceMemory:
+        return DeviceMemory(size, stream)
+
+    def pinned(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Host memory that copies need not wait for, zero at first, mapped so that a GPU that shares it may read it."""
+        array: NDArray[Any] = cuda.pagelocked_empty(shape, dtype, mem_flags=cuda.host_alloc_flags.DEVICEMAP)
+        array[...] = 0
+        return array
+
+    @staticmethod
+    def unpin(array: NDArray[Any]) -> None:
+        """Gives pinned memory back; the array must not be touched afterwards."""
+        array.base.free()  # type: ignore[union-attr]  # pycuda's allocation
+
+    @staticmethod
+    def send(to: int, array: NDArray[Any], stream: cuda.Stream) -> None:
+        """Pinned host memory to the device, once the stream comes to it."""
+        cuda.memcpy_htod_async(to, array, stream)
+
+    @staticmethod
+    def fetch(array: NDArray[Any], source: int, stream: cuda.Stream) -> None:
+        """From the device into pinned host memory, once the stream comes to it."""
+        cuda.memcpy_dtoh_async(array, source, stream)
+
+    @staticmethod
+    def move(to: int, source: int, size: int, stream: cuda.Stream) -> None:
+        """Within the device, once the stream comes to it."""
+        cuda.memcpy_dtod_async(to, source, size, stream)
+
+
+@cache
+def open_device(number: int = 0) -> Device:
+    """Kept for the life of the process: a primary context that is let go takes everybody's engines with it."""
+    return Device(number)

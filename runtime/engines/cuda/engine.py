@@ -1,0 +1,94 @@
+"""The engine that all GPU libraries share: what a library brings is a way to compile a part."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .faults import DeviceLostError, abandon
+from .slot import CudaExecutable
+from .timing import Timeline
+from .values import PinnedBuffer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from mm_edge.manifest import Family, Part, Precision
+    from mm_edge.runtime.trace import Trace
+
+    from .device import Device
+    from .slot import Compiled, Dims
+
+log = logging.getLogger(__name__)
+GPU_TOLERANCE = 1e-2  # of the golden check, as a share of the norm: fp32 is summed in another order, fp16 rounds
+
+
+class Compiler(Protocol):
+    """Compiles for the device whose context is current in the calling thread."""
+
+    def compile(self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, Dims]) -> Compiled: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+
+class CudaEngine:
+    """Loads parts onto one GPU. `use_graphs`: whether slots launch what they captured."""
+
+    family: Family = "gpu"
+    golden_tolerance: float | None = GPU_TOLERANCE
+
+    def __init__(self, name: str, device: Device, compiler: Compiler, *, use_graphs: bool = True) -> None:
+        self.name = name
+        self._device, self._compiler, self._use_graphs = device, compiler, use_graphs
+        self._buffers: list[PinnedBuffer] = []
+        self._executables: dict[str, CudaExecutable] = {}
+
+    def attach(self) -> None:
+        self._device.push()
+
+    def detach(self) -> None:
+        self._device.pop()
+
+    def trace_to(self, trace: Trace) -> None:
+        """The slots that are made from here on tell when the device computed."""
+        with self._device.current("reading the GPU's clock"):
+            timeline = Timeline(self._device, trace)
+        for executable in self._executables.values():
+            executable.timeline = timeline
+
+    def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> PinnedBuffer:
+        with self._device.current("making room for inputs"):
+            made = PinnedBuffer(self._device, shape, dtype)
+        self._buffers.append(made)
+        return made
+
+    def load(
+        self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, Dims], threads: int
+    ) -> CudaExecutable:
+        del threads  # the device has its own
+        with self._device.current(f"loading the part '{part.name}' in {precision}"):
+            compiled = self._compiler.compile(part, precision, graph, shapes)
+            made = CudaExecutable(self._device, part, precision, shapes, compiled, use_graphs=self._use_graphs)
+        self._executables[part.name] = made
+        return made
+
+    def close(self) -> None:
+        try:
+            with self._device.current("freeing the inputs"):
+                for buffer in self._buffers:
+                    buffer.free()
+        except DeviceLostError as error:
+            log.debug("nothing to free any more: %s", error)
+            abandon(self._device, self._buffers)
+        self._buffers = []
+
+    def describe(self) -> dict[str, Any]:
+        device = self._device
+        return {
+            "engine": self.name,
+            "device": f"{device.name} (compute capability {device.capability}, driver for CUDA {device.driver})",
+            **self._compiler.describe(),
+            "graphs": {name: executable.graph_told for name, executable in self._executables.items()},
+        }

@@ -1,0 +1,96 @@
+"""Tensors of the GPU's engines: pinned buffers that the host writes, outputs that live on the device.
+
+Nobody overwrites what somebody still reads: readers leave their events, and whoever writes next waits for them, the
+host before it prepares into a buffer, a stream before it computes into an output.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .faults import explain
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from pycuda.driver import Event, Stream
+
+    from .device import Device, DeviceMemory
+
+
+class PinnedBuffer:
+    """Host memory that `prepare` writes and slots copy from without making anybody wait."""
+
+    __slots__ = ("_device", "array", "readers")
+
+    def __init__(self, device: Device, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._device, self.array = device, device.pinned(shape, dtype)
+        self.readers: set[Event] = set()  # as many as slots read it, however long the run
+
+    def host(self) -> NDArray[Any]:
+        return self.array
+
+    def wait_until_read(self) -> None:
+        try:
+            while self.readers:
+                self.readers.pop().synchronize()
+        except self._device.error as error:
+            raise explain(error, "waiting until the GPU has read an input") from error
+
+    def copy_to(self, address: int, stream: Stream) -> None:
+        self._device.send(address, self.array, stream)
+
+    def free(self) -> None:
+        self._device.unpin(self.array)
+
+
+class DeviceValue:
+    """An output of a slot. On the host it is only where it is asked for; what is known to be is sent there at once."""
+
+    __slots__ = ("_at_home", "_came", "_copies", "_device", "_fetched", "memory", "readers", "ready")
+
+    def __init__(
+        self,
+        device: Device,
+        memory: DeviceMemory,
+        at_home: NDArray[Any],
+        *,
+        ready: Event,
+        copies: Stream,
+        came: Event,
+    ) -> None:
+        self._device, self.memory, self.ready = device, memory, ready
+        self.readers: set[Event] = set()
+        self._at_home, self._copies, self._came = at_home, copies, came
+        self._fetched = False
+
+    def host(self) -> NDArray[Any]:
+        try:
+            if not self._fetched:
+                self.fetch()
+                self._came.record(self._copies)
+            self._came.synchronize()
+        except self._device.error as error:
+            raise explain(error, "waiting for a result of the GPU") from error
+        return self._at_home
+
+    def fetch(self) -> None:
+        """Puts the way home on the slot's own stream, which has waited for the result."""
+        self._device.fetch(self._at_home, self.memory.address, self._copies)
+        self._fetched = True
+
+    def written(self) -> None:
+        """What is at home is not what is on the device any more."""
+        self._fetched = False
+
+    def wait_until_read(self, stream: Stream) -> None:
+        while self.readers:
+            stream.wait_for_event(self.readers.pop())
+
+    def copy_to(self, address: int, stream: Stream) -> None:
+        stream.wait_for_event(self.ready)
+        self._device.move(address, self.memory.address, self.memory.size, stream)
+
+    def free(self) -> None:
+        self.memory.free()
+        self._device.unpin(self._at_home)
