@@ -23,17 +23,8 @@ def report():
     if all(lacks.values()):
         pytest.skip("; ".join(f"{name}: {', '.join(why)}" for name, why in lacks.items()))
     path = RESULTS / "gpu.json"
-    command = [
-        sys.executable,
-        "-m",
-        "mm_edge.benchmarks.gpu",
-        "--json",
-        str(path),
-        "--soak",
-        SOAK_MINUTES,
-        "--sanitize",
-    ]
-    subprocess.run([*command, "--trace", str(RESULTS / "gpu-trace.json")], check=True)
+    command = [sys.executable, "-m", "mm_edge.benchmarks.gpu", "--soak", SOAK_MINUTES, "--sanitize"]
+    subprocess.run([*command, "--json", str(path), "--trace", str(RESULTS / "gpu-trace.json")], check=True)
     return msgspec.json.decode(path.read_bytes(), type=GpuReport)
 
 

@@ -25,7 +25,6 @@ def test_a_way_of_running_is_timed(driver, device, bundle, graphs):
     assert 0 < shown.host_ms_a_tick < shown.p50_ms
     assert 0 < shown.rate_ratio < 2
     assert set(shown.graphs_told.values()) == {"captured" if graphs else "not asked for"}
-    print(shown)
 
 
 def test_what_a_camera_sets_off(bundle):
