@@ -77,8 +77,9 @@ def _held(budget: Budget, figure: Figure | None) -> Held:
     if figure is None or (budget.of == "ratio" and figure.floor is None):
         return Held(budget, None, "not measured")
     if budget.of == "ratio" and figure.floor is not None:
-        found = figure.floor.ratio
-        surely = found * (figure.low / figure.value if figure.better == "less" else figure.value / figure.high)
+        floor, found = figure.floor, figure.floor.ratio
+        own = figure.low / figure.value if figure.better == "less" else figure.value / figure.high
+        surely = floor.low if floor.rounds else found * own
     else:
         found, surely = figure.value, figure.low
     return Held(budget, found, "broken" if surely > budget.most else "holds")

@@ -13,20 +13,26 @@ Better = Literal["less", "more", "neither"]
 class Floor(Strict, frozen=True):
     """The physical limit beside a figure, measured in the same run. `ratio` is figure over floor, or floor over figure
     where more is better: 1 is the best that there can be.
+
+    Where both took turns of milliseconds, `rounds` are the ratios within turns, by round, and `low` and `high` are
+    where the ratio of a second run falls nine times out of ten: what slows the machine slows both, and cancels.
     """
 
     what: str
     value: float
     ratio: float
+    low: float = 0.0
+    high: float = 0.0
+    rounds: tuple[float, ...] = ()
 
 
 class Figure(Strict, frozen=True):
     """One number and what is needed to believe it.
 
-    `low` and `high` are where the same bench, run again, falls nine times out of ten on a machine that keeps its pace:
-    they are told at the pace of this run. `rounds` are the statistic of each round, `pace_us` what the yardstick took
-    beside it; `yards` brings both together. `settled` is MLPerf's early-stopping value
-    of the percentile; None where there were too few queries for it, or where the figure is no percentile.
+    `low` and `high` are where the same bench, run again on the same machine, falls nine times out of ten. `rounds` are
+    the statistic of each round, `pace_us` what the yardstick took beside it; `yards` brings both together. `settled` is
+    MLPerf's early-stopping value of the percentile; None where there were too few queries for it, or where the figure
+    is no percentile.
     """
 
     scenario: str

@@ -2,8 +2,8 @@
 
 Timings that follow one another resemble one another, and a machine's pace drifts; an interval that takes every query as
 independent is far too narrow. So what counts as one observation here is a round: a slice of the run with everything
-loaded anew. Two sources of doubt are told apart and added: how rounds scatter, and how little a tail can be known from
-so many queries.
+loaded anew. Sources of doubt are told apart and added: how rounds scatter, what only shows from run to run, and how
+little a tail can be known from so many queries.
 """
 
 from __future__ import annotations
@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.9  # nine times out of ten
 STOPPING_CONFIDENCE = 0.99  # MLPerf's
 # What a machine changes from run to run and no round of one run can see: where memory lies, who is next door.
-# Measured by benchmarks/proving.py; docs/benchmarks.md.
+# Neighbours stay for minutes, so runs of seconds scatter by so many times what the rounds of one of them tell. Fitted
+# to runs of benchmarks/proving.py, and proven on others.
 BETWEEN_RUNS = 0.015
+LONG_MEMORY = 2.5
+# Of a ratio of two that took turns of milliseconds: neighbours slow both.
+BETWEEN_RATIOS = 0.004
+# Of the quickest reading: it is steady from run to run where many readings come close to it.
+BETWEEN_BESTS = 0.008
+NEAR_BEST, OF_NEAR_BEST = 2, 0.5  # the share of so many percent of a gap that counts as its standard error
 # Student's t for a two-sided 90 %, by degrees of freedom.
 _T90 = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81, 1.80, 1.78, 1.77, 1.76, 1.75)
 _T90_MANY = 1.645
 _OF_A_MEDIAN = math.sqrt(math.pi / 2)  # its standard error over that of a mean
 SHORT = 100
+ONE_ROUND = 0.5  # the error of what has been seen once: next to nothing is known
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -107,9 +115,9 @@ def resemblance(values: Sequence[float]) -> float:
 
 
 def scatter(rounds: Sequence[float]) -> float:
-    """The relative standard error of the middle of the rounds, with Student's factor for so few; 0.5 for one round."""
+    """The relative standard error of the middle of the rounds, with Student's factor for so few."""
     if len(rounds) < 2:
-        return 0.5
+        return ONE_ROUND
     logs = np.log(np.maximum(np.asarray(rounds, float), 1e-12))
     freedom = len(rounds) - 1
     factor = (_T90[freedom - 1] if freedom <= len(_T90) else _T90_MANY) / _T90_MANY
@@ -118,12 +126,40 @@ def scatter(rounds: Sequence[float]) -> float:
     return factor * error
 
 
-def second_run(value: float, rounds: Sequence[float], tail: tuple[float, float] | None = None) -> tuple[float, float]:
+def run_error(rounds: Sequence[float]) -> float:
+    """The relative standard error of a run's middle as a prediction of what other runs give."""
+    return math.hypot(LONG_MEMORY * scatter(rounds), BETWEEN_RUNS)
+
+
+def ratio_error(rounds: Sequence[float]) -> float:
+    """The same of ratios within turns. Nothing drifts in those, and a round that was disturbed does not move their
+    median: its error is that of the order statistics around it.
+    """
+    logs = np.sort(np.log(np.asarray(rounds, float)))
+    count = len(logs)
+    if count < 2:
+        return ONE_ROUND
+    wide = _T90_MANY * math.sqrt(count) / 2
+    low, high = np.interp([count / 2 - wide, count / 2 + wide], np.arange(count) + 0.5, logs)
+    return math.hypot(float(high - low) / 2 / _T90_MANY, BETWEEN_RATIOS)
+
+
+def best_error(values: Sequence[float]) -> float:
+    """The same of the quickest of all: how far the others stay above it tells how often it would be met again."""
+    gap = math.log(percentile(values, NEAR_BEST) / min(values))
+    return math.hypot(OF_NEAR_BEST * gap, BETWEEN_BESTS)
+
+
+def error_of(low: float, high: float) -> float:
+    """The standard error that `second_run` made the interval of."""
+    return math.log(high / low) / 2 / _T90_MANY / math.sqrt(2)
+
+
+def second_run(value: float, error: float, tail: tuple[float, float] | None = None) -> tuple[float, float]:
     """Where a second run of the same bench falls nine times out of ten: both runs have their error, hence the root."""
     if value <= 0:
         return value, value
-    spread = math.hypot(scatter(rounds), BETWEEN_RUNS)
-    low_log = high_log = spread * _T90_MANY
+    low_log = high_log = error * _T90_MANY
     if tail is not None:
         low_log = math.hypot(low_log, math.log(value / tail[0]) if 0 < tail[0] < value else 0.0)
         high_log = math.hypot(high_log, math.log(tail[1] / value) if tail[1] > value else 0.0)

@@ -34,11 +34,11 @@ font:15px/1.5 ui-sans-serif,system-ui,"Segoe UI",Roboto,sans-serif}
 main{max-width:1000px;margin:0 auto;padding:40px 20px 80px}h1{font-size:30px;margin:0 0 4px;letter-spacing:-.02em}
 h2{font-size:18px;margin:0 0 4px}section{background:var(--card);border:1px solid var(--line);border-radius:14px;
 padding:22px 24px;margin:20px 0}p{margin:4px 0 14px;color:var(--soft)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:14px;margin:22px 0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:14px;margin:22px 0}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:16px 18px}
 .tile b{display:block;font-size:26px;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
 .tile b small{font-size:14px;font-weight:500;color:var(--soft)}.tile span{color:var(--soft);font-size:13px}
-svg{width:100%;height:auto;display:block;overflow:visible}text{fill:var(--ink);font-size:12.5px}
+svg{width:100%;min-width:600px;height:auto;display:block}text{fill:var(--ink);font-size:12.5px}
 .tick{fill:var(--soft);font-size:11.5px}.value{font-variant-numeric:tabular-nums}.track{fill:var(--track)}
 .bar{fill:var(--bar);opacity:.85}.whisker{stroke:var(--ink);stroke-width:1.4;fill:none}
 .floor{stroke:#d97706;stroke-width:2.5}.grid{stroke:var(--line);fill:none}
@@ -48,6 +48,7 @@ svg{width:100%;height:auto;display:block;overflow:visible}text{fill:var(--ink);f
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:6px 10px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:600;white-space:nowrap}td:first-child{font-weight:600}
+td:nth-child(-n+4){white-space:nowrap}td:nth-child(9){min-width:190px}
 .doubt{color:var(--warn);background:var(--warnbg);border-radius:10px;padding:10px 14px}
 .worse td{color:#dc2626}.better td{color:#0d9488}
 """
@@ -120,7 +121,8 @@ def _bars(report: Report, scenario: str) -> str:
         by_unit.setdefault(figure.unit, []).append(figure)
     return _section(
         scenario.capitalize(),
-        "Bars: the value; whiskers: where a second run falls nine times out of ten; orange: the floor.",
+        "Bars: the value, on a logarithmic axis; whiskers: where a second run falls nine times out of ten; orange: the "
+        "floor.",
         "".join(bars(figures) for figures in by_unit.values()),
     )
 

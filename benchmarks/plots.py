@@ -83,16 +83,15 @@ def lines_of(
         share = math.log(max(y, low) / low) / math.log(high / low) if logarithmic else (y - low) / (high - low)
         return top + height * (1 - share)
 
-    parts = []
-    for step in range(TICKS + 1):
-        share = step / TICKS
-        y = low * (high / low) ** share if logarithmic else low + (high - low) * share
-        x = min(xs) + (max(xs) - min(xs)) * share
-        parts.append(
-            f'<path class="grid" d="M{left} {at_y(y):.1f}H{WIDTH - RIGHT}"/>'
-            f'<text class="tick" x="{left - 8}" y="{at_y(y) + 4:.1f}" text-anchor="end">{number(y)}</text>'
-            f'<text class="tick" x="{at_x(x):.1f}" y="{top + height + 18}" text-anchor="middle">{number(x)}</text>'
-        )
+    parts = [
+        f'<path class="grid" d="M{left} {at_y(y):.1f}H{WIDTH - RIGHT}"/>'
+        f'<text class="tick" x="{left - 8}" y="{at_y(y) + 4:.1f}" text-anchor="end">{y:g}</text>'
+        for y in (_powers(low, high) if logarithmic else _round_numbers(low, high))
+    ]
+    parts += [
+        f'<text class="tick" x="{at_x(x):.1f}" y="{top + height + 18}" text-anchor="middle">{x:g}</text>'
+        for x in _round_numbers(min(xs), max(xs))
+    ]
     parts.append(f'<text class="tick" x="{WIDTH - RIGHT}" y="{top + height + 34}" text-anchor="end">{across}</text>')
     parts.append(f'<text class="tick" x="{left - 8}" y="10" text-anchor="end">{up}</text>')
     for place, points in enumerate(lines.values()):
@@ -130,6 +129,20 @@ def timeline(spans: Sequence[Span]) -> str:
     return _svg("".join(parts) + scale, 34 + len(lanes) * 34) + _legend(labels)
 
 
+def _round_numbers(low: float, high: float) -> list[float]:
+    """About `TICKS` multiples of 1, 2 or 5 times a power of ten."""
+    raw = (high - low) / TICKS or 1.0
+    ten = 10.0 ** math.floor(math.log10(raw))
+    step = next(nice * ten for nice in (1, 2, 5, 10) if nice * ten >= raw * 0.999)
+    return [round(k * step, 12) for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times each power of ten between the two."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [each for ten in decades for nice in (1, 2, 5) if low <= (each := round(nice * 10.0**ten, 12)) <= high]
+
+
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """At most so many, keeping the highest of each stretch: a peak must not vanish."""
     step = math.ceil(len(points) / MOST_POINTS)
@@ -142,4 +155,4 @@ def _legend(names: Sequence[str]) -> str:
 
 
 def _svg(inside: str, height: float) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img">{inside}</svg>'
+    return f'<div class="scroll"><svg viewBox="0 0 {WIDTH} {height:.0f}" role="img">{inside}</svg></div>'

@@ -25,12 +25,12 @@ from .report import read_report, write_report
 from .scenarios import SCENARIOS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from mm_edge.config import EngineConfig
     from mm_edge.runtime.engine import Engine, Executable, Slot
 
-    from .figure import Report
+    from .figure import Figure, Floor, Report
 
 SLOWER = 0.05
 PART = "encode_image"
@@ -58,8 +58,8 @@ class _SlowedExecutable:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._made, name)
 
-    def slot(self) -> Slot:
-        return _SlowedSlot(self._made.slot())
+    def slot(self, to_host: Collection[str] = ()) -> Slot:
+        return _SlowedSlot(self._made.slot(to_host))
 
 
 class _SlowedSlot:
@@ -69,6 +69,9 @@ class _SlowedSlot:
     @property
     def outputs(self) -> Mapping[str, Any]:
         return self._slot.outputs
+
+    def clear(self) -> None:
+        self._slot.clear()
 
     def run(self, inputs: Sequence[Any]) -> None:
         began = time.perf_counter_ns()
@@ -143,19 +146,23 @@ def judge(folder: Path, seconds: float) -> Proof:
 
 
 def agreement(then: Report, now: Report) -> tuple[list[bool], list[float]]:
-    """Whether each figure of the second run lies where the first said that it would, at the pace of the first; and how
-    wide that was.
+    """Whether each value and each ratio of the second run lies where the first printed that it would; and how wide that
+    was.
     """
     earlier = {figure.key: figure for figure in then.figures}
-    agreed, widths = [], []
+    agreed: list[bool] = []
+    widths: list[float] = []
+    printed: list[tuple[float, Figure | Floor]]
     for figure in now.figures:
         before = earlier[figure.key]
-        if figure.better == "neither" or not figure.pace_us:
+        if figure.better == "neither":
             continue
-        middle_then, middle_now = (sorted(each.yards)[len(each.yards) // 2] for each in (before, figure))
-        expected = before.value * middle_now / middle_then
-        agreed.append(before.low <= expected <= before.high)
-        widths.append((before.high - before.low) / 2 / before.value)
+        printed = [(figure.value, before)]
+        if figure.floor and before.floor and before.floor.rounds:
+            printed.append((figure.floor.ratio, before.floor))
+        for value, said in printed:
+            agreed.append(said.low <= value <= said.high)
+            widths.append((said.high - said.low) / (said.high + said.low))
     return agreed, widths
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from .budget import Held
     from .compare import Change
-    from .figure import Figure, Machine, Report
+    from .figure import Figure, Floor, Machine, Report
 
 FIGURES = ("what", "", "value", "a second run", "p50", "p99", "max", "n", "floor", "x floor", "note")
 CHANGES = ("what", "then", "now", "ratio", "certainly between", "chance", "")
@@ -25,15 +25,21 @@ def _figure(figure: Figure) -> tuple[str, ...]:
     shown = figure.percentiles
     return (
         f"{figure.scenario}: {figure.name}",
-        figure.statistic if figure.statistic.startswith("p") else "",
+        figure.statistic if figure.statistic.startswith(("p", "best")) else "",
         f"{number(figure.value)} {figure.unit}",
         f"{number(figure.low)} to {number(figure.high)}" if figure.better != "neither" else "",
         *(number(shown[key]) if key in shown else "" for key in ("p50", "p99", "max")),
         str(figure.n),
         f"{number(figure.floor.value)} ({figure.floor.what})" if figure.floor else "",
-        f"{figure.floor.ratio:.2f}" if figure.floor else "",
+        _times(figure.floor),
         figure.note,
     )
+
+
+def _times(floor: Floor | None) -> str:
+    if floor is None:
+        return ""
+    return f"{floor.ratio:.3g} ({floor.low:.3g} to {floor.high:.3g})" if floor.rounds else f"{floor.ratio:.3g}"
 
 
 def change_rows(changes: Sequence[Change]) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from mm_edge.benchmarks.bare import BareParts
-from mm_edge.benchmarks.measure import timed, warm
+from mm_edge.benchmarks.measure import in_turns, warm
 from mm_edge.runtime.predict import Predictor
 
 from .series import Series
@@ -54,8 +54,9 @@ class MultiStream:
 
             for run in (query, query_bare):
                 warm(run, seconds / 10)
-            self._whole.add(timed(query, seconds * 0.75, 2))
-            self._bare.add(timed(query_bare, seconds * 0.15, 2))
+            taken = in_turns({"whole": query, "bare": query_bare}, seconds, 0.0)
+            self._whole.add_turns(taken["whole"], floor=taken["bare"])
+            self._bare.add_turns(taken["bare"])
 
     def figures(self, pace_us: tuple[float, ...]) -> list[Figure]:
         floor = ("eight bare engine runs, shared out likewise", self._bare.middle())

@@ -58,7 +58,6 @@ class Offline:
             self._decode_alone(setting.take, slice_s / 2)
 
     def figures(self, pace_us: tuple[float, ...]) -> list[Figure]:
-        bare = sorted(self._bare)[len(self._bare) // 2]
         made = [
             rate(
                 self.name,
@@ -66,12 +65,11 @@ class Offline:
                 self._memory,
                 pace_us,
                 unit="predictions/s",
-                floor=("bare engines on every core", bare),
+                floor=("bare engines on every core", self._bare),
                 note="every input new each time",
             )
         ]
         if self._take:
-            decode = sorted(self._decode)[len(self._decode) // 2] if self._decode else 0.0
             made.append(
                 rate(
                     self.name,
@@ -79,7 +77,7 @@ class Offline:
                     self._take,
                     pace_us,
                     unit="predictions/s",
-                    floor=("decoding the video alone", decode) if decode else None,
+                    floor=("decoding the video alone", self._decode) if self._decode else None,
                     note="sound and text at the take's own rates",
                 )
             )

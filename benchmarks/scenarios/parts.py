@@ -1,4 +1,6 @@
-"""Each part alone, in each precision that loads here, and each input's preparation; in turns."""
+"""Each part alone, in each precision that loads here, beside the same graph on plain ONNX Runtime; and each input's
+preparation; in turns.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,14 @@ import numpy as np
 
 from mm_edge.benchmarks.bare import bare_run
 from mm_edge.benchmarks.measure import calls_a_reading, in_turns, warm
+from mm_edge.benchmarks.plain_session import WHAT, plain_run
 from mm_edge.errors import EngineError
 from mm_edge.runtime.engines.tensors import numpy_dtype
 from mm_edge.runtime.prepare import preparer
 from mm_edge.runtime.sound import sound_block
 from mm_edge.spec import AudioInput, ImageInput
 
-from .series import Series, rate
+from .series import BEST, Series, rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +29,16 @@ if TYPE_CHECKING:
 
 WARM_S = 0.06
 LOADED_FOR_S = 0.6
-YARDSTICK = "yardstick"
+ENGINE_OF_FLOOR = "onnxruntime"  # on another engine plain ONNX Runtime is no floor
+PLAIN = " on plain ONNX Runtime"
 
 
 class Parts:
-    """What every stage costs by itself. The engine loads anew each round."""
+    """What every stage costs by itself, undisturbed: the quickest reading. The engine loads anew each round.
+
+    Others on the machine only ever add to a time, so the quickest is the steadiest of all percentiles from run to run;
+    what a change in the code adds shows in the ratio to the floor, which was timed in the same turns.
+    """
 
     name, share = "parts", 0.2
 
@@ -45,27 +53,23 @@ class Parts:
     def round(self, seconds: float) -> None:
         """Several short ones: the more often everything is loaded anew, the less a run depends on one loading."""
         for _ in range(max(1, round(seconds / LOADED_FOR_S))):
-            runs: dict[str, Callable[[], object]] = {
-                YARDSTICK: self._setting.yardstick,
-                **self._load(),
-                **self._prepared,
-            }
+            runs: dict[str, Callable[[], object]] = {**self._load(), **self._prepared}
             for run in runs.values():
                 warm(run, WARM_S)
             calls = {name: calls_a_reading(run) for name, run in runs.items()}
             self._calls.update(calls)
             taken = in_turns(runs, min(seconds, LOADED_FOR_S), calls=calls)
-            yardstick = taken.pop(YARDSTICK)
             for name, turns in taken.items():
-                self._series.setdefault(name, Series()).add_turns(turns, yardstick)
+                self._series.setdefault(name, Series()).add_turns(turns, floor=taken.get(name + PLAIN))
         self._copy_gb_per_s.append(self._setting.yardstick.copy_gb_per_s())
 
     def figures(self, pace_us: tuple[float, ...]) -> list[Figure]:
         setting = self._setting
         made = []
         for name, series in self._series.items():
-            made.append(series.figure(self.name, name, 50, floor=self._floor(name)))
-            setting.shortest = min(setting.shortest, (made[-1].value, self._calls[name]))
+            if not name.endswith(PLAIN):
+                made.append(series.figure(self.name, name, BEST, floor=self._floor(name)))
+                setting.shortest = min(setting.shortest, (made[-1].value, self._calls[name]))
         for name, why in self._refused.items():
             setting.notes.append(f"{name} does not load here: {why}")
         made.append(
@@ -74,7 +78,9 @@ class Parts:
         return made
 
     def _load(self) -> dict[str, Callable[[], object]]:
-        """Every part by every precision; what an engine refuses is told once and left out."""
+        """Every part by every precision, each followed by its floor; what an engine refuses is told once and left
+        out.
+        """
         setting, runs = self._setting, dict[str, "Callable[[], object]"]()
         engine = setting.engine()
         for part in setting.bundle.manifest.parts:
@@ -86,6 +92,9 @@ class Parts:
                     runs[name] = bare_run(setting.bundle, engine, part, precision)
                 except EngineError as error:
                     self._refused[name] = error.found.splitlines()[0]
+                    continue
+                if engine.name == ENGINE_OF_FLOOR:
+                    runs[name + PLAIN] = plain_run(setting.bundle, part, precision)
         return runs
 
     def _prepare(self, spec: InputSpec) -> Callable[[], object]:
@@ -108,7 +117,11 @@ class Parts:
         return run
 
     def _floor(self, name: str) -> tuple[str, float] | None:
-        """Of a picture: reading each of the pixels that it is made of once, at the speed of this machine's memory."""
+        """Of a part: its graph on plain ONNX Runtime. Of a picture: reading each of the pixels that it is made of once,
+        at the speed of this machine's memory.
+        """
+        if (plain := self._series.get(name + PLAIN)) is not None:
+            return WHAT, plain.best()
         kind, _, wanted = name.partition(".")
         spec = next((spec for spec in self._setting.bundle.manifest.inputs if spec.name == wanted), None)
         if kind != "prepare" or not isinstance(spec, ImageInput):

@@ -41,7 +41,7 @@ class SingleStream:
         for run in runs.values():
             warm(run, seconds / 5)
         taken = in_turns({"yardstick": setting.yardstick, **runs}, seconds, SLICE_S)
-        self._whole.add_turns(taken["whole"], taken["yardstick"])
+        self._whole.add_turns(taken["whole"], taken["yardstick"], taken["bare"])
         self._bare.add_turns(taken["bare"], taken["yardstick"])
 
     def figures(self, _pace_us: tuple[float, ...]) -> list[Figure]:

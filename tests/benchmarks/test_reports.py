@@ -81,6 +81,7 @@ def test_a_budget_is_broken_only_beyond_doubt():
     assert standing(figure.value * 0.5) == ["broken"]
     assert standing(1.0, of="ratio") == ["broken"]
     assert standing(1.6, of="ratio") == ["holds"]
+    assert standing(figure.floor.ratio * 0.999, of="ratio") == ["holds"]
     assert standing(1.0, what="parts/none") == ["not measured"]
     assert standing(0.0, device="jetson-*") == []
     assert hold(report, [Budget("parts/part", "value", 0.0)], ratios_only=True) == []
@@ -120,7 +121,16 @@ def test_turns_give_the_pace_at_which_the_ratio_is_the_median_of_the_turns_ratio
 
 
 def test_a_floor_of_a_rate_is_turned_round():
-    assert rate("s", "x", [50.0, 50.0], floor=("bare", 100.0)).floor.ratio == 2.0
+    assert rate("s", "x", [50.0, 50.0], floor=("bare", [100.0, 100.0])).floor.ratio == 2.0
+
+
+def test_the_ratio_to_a_floor_is_taken_within_turns():
+    series = Series()
+    for slow in (1.0, 2.0, 1.0, 2.0, 2.0):
+        series.add_turns([[1.1 * slow, 9.0], [1.1]], floor=[[1.0 * slow, 9.0], [1.0]])
+    floor = series.figure("s", "x", 50, floor=("bare", 2.0)).floor
+    assert floor.ratio == pytest.approx(1.1)
+    assert 1.0 < floor.low < 1.1 < floor.high < 1.2
 
 
 def test_the_table_has_a_cell_for_each_column():

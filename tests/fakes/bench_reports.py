@@ -3,18 +3,25 @@
 import numpy as np
 
 from mm_edge.benchmarks.figure import SCHEMA, Figure, Floor, Heat, Machine, Report, Span
-from mm_edge.benchmarks.interval import second_run
+from mm_edge.benchmarks.interval import ratio_error, run_error, second_run
 
 PARTS = ("encode_image.fp32", "encode_audio.fp32", "encode_text.fp32", "fuse.fp32", "prepare.image")
 QUIET = Heat(0.0, 0.0, 0, None, None, None, None)
 
 
-def drawn(name, generator, *, slower=1.0, pace=150.0, scatter=0.02, rounds=24, scenario="parts", better="less"):
+def drawn(
+    name, generator, *, slower=1.0, pace=150.0, scatter=0.02, rounds=24, scenario="parts", better="less", floor=True
+):
     paces = pace * np.exp(generator.normal(0, 0.1, rounds))
     yards = slower * 0.01 * np.exp(generator.normal(0, scatter, rounds))
     values = yards * paces if better == "less" else yards / paces
     value = float(np.median(values))
-    low, high = second_run(value, yards)
+    low, high = second_run(value, run_error(values))
+    ratios = 1.5 * slower * np.exp(generator.normal(0, scatter / 2, rounds))
+    ratio = float(np.median(ratios))
+    beside = Floor(
+        "the bare engine", value / ratio, ratio, *second_run(ratio, ratio_error(ratios)), tuple(map(float, ratios))
+    )
     return Figure(
         scenario=scenario,
         name=name,
@@ -29,7 +36,7 @@ def drawn(name, generator, *, slower=1.0, pace=150.0, scatter=0.02, rounds=24, s
         pace_us=tuple(map(float, paces)),
         percentiles={"p50": value, "p90": value * 1.1, "p99": value * 1.3, "max": value * 2},
         curve=tuple(float(value * (0.9 + place / 100)) for place in range(51)),
-        floor=Floor("the bare engine", value / 1.5, 1.5),
+        floor=beside if floor else None,
     )
 
 
