@@ -21,37 +21,42 @@ import msgspec
 from mm_edge.benchmarks.frames import video
 from mm_edge.benchmarks.interval import percentile
 from mm_edge.benchmarks.machine import Watch, machine
-from mm_edge.benchmarks.models import CACHE, vision_bundle
+from mm_edge.benchmarks.models import CACHE, LABELS, vision_bundle
 from mm_edge.bundle import Bundle
 from mm_edge.errors import WorkFailedError
 from mm_edge.places import cache_folder
 
+from .float_input import with_float_input
 from .results import Peer, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 HERE = Path(__file__).parent
 OURS = "mm_edge_loop"
+SYSTEM_PYTHON = "/usr/bin/python3"  # the one that the distribution's GStreamer bindings belong to
 # The file of each peer, what it is called, and the environment that it runs in.
 PEERS = {
     OURS: ("mm-edge", ""),
     "plain": ("OpenCV + ONNX Runtime, one after the other", "onnxruntime"),
     "threaded": ("capture thread, queue, ONNX Runtime", "onnxruntime"),
     "openvino_queue": ("OpenVINO AsyncInferQueue", "openvino"),
+    "gstreamer_appsink": ("GStreamer appsink + ONNX Runtime", "gstreamer"),
+    "ultralytics_stream": ("Ultralytics predict(stream=True)", "ultralytics"),
+    "roboflow_pipeline": ("Roboflow InferencePipeline", "roboflow"),
+    "mediapipe_tasks": ("MediaPipe tasks", "mediapipe"),
 }
+OF_THE_SYSTEM = {"gstreamer"}  # environments that see the system's packages
+FLOAT_INPUT = {"ultralytics_stream"}  # peers that prepare pictures themselves (float_input.py)
 KEEPS_UP_FPS = 30.0
 TOO_SLOW = 3.0
 FRAMES = 300
 FIRST_ONES = 5
-# Why some that people use are not in the table: what was tried here, and where it ended.
-ABSENT = {
-    "Ultralytics predict(stream=True)": "not tried: as documented, it takes float graphs with metadata of its own",
-    "MediaPipe tasks": "not tried: as documented, it takes .tflite models with metadata",
-    "Roboflow InferencePipeline": "not set up: its environment (torch and more than a hundred packages) was not made",
-    "GStreamer appsink": "runs in the system's Python: see `python -m mm_edge.benchmarks.live_loop offline`",
-    "torch eager and compiled on CLIP with text": "not built yet",
-}
+MOST_TOLD = 160
+
+
+class CannotRunError(Exception):
+    """What a peer, or making its environment, said when it was given this model."""
 
 
 class Driven:
@@ -69,7 +74,11 @@ class Driven:
             env={**os.environ, "PYTHONPATH": str(HERE.parent)},
         )
         self.name = name
-        self.first: int = self._told()["first"]
+        told = self._told()
+        if "cannot" in told:
+            self.close()
+            raise CannotRunError(told["cannot"])
+        self.first: int = told["first"]
         self.start_s = time.perf_counter() - began_s
 
     def ask(self, *words: str) -> dict[str, Any]:
@@ -98,6 +107,9 @@ def measure(names: Sequence[str], rounds: int, seconds: float) -> Results:
     model = CACHE / "peers-vision.onnx"
     with Bundle.open(bundle_path) as bundle:
         model.write_bytes(bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file))
+        floats = with_float_input(model, CACHE / "peers-vision-float.onnx", LABELS)
+    models = {name: floats if name in FLOAT_INPUT else model for name in names} | {OURS: bundle_path}
+    names, absent = _able(names, models, film)
     starts: dict[str, list[float]] = {name: [] for name in names}
     told: dict[str, dict[str, list[dict[str, Any]]]] = {
         name: {"offline": [], "keeps up": [], "too slow": []} for name in names
@@ -106,7 +118,7 @@ def measure(names: Sequence[str], rounds: int, seconds: float) -> Results:
     for number in range(rounds):
         # New processes each round: where memory comes to lie is part of what a run is worth.
         for name in list(names) if number % 2 == 0 else list(names)[::-1]:
-            peer = Driven(name, bundle_path if name == OURS else model, film)
+            peer = Driven(name, models[name], film)
             starts[name].append(peer.start_s)
             answer = peer.ask("offline")
             told[name]["offline"].append(answer)
@@ -122,9 +134,19 @@ def measure(names: Sequence[str], rounds: int, seconds: float) -> Results:
         _summed(name, starts[name], runs, same=all(run["labels"] == right for run in runs["offline"]))
         for name, runs in told.items()
     )
-    return Results(
-        FRAMES, rounds, seconds, KEEPS_UP_FPS, round(too_slow_fps, 1), machine(watch.heat()), peers, dict(ABSENT)
-    )
+    return Results(FRAMES, rounds, seconds, KEEPS_UP_FPS, round(too_slow_fps, 1), machine(watch.heat()), peers, absent)
+
+
+def _able(names: Sequence[str], models: Mapping[str, Path], film: Path) -> tuple[list[str], dict[str, str]]:
+    """Those that take the model, each started once (its files are cached afterwards); the others with their reason."""
+    able, absent = [], {}
+    for name in names:
+        try:
+            Driven(name, models[name], film).close()
+            able.append(name)
+        except CannotRunError as error:
+            absent[PEERS[name][0]] = f"{error}"[:MOST_TOLD]
+    return able, absent
 
 
 def _summed(name: str, starts: list[float], runs: dict[str, list[dict[str, Any]]], *, same: bool) -> Peer:
@@ -158,8 +180,14 @@ def _python(environment: str) -> str:
     python = folder / "bin" / "python"
     made = folder / "made-from.txt"
     if not made.exists() or made.read_text(encoding="utf-8") != requirements.read_text(encoding="utf-8"):
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "-r", str(requirements)], check=True)
+        maker = [SYSTEM_PYTHON, "-m", "venv", "--system-site-packages"] if environment in OF_THE_SYSTEM else []
+        for command in (
+            [*(maker or [sys.executable, "-m", "venv"]), "--clear", str(folder)],
+            [str(python), "-m", "pip", "install", "-q", "-r", str(requirements)],
+        ):
+            ran = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+            if ran.returncode:
+                raise CannotRunError(f"its environment cannot be made: {(ran.stderr.strip().splitlines() or [''])[-1]}")
         made.write_text(requirements.read_text(encoding="utf-8"), encoding="utf-8")
     return str(python)
 

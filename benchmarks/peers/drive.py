@@ -16,6 +16,7 @@ import json
 import os
 import resource
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ class Camera:
 
     def __init__(self, pictures: list[Any], fps: float, seconds: float) -> None:
         self._pictures, self._period_ns = pictures, round(NS_PER_S / fps)
+        self.fps, self.size = fps, pictures[0].shape[:2]
+        self.ended = threading.Event()
         self._start_ns = time.monotonic_ns() + self._period_ns
         self._until_ns = self._start_ns + round(seconds * NS_PER_S)
         self._held: list[int] = []
@@ -44,6 +47,7 @@ class Camera:
         while True:
             now_ns = time.monotonic_ns()
             if now_ns >= self._until_ns:
+                self.ended.set()
                 return None
             there = max(0, (now_ns - self._start_ns) // self._period_ns + 1)
             while self._seen < there:
@@ -70,8 +74,12 @@ def main(name: str, model: str, video: str) -> None:
     told = os.fdopen(os.dup(1), "w", buffering=1)  # what a library prints must not get between
     os.dup2(2, 1)
     pictures = [frame for frame, _ in zip(frames_of(video), range(60), strict=False)]
-    peer = importlib.import_module(f".{name}", __package__).Peer(model)
-    first = peer.label(pictures[0])
+    try:
+        peer = importlib.import_module(f".{name}", __package__).Peer(model)
+        first = peer.label(pictures[0])
+    except Exception as error:  # noqa: BLE001  # whatever a library says to this model stands in the table
+        told.write(json.dumps({"cannot": f"{type(error).__name__}: {error}"}) + "\n")
+        return
     told.write(json.dumps({"first": first, "rss_mb": _rss_mb()}) + "\n")
     for line in sys.stdin:
         words = line.split()

@@ -26,7 +26,9 @@ class Peer:
         self._name = self._session.get_inputs()[0].name
 
     def label(self, frame: Any) -> int:
-        prepared = cv2.cvtColor(cv2.resize(frame, (SIDE, SIDE)), cv2.COLOR_BGR2RGB)[None]
+        return self.answer(cv2.cvtColor(cv2.resize(frame, (SIDE, SIDE)), cv2.COLOR_BGR2RGB)[None])
+
+    def answer(self, prepared: Any) -> int:
         return int(self._session.run(None, {self._name: prepared})[0].argmax())
 
     def offline(self, video: str) -> list[int]:

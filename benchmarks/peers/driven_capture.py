@@ -1,0 +1,73 @@
+"""The driven camera in the place of cv2.VideoCapture, for libraries that open their cameras themselves.
+
+The stamp of the capture travels in the first bytes of the picture: it survives whatever a library does on the way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STAMP_BYTES = 8
+
+
+class DrivenCapture:
+    """As much of cv2.VideoCapture as a camera has."""
+
+    def __init__(self, camera: Any) -> None:
+        self._camera = camera
+        self._now: tuple[int, Any] | None = None
+        self._open = True
+
+    def isOpened(self) -> bool:  # noqa: N802  # OpenCV's name
+        return self._open
+
+    def grab(self) -> bool:
+        self._now = self._camera.read()
+        self._open = self._now is not None
+        return self._open
+
+    def retrieve(self, *_channel: Any) -> tuple[bool, Any]:
+        """A picture of its own, as a driver's decoder makes one."""
+        if self._now is None:
+            return False, None
+        stamp, picture = self._now
+        made = picture.copy()
+        made.reshape(-1)[:STAMP_BYTES] = np.frombuffer(stamp.to_bytes(STAMP_BYTES, "little"), np.uint8)
+        return True, made
+
+    def read(self, *_picture: Any) -> tuple[bool, Any]:
+        return self.retrieve() if self.grab() else (False, None)
+
+    def get(self, what: int) -> float:
+        height, width = self._camera.size
+        known = {
+            cv2.CAP_PROP_FPS: self._camera.fps,
+            cv2.CAP_PROP_FRAME_WIDTH: float(width),
+            cv2.CAP_PROP_FRAME_HEIGHT: float(height),
+        }
+        return known.get(what, 0.0)
+
+    def set(self, _what: int, _value: float) -> bool:
+        return False
+
+    def release(self) -> None:
+        self._open = False
+
+
+@contextlib.contextmanager
+def instead_of_cv2(camera: Any) -> Iterator[None]:
+    """Whoever opens a camera gets this one."""
+    with mock.patch.object(cv2, "VideoCapture", return_value=DrivenCapture(camera)):
+        yield
+
+
+def stamp_of(picture: Any) -> int:
+    return int.from_bytes(picture.reshape(-1)[:STAMP_BYTES].tobytes(), "little")
