@@ -66,12 +66,12 @@ def compare(then: Report, now: Report) -> list[Change]:
     earlier = {figure.key: figure for figure in then.figures}
     changes: list[Change] = []
     for figure in now.figures:
-        before = earlier.get(figure.key)
-        if before is None or not (_can_be_judged(before) and _can_be_judged(figure)):
+        same = earlier.get(figure.key)
+        if same is None or not (_can_be_judged(same) and _can_be_judged(figure)):
             continue
-        changes.append(_of_values(before, figure))
-        if before.floor and figure.floor and before.floor.rounds and figure.floor.rounds:
-            changes.append(_of_ratios(figure.key, before.floor, figure.floor))
+        changes.append(_of_values(same, figure))
+        if same.floor and figure.floor and same.floor.rounds and figure.floor.rounds:
+            changes.append(_of_ratios(figure.key, same.floor, figure.floor))
     return sorted(_corrected(changes), key=lambda change: (change.verdict != "worse", -change.ratio))
 
 

@@ -48,7 +48,7 @@ class DrivenCapture:
 
     def get(self, what: int) -> float:
         height, width = self._camera.size
-        known = {
+        known: dict[int, float] = {
             cv2.CAP_PROP_FPS: self._camera.fps,
             cv2.CAP_PROP_FRAME_WIDTH: float(width),
             cv2.CAP_PROP_FRAME_HEIGHT: float(height),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import cv2
-import mediapipe as mp
-from mediapipe.tasks.python import BaseOptions, vision
+import mediapipe as mp  # type: ignore[import-not-found]
+from mediapipe.tasks.python import BaseOptions, vision  # type: ignore[import-not-found]
 
 
 class Peer:

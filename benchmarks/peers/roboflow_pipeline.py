@@ -9,7 +9,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
-from inference import InferencePipeline
+from inference import InferencePipeline  # type: ignore[import-not-found]
 
 from . import plain
 from .driven_capture import instead_of_cv2, stamp_of
