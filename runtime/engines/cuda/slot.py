@@ -174,9 +174,8 @@ class CudaExecutable:
     ) -> None:
         self.device, self.part, self.precision, self.shapes, self.compiled = device, part, precision, shapes, compiled
         self.stream = compiled.stream or device.stream()
-        self.turn = (
-            threading.Lock()
-        )  # what a moment puts on the stream stays together: none waits for a later one's input
+        # What a moment puts on the stream stays together, so that none waits for the input of a later one.
+        self.turn = threading.Lock()
         self.timeline: Timeline | None = None  # where somebody wants to know when the device computed
         self.graph_told = "captured by the library itself" if compiled.graphs_itself else "not asked for"
         self._use_graphs = use_graphs and not compiled.graphs_itself
