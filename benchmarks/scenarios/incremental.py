@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Incremental:
     """Both ways in every round, first one and then the other first."""
 
-    name, share = "incremental", 0.1
+    name, share = "incremental", 0.2
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting

@@ -45,7 +45,8 @@ class SingleStream:
         self._bare.add_turns(taken["bare"], taken["yardstick"])
 
     def figures(self, _pace_us: tuple[float, ...]) -> list[Figure]:
-        floor = ("the bare engine", self._bare.middle())
+        floor, setting = ("the bare engine", self._bare.middle()), self._setting
+        setting.shortest = min(setting.shortest, (self._bare.best(), 1))
         return [
             self._whole.figure(self.name, "latency", 90, floor=floor),
             self._whole.figure(self.name, "latency.p50", 50, floor=floor),
