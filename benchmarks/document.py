@@ -79,7 +79,20 @@ def _peers(results: Path) -> list[str]:
     path = results / "peers.json"
     if not path.exists():
         return [title, "Not measured yet: `python -m mm_edge.benchmarks.peers`"]
-    found = msgspec.json.decode(path.read_bytes(), type=Results)
+    found = msgspec.json.decode(path.read_bytes(), type=list[Results])
+    return [
+        title,
+        "    python -m mm_edge.benchmarks.peers --json benchmarks/results/peers.json",
+        (
+            "Each peer runs in an environment of its own, all in turns. *Keeps up*: a camera at 30 a second. "
+            "*Too slow*: frames come three times as fast as ours takes them offline. Age: from the capture to the "
+            "answer. Bold: the best of its row."
+        ),
+        *(paragraph for each in found for paragraph in _side_by_side(each)),
+    ]
+
+
+def _side_by_side(found: Results) -> list[str]:
     rows = []
     for figure in found.peers[0].figures:
         best = winner(found, figure)
@@ -90,23 +103,16 @@ def _peers(results: Path) -> list[str]:
         rows.append((figure, *cells))
     rows.append(("same answers as ours", *("yes" if peer.same_labels else "no" for peer in found.peers)))
     return [
-        title,
-        "    python -m mm_edge.benchmarks.peers --json benchmarks/results/peers.json",
-        _told(found),
+        f"### {found.title}",
+        (
+            f"{found.model}, the same {found.frames} frames of 720p; {found.rounds} rounds. Keeps up: at "
+            f"{found.keeps_up_fps:g} a second; too slow: at {found.too_slow_fps:g}."
+        ),
         *_doubts(found.machine.heat),
         _table(("", *(peer.name for peer in found.peers)), rows),
-        "Not in the table:",
-        "\n".join(f"- {name}: {why}" for name, why in found.absent.items()),
+        *(["What cannot run this model, and what it said:"] if found.absent else []),
+        *(["\n".join(f"- {name}: `{why}`" for name, why in found.absent.items())] if found.absent else []),
     ]
-
-
-def _told(found: Results) -> str:
-    return (
-        f"MobileNetV3-Large, the same ONNX file and the same {found.frames} frames of 720p, in turns, {found.rounds} "
-        "rounds, each peer in an environment of its own. Keeps up: a camera at "
-        f"{found.keeps_up_fps:g} a second. Too slow: at {found.too_slow_fps:g} a second, three times what "
-        "one after the other can take. Age: from the capture to the answer. Bold: the best of its row."
-    )
 
 
 def _doubts(heat: Heat) -> list[str]:

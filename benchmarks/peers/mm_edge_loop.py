@@ -33,21 +33,28 @@ class Peer:
         return _number(self._predictor.predict({"image": frame}))
 
     def offline(self, video: str) -> list[int]:
-        config, kept = RunConfig(), Kept()
-        source = open_source(video, self._bundle.manifest.input("image"), config.sources, PlayClock("max"))
-        sources: list[Any] = [source]
-        session = Session(self._bundle, config, sources, [kept], in_step=True)
+        kept = Kept()
+        session = Session(self._bundle, RunConfig(), [film_source(self._bundle, video)], [kept], in_step=True)
         with session:
             session.wait()
         session.raise_error()
         return [_number(prediction) for prediction in kept.predictions()]
 
     def live(self, camera: Any) -> Iterator[int]:
-        session = Session(self._bundle, RunConfig(), [DrivenCamera(camera)], [])
-        with session.tap(AHEAD) as tap, session:
-            while (item := tap.wait_take()) is not None:
-                if isinstance(item, Prediction):
-                    yield item.t_ns
+        return stamps(Session(self._bundle, RunConfig(), [DrivenCamera(camera)], []))
+
+
+def film_source(bundle: Bundle, video: str) -> Any:
+    """A file, at full speed."""
+    return open_source(video, bundle.manifest.input("image"), RunConfig().sources, PlayClock("max"))
+
+
+def stamps(session: Session) -> Iterator[int]:
+    """When each of what is answered was captured, as the answers come."""
+    with session.tap(AHEAD) as tap, session:
+        while (item := tap.wait_take()) is not None:
+            if isinstance(item, Prediction):
+                yield item.t_ns
 
 
 class Kept(NullSink):

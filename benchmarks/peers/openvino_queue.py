@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import openvino as ov
 
 from .drive import frames_of
+from .newest import newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,28 +44,9 @@ class Peer:
 
     def live(self, camera: Any) -> Iterator[int]:
         """The camera's thread keeps the newest; a queue of one request answers it."""
-        newest: deque[Any] = deque(maxlen=1)
-        arrived = threading.Event()
-        ended = False
-
-        def keep() -> None:
-            nonlocal ended
-            while (captured := camera.read()) is not None:
-                newest.append(captured)
-                arrived.set()
-            ended = True
-            arrived.set()
-
-        reader = threading.Thread(target=keep)
-        reader.start()
-        while not ended:
-            arrived.wait()
-            arrived.clear()
-            if newest:
-                stamp, frame = newest.popleft()
-                self.label(frame)
-                yield stamp
-        reader.join()
+        for stamp, frame in newest(camera):
+            self.label(frame)
+            yield stamp
 
 
 def _prepared(frame: Any) -> Any:

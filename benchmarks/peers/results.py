@@ -16,8 +16,10 @@ class Peer(Strict, frozen=True):
 
 
 class Results(Strict, frozen=True):
-    """One run of all, side by side."""
+    """One run of all that run a model, side by side. `absent`: who does not, and why."""
 
+    title: str
+    model: str
     frames: int
     rounds: int
     seconds: float

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from . import plain
 from .drive import frames_of
+from .newest import newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,25 +47,6 @@ class Peer:
         return [results[number] for number in sorted(results)]
 
     def live(self, camera: Any) -> Iterator[int]:
-        newest: deque[Any] = deque(maxlen=1)
-        arrived = threading.Event()
-        ended = False
-
-        def keep() -> None:
-            nonlocal ended
-            while (captured := camera.read()) is not None:
-                newest.append(captured)
-                arrived.set()
-            ended = True
-            arrived.set()
-
-        reader = threading.Thread(target=keep)
-        reader.start()
-        while not ended:
-            arrived.wait()
-            arrived.clear()
-            if newest:
-                stamp, frame = newest.popleft()
-                self.label(frame)
-                yield stamp
-        reader.join()
+        for stamp, frame in newest(camera):
+            self.label(frame)
+            yield stamp

@@ -54,4 +54,4 @@ def test_the_float_input_gives_the_graph_its_bytes_back(tmp_path):
 @pytest.mark.parametrize(("figure", "best"), [("age ms", "a"), ("results a second", "b")])
 def test_whoever_wins_a_row_is_named_ours_or_not(figure, best):
     peers = tuple(Peer(name, False, {figure: value}, True) for name, value in (("a", 1.0), ("b", 2.0)))
-    assert winner(Results(1, 1, 1.0, 30.0, 90.0, MACHINE, peers, {}), figure) == best
+    assert winner(Results("t", "m", 1, 1, 1.0, 30.0, 90.0, MACHINE, peers, {}), figure) == best

@@ -1,0 +1,34 @@
+"""A thread that reads a camera and keeps its newest frame, for whoever answers one after the other."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def newest(camera: Any) -> Iterator[tuple[int, Any]]:
+    """Stamps and frames; what came in between while the caller was busy is gone."""
+    kept: deque[Any] = deque(maxlen=1)
+    arrived = threading.Event()
+    ended = False
+
+    def keep() -> None:
+        nonlocal ended
+        while (captured := camera.read()) is not None:
+            kept.append(captured)
+            arrived.set()
+        ended = True
+        arrived.set()
+
+    reader = threading.Thread(target=keep)
+    reader.start()
+    while not ended:
+        arrived.wait()
+        arrived.clear()
+        if kept:
+            yield kept.popleft()
+    reader.join()
