@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from mm_edge.zoo.catalog import entry
+from mm_edge.zoo.catalog import Entry, entry
 from mm_edge.zoo.models.scout_recipe import QUICK
 from mm_edge.zoo.tabletop import school as schools
 from mm_edge.zoo.tabletop.cache import CLEAN, NONE, World, labels_of, view_of
@@ -15,11 +16,15 @@ from mm_edge.zoo.tabletop.hearing import Bands, Hearing
 from mm_edge.zoo.tabletop.lessons import AUDIO, IMAGE, TEXT, USUAL
 from mm_edge.zoo.tabletop.measure import target_figures
 from mm_edge.zoo.tabletop.places import OUTSIDE
-from mm_edge.zoo.tabletop.school import ONLY, Tabletop
-from mm_edge.zoo.tabletop.seeing import PHRASES, Seeing, taught
+from mm_edge.zoo.tabletop.school import ONLY, SEEN_BY, Tabletop
+from mm_edge.zoo.tabletop.seeing import Look, Seeing, taught
 from mm_edge.zoo.training.loop import Plan, learn, predictor
+from mm_edge.zoo.training.recipe import Recipe
+from mm_edge.zoo.training.train import train
 
 ALL = np.arange(60)
+STAGES = ("seeing", "hearing", "deciding")
+CLOSE, WHOLE = Look(1, side=48, pieces=2, phrases=1), Look(2, side=None, pieces=1, phrases=2)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +89,7 @@ def test_by_ear_it_learns_words_and_leaves_the_eye_as_it_was(world, model, tmp_p
 
 
 def test_pieces_and_whole_pictures_teach_the_same_losses(world, model):
-    course = Seeing(world, world, close_steps=1)
+    course = Seeing(world, world, (CLOSE, WHOLE))
     tutor = course.tutor(model)
     shown = []
     for step in (0, 1):
@@ -93,24 +98,24 @@ def test_pieces_and_whole_pictures_teach_the_same_losses(world, model):
         loss.backward()
         assert torch.isfinite(loss)
         shown.append(figures)
-        assert batch["image"].shape[1] == (80 if step == 0 else 160)
+        assert batch["image"].shape[:2] == ((16, 48) if step == 0 else (8, 160))
     assert set(shown[0]) == set(shown[1])
     for part in ("image", "text"):
         assert all(value.grad is not None for value in model.encoders[part].parameters())
     assert all(value.grad is None for value in model.encoders["audio"].parameters())
 
 
-@pytest.mark.parametrize("close", [True, False])
-def test_what_is_not_to_be_seen_is_nowhere(world, close):
-    batch = taught(world, np.random.default_rng(3), ALL, close=close)
-    assert batch["text"].shape == (60, PHRASES, 16)
-    assert torch.allclose(batch["cells"].sum(2), torch.ones(60, PHRASES))
+@pytest.mark.parametrize("look", [CLOSE, WHOLE], ids=["pieces", "whole"])
+def test_what_is_not_to_be_seen_is_nowhere(world, look):
+    batch = taught(world, np.random.default_rng(3), ALL, look)
+    assert batch["text"].shape == (60 * look.pieces, look.phrases, 16)
+    assert torch.allclose(batch["cells"].sum(2), torch.ones(60 * look.pieces, look.phrases))
     missing = batch["presence"][..., [IMAGE, TEXT]].min(2).values == 0
-    assert 0 < missing.sum() < 60
+    assert 0 < missing.sum() < 30
     assert (batch["cells"][missing][:, -1] == 1).all()
     assert (batch["cells"][~missing][:, -1] == 0).any()
     assert (batch["card"][batch["sign"] == NONE] == OUTSIDE).all()
-    assert ((batch["sign"] == OUTSIDE).any()) == close or not close
+    assert bool((batch["sign"] == OUTSIDE).any()) == (look is CLOSE)
 
 
 def test_the_command_follows_from_what_is_there(world):
@@ -131,24 +136,25 @@ def test_the_command_follows_from_what_is_there(world):
 
 def test_model_and_rivals_decide_from_the_same_encoders(school, model, monkeypatch):
     asked = []
-    monkeypatch.setattr(schools, "known", lambda *args: asked.append(args[2]) or "known")
+    monkeypatch.setattr(schools, "known", lambda *args: asked.append(args[3]) or "known")
     courses = [stage.course(model) for stage in (school.stages()[-1], *school.rivals().values())]
     assert asked == [QUICK.takes, 0]
     assert [course.mix for course in courses] == [USUAL, ONLY["image"], ONLY["audio"]]
 
 
 def test_what_the_encoders_give_is_taken_down_as_they_give_it(world, model):
-    found = schools.known(world, model, 0)
+    bands = Bands(world, model.encoders["audio"].front)
+    found = schools.known(world, bands, model, 0)
     with torch.inference_mode():
         shown = model.eval().encoders["image"](torch.from_numpy(world.pictures[:4]))["embedding"]
     assert torch.allclose(found.image[0, :4], shown, atol=1e-5)
-    varied = schools.known(world, model, 2)
+    varied = schools.known(world, bands, model, 2)
     assert varied.image.shape == (2, *found.image.shape[1:])
     assert not torch.allclose(varied.image[0], varied.image[1])
 
 
 def test_a_score_that_is_too_high_is_set_lower_and_no_point_moves(school, model):
-    asked = school._exam()
+    asked = school._exam(60)
     there = np.array([len(outline) > 0 for outline in asked.hulls])
     middles = np.array([outline.mean(0) if len(outline) else np.zeros(2) for outline in asked.hulls]) / 160
     told = {"target": middles, "target_score": np.where(there, 4.0, 2.0)[:, None]}
@@ -162,7 +168,7 @@ def test_a_score_that_is_too_high_is_set_lower_and_no_point_moves(school, model)
 
 
 def test_the_shift_of_the_bias_is_that_of_the_score(school, model):
-    feeds = {name: value[:4] for name, value in school._exam().feeds.items()}
+    feeds = {name: value[:4] for name, value in school._exam(60).feeds.items()}
     before = predictor(model)(feeds)
     model.heads["target"].shift_score(1.25)
     after = predictor(model)(feeds)
@@ -170,19 +176,55 @@ def test_the_shift_of_the_bias_is_that_of_the_score(school, model):
     assert np.allclose(after["target"], before["target"], atol=1e-5)
 
 
+class Small(Tabletop):
+    """The school with the little world of these tests, for a few steps."""
+
+    def __init__(self, world):
+        plan = Plan(steps=3, batch=8, warm_up=1, evaluate_every=3, averaging=0.5, threads=1)
+        super().__init__(
+            QUICK._replace(hearing=plan, seeing=plan, deciding=plan, looks=(CLOSE, WHOLE._replace(until=3)))
+        )
+        self.world = self.tune = world
+
+    def prepare(self, cache, *, told=None):
+        pass
+
+
+@pytest.mark.timeout(400)
+def test_the_last_stage_begins_with_what_the_others_have_taught(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(Entry, "recipe", lambda _: Recipe(full=lambda: Small(world), quick=lambda: Small(world)))
+    watched = []
+    report = train("scout", tmp_path, quick=True, watched=lambda what, *_: watched.append(what))
+    assert {stage: told["steps"] for stage, told in report["stages"].items()} == dict.fromkeys(STAGES, 3)
+    assert set(report["alone"]) == {"image", "audio"}
+    assert len(watched) == 3 * (len(STAGES) + 2)
+    shipped = load_file(tmp_path / "weights.safetensors")
+    for stage, parts in {"seeing": SEEN_BY, "hearing": ("encoders.audio",)}.items():
+        kept = load_file(tmp_path / stage / "checkpoint.safetensors")
+        for part in parts:
+            own = {name: value for name, value in shipped.items() if name.startswith(part)}
+            settled = {name for name in own if name.endswith("heat.bias") or "missing.embedding" in name}
+            assert own
+            assert all(torch.equal(value, kept[f"best/{name}"]) for name, value in own.items() if name not in settled)
+    again = train("scout", tmp_path, quick=True, watched=lambda what, *_: watched.append(what))
+    assert len(watched) == 3 * (len(STAGES) + 2)  # what is finished is not taught again
+    assert again["tuning"] == report["tuning"]
+
+
 def test_an_interrupted_stage_goes_on_where_it_was(world, tmp_path):
     """The whole way is resumable because every stage is."""
     plan = Plan(steps=6, batch=8, warm_up=2, evaluate_every=6, save_every=2, threads=1)
-    built = entry("scout").build
+    built, looks = entry("scout").build, (CLOSE._replace(until=4), WHOLE._replace(until=6))
 
     def run(folder, steps):
         torch.manual_seed(0)
-        return learn(built(), Seeing(world, world, close_steps=4), replace(plan, steps=steps), folder)
+        return learn(built(), Seeing(world, world, looks), replace(plan, steps=steps), folder)
 
     whole, _ = run(tmp_path / "whole", 6)
+    torch.manual_seed(0)
+    pupil = built()
     with pytest.raises(InterruptedError):
-        torch.manual_seed(0)
-        learn(built(), Seeing(world, world, close_steps=4), plan, tmp_path / "torn", _stop_at_four)
+        learn(pupil, Seeing(world, world, looks), plan, tmp_path / "torn", _stop_at_four)
     resumed, _ = run(tmp_path / "torn", 6)
     for (name, one), other in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(one, other), name

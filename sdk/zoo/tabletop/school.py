@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 DATA_SEED = 1
 WANTED = {"inside": 0.90, "absent": 0.95}  # shares of what is there, and of what is not
+SEEN_BY = ("encoders.image", "encoders.text", "gates.image", "gates.text", "heads.target")
 AT_A_TIME = 250  # pictures or sounds
+KNOWN = (12_000, 24_000)  # pictures and sounds at most, from which the last stage learns
+EXAM_PICTURES = 600
 WHOLE = Look(until=0, side=None, pieces=1, phrases=1)
 ONLY = {"image": replace(USUAL, no_audio=1.0, no_image=0.0), "audio": replace(USUAL, no_audio=0.0, no_image=1.0)}
 
@@ -59,6 +62,7 @@ class Tabletop:
     def __init__(self, size: Size) -> None:
         self.size = size
         self._known: tuple[Known, Known] | None = None
+        self._bands: tuple[Bands, Bands] | None = None
 
     def prepare(self, cache: Path, *, told: Told | None = None) -> None:
         size = self.size
@@ -68,8 +72,8 @@ class Tabletop:
 
     def stages(self) -> tuple[Stage, ...]:
         return (
-            Stage("seeing", self._seeing, self.size.seeing),
-            Stage("hearing", self._hearing, self.size.hearing),
+            Stage("seeing", self._seeing, self.size.seeing, SEEN_BY),
+            Stage("hearing", self._hearing, self.size.hearing, ("encoders.audio",)),
             Stage("deciding", partial(self._deciding, USUAL), self.size.deciding),
         )
 
@@ -78,21 +82,27 @@ class Tabletop:
         return {name: Stage(name, partial(self._deciding, mix), self.size.deciding) for name, mix in ONLY.items()}
 
     def _hearing(self, model: FusionModel) -> Course:
-        front = cast("AudioCnn", model.encoders["audio"]).front
-        self.bands = Bands(self.world, front)
-        return Hearing(self.bands, Bands(self.tune, front))
+        return Hearing(*self._heard(model))
+
+    def _heard(self, model: FusionModel) -> tuple[Bands, Bands]:
+        """Of the world and of the tuning set; the front end has no weights that change, so they are made once."""
+        if self._bands is None:
+            front = cast("AudioCnn", model.encoders["audio"]).front
+            self._bands = (Bands(self.world, front), Bands(self.tune, front))
+        return self._bands
 
     def _seeing(self, _model: FusionModel) -> Course:
         return Seeing(self.world, self.tune, self.size.looks)
 
     def _deciding(self, mix: Mix, model: FusionModel) -> Course:
         if self._known is None:  # the rivals and the model share encoders: what those give is taken down once
-            self._known = (known(self.world, model, self.size.takes), known(self.tune, model, 0))
+            bands, tune = self._heard(model)
+            self._known = (known(self.world, bands, model, self.size.takes), known(self.tune, tune, model, 0))
         return Deciding(*self._known, mix)
 
     def examine(self, predict: Predict) -> dict[str, float]:
         """The tuning set with all inputs, without sound, without picture."""
-        asked = self._exam()
+        asked = self._exam(EXAM_PICTURES)
         outputs = predict(asked.feeds)
         figures = {"command": command_accuracy(outputs, asked.command), **target_figures(outputs, asked)}
         for name, column, truth in (
@@ -108,7 +118,7 @@ class Tabletop:
         """Shifts the score so that, on the tuning set, what is there and what is not are told equally well, each by
         its WANTED share.
         """
-        asked = self._exam()
+        asked = self._exam(len(self.tune.pictures))
         outputs = {name: np.asarray(value) for name, value in predict(asked.feeds).items()}
         shifts = np.linspace(-4, 4, 161)
         told = [target_figures({**outputs, "target_score": outputs["target_score"] + shift}, asked) for shift in shifts]
@@ -117,11 +127,11 @@ class Tabletop:
         cast("PointHead", model.heads["target"]).shift_score(shift)
         return {"score_shift": shift, "pictures": float(len(self.tune.pictures))}
 
-    def _exam(self) -> Lessons:
-        return lessons(self.tune, np.arange(len(self.tune.pictures)), (DATA_SEED, 11), mix=ALL_THERE)
+    def _exam(self, most: int) -> Lessons:
+        return lessons(self.tune, np.arange(min(most, len(self.tune.pictures))), (DATA_SEED, 11), mix=ALL_THERE)
 
     def confusion(self, predict: Predict) -> tuple[Ints, tuple[str, ...]]:
-        asked = self._exam()
+        asked = self._exam(EXAM_PICTURES)
         return confusion(predict(asked.feeds), asked.command), COMMANDS
 
     def record(self) -> dict[str, Any]:
@@ -129,28 +139,34 @@ class Tabletop:
         return {"world": "tabletop", "seed": DATA_SEED, **made, "digest": self.world.digest()}
 
 
-def known(world: World, model: FusionModel, takes: int) -> Known:
+def known(world: World, bands: Bands, model: FusionModel, takes: int) -> Known:
     """What the encoders give for a world, varied in so many takes; as it is where `takes` is 0."""
     model.eval()
     image, audio = model.encoders["image"], cast("AudioCnn", model.encoders["audio"])
-    bands = Bands(world, audio.front)
+    pictures, sounds = (
+        min(count, most) for count, most in zip((len(world.signs), len(bands.words)), KNOWN, strict=True)
+    )
     with torch.inference_mode():
-        seen = [[image(shown)["embedding"] for shown in _shown(world, take, takes)] for take in range(max(takes, 1))]
-        heard = [[audio.hear(levels) for levels in _heard(bands, take, takes)] for take in range(max(takes, 1))]
-    pictures, sounds = (torch.stack([torch.cat(some) for some in kind]).clone() for kind in (seen, heard))
-    return Known(pictures, torch.from_numpy(np.array(world.signs, np.int64)), sounds, bands.words)
+        seen = [
+            [image(shown)["embedding"] for shown in _shown(world, pictures, take, takes)]
+            for take in range(max(takes, 1))
+        ]
+        heard = [[audio.hear(levels) for levels in _heard(bands, sounds, take, takes)] for take in range(max(takes, 1))]
+    by_eye, by_ear = (torch.stack([torch.cat(some) for some in kind]).clone() for kind in (seen, heard))
+    sign = torch.from_numpy(np.array(world.signs[:pictures], np.int64))
+    return Known(by_eye, sign, by_ear, bands.words[:sounds])
 
 
-def _shown(world: World, take: int, takes: int) -> Iterator[torch.Tensor]:
-    for start in range(0, len(world.pictures), AT_A_TIME):
-        numbers = np.arange(start, min(start + AT_A_TIME, len(world.pictures)))
+def _shown(world: World, count: int, take: int, takes: int) -> Iterator[torch.Tensor]:
+    for start in range(0, count, AT_A_TIME):
+        numbers = np.arange(start, min(start + AT_A_TIME, count))
         if takes:
             yield taught(world, np.random.default_rng((DATA_SEED, 17, take, start)), numbers, WHOLE)["image"]
         else:
             yield torch.from_numpy(whole(world, numbers).pictures)
 
 
-def _heard(bands: Bands, take: int, takes: int) -> Iterator[torch.Tensor]:
+def _heard(bands: Bands, count: int, take: int, takes: int) -> Iterator[torch.Tensor]:
     chance = torch.Generator().manual_seed(DATA_SEED * 1000 + take)
-    for rows in torch.arange(len(bands.words)).split(AT_A_TIME):
+    for rows in torch.arange(count).split(AT_A_TIME):
         yield bands.varied(rows, chance) if takes else bands.plain(rows)

@@ -49,7 +49,7 @@ class School(Protocol):
         """Makes or finds the data."""
 
     def stages(self) -> tuple[Stage, ...]:
-        """One after the other, each from what the one before has left."""
+        """The last one begins with what the others have left."""
 
     def rivals(self) -> dict[str, Stage]:
         """What is taught in the place of the last stage to models that have this one input only."""

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stretch of a training. Its course is made once the stages before it are over, of the model that they left."""
+    """One stretch of a training. Every stage but the last begins with the untaught model and leaves `parts` of it
+    to the last one, which begins with all of them; so the others may be run in any order, or side by side.
+    """
 
     name: str
     course: Callable[[FusionModel], Course]
     plan: Plan
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,9 @@ def train(
 ) -> dict[str, Any]:
     """Trains zoo:NAME into `out`, going on where an earlier run into the same folder stopped. Gives the report.
 
-    The stages follow one another, each with its checkpoint in a folder of its own. Then the rivals are taught: models
-    with one input only, in the place of the last stage, from the same encoders and for as long. `start` is a file of
-    weights to teach on from; the report then says so.
+    Each stage has its checkpoint in a folder of its own; the last puts together what the others have taught. Then the
+    rivals are taught: models with one input only, in the place of the last stage, from the same encoders and for as
+    long. `start` is a file of weights to teach on from; the report then says so.
     `told` hears of the making of data; `watched` hears of each step: what is trained, the run so far, the steps it will
     have, and the newest figures.
     """
@@ -72,8 +72,11 @@ def train(
         return learn(pupil, stage.course(pupil), plan, out / stage.name, hear)
 
     stages, runs = school.stages(), {}
+    untaught = copy.deepcopy(model)
     for stage in stages[:-1]:
-        model, runs[stage.name] = teach(stage, model)
+        taught, runs[stage.name] = teach(stage, copy.deepcopy(untaught))
+        for part in stage.parts:
+            model.get_submodule(part).load_state_dict(taught.get_submodule(part).state_dict())
     alone = {rival: copy.deepcopy(model) for rival in school.rivals()}
     model, runs[stages[-1].name] = teach(stages[-1], model)
     rivals = {rival: teach(stage, alone[rival])[0] for rival, stage in school.rivals().items()}
