@@ -33,6 +33,45 @@ def camera_nodes(sysfs: Path = SYSFS) -> list[CameraNode]:
     ]
 
 
+class CameraIdentity(Struct, frozen=True):
+    """What a camera is known by when it comes back: what it is, and which of its kind by serial number or port."""
+
+    kind: tuple[str, str, str]  # its name, and where USB tells them its maker and its model
+    which: str
+
+
+def identity_of(path: str, sysfs: Path = SYSFS) -> CameraIdentity | None:
+    """None where Linux lists no such device."""
+    entry = sysfs / Path(os.path.realpath(path)).name
+    name = _read(entry / "name")
+    if not name:
+        return None
+    port = Path(os.path.realpath(entry / "device"))
+    maker, model, serial = (_read(port.parent / file) for file in ("idVendor", "idProduct", "serial"))
+    return CameraIdentity((name, maker, model), serial or str(port))
+
+
+def where_it_is(path: str, known: CameraIdentity, sysfs: Path = SYSFS) -> str:
+    """The device file of a camera that was at `path` before: another one, where it came back under another number.
+
+    What is at `path` now may be another camera, whose pictures would be taken for those of the first. One of the same
+    kind is taken for it only there: without a serial number nothing tells it from its twin in another port.
+    """
+    now = identity_of(path, sysfs)
+    if now == known:
+        return path
+    for node in camera_nodes(sysfs):
+        if identity_of(node.path, sysfs) == known:
+            return node.path
+    if now is not None and now.kind != known.kind:
+        raise DeviceError(
+            f"another camera is there now ({now.kind[0]})",
+            asked=f"opening the camera {path} ({known.kind[0]}) again",
+            todo=f"Plug it in again. {_what_is_there()}",
+        )
+    return path
+
+
 def refuse_unusable(path: str) -> None:
     """Raises DeviceError where the device file is not there or may not be opened."""
     asked = f"opening the camera {path}"

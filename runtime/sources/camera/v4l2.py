@@ -16,13 +16,15 @@ from mm_edge.runtime.source import Capture, Opened
 from .frames import FramePool
 from .kernel_stamps import KernelStamps
 from .mode import describe_asked, fits, negotiate
-from .nodes import not_opened, refuse_unusable
+from .nodes import identity_of, not_opened, refuse_unusable, where_it_is
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mm_edge.config import CameraConfig
     from mm_edge.runtime.clock import Clock
+
+    from .nodes import CameraIdentity
 
 
 # OpenCV waits this long for a picture, 10 s unless told; it reads the variable once, at its first wait. A second lets a
@@ -44,6 +46,7 @@ class V4l2Camera:
         self._clock: Clock = clock or MonotonicClock()
         self._offset_ns = ms_to_ns(config.offset_ms)
         self._interrupted = threading.Event()
+        self._known: CameraIdentity | None = None  # once it has been opened
         self._video: cv2.VideoCapture | None = None
         self._first: Capture | None = None
         self._given = False
@@ -52,12 +55,16 @@ class V4l2Camera:
     def open(self) -> Opened:
         self._interrupted.clear()
         self._given, self._undecoded = False, 0
+        if self._known is not None and (found := where_it_is(self._path, self._known)) != self._path:
+            log.warning("%s came back as %s", self._path, found)
+            self._path = found
         refuse_unusable(self._path)
         os.environ.setdefault(WAIT_VARIABLE, WAIT_S)
         video = cv2.VideoCapture(self._path, cv2.CAP_V4L2)
         if not video.isOpened():
             raise not_opened(self._path)
         self._video = video
+        self._known = identity_of(self._path)
         mode = negotiate(video, self._config)
         self._stamps, self._frames = KernelStamps(), FramePool(mode.height, mode.width)
         # A camera is open when it has given a picture, and only then is it known whether its stamps are good.

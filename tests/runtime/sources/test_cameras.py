@@ -1,6 +1,7 @@
 """Cameras: what was asked and what is given, stamps, and every way to fail that was measured."""
 
 import os
+import shutil
 
 import cv2
 import pytest
@@ -240,6 +241,81 @@ def test_the_cameras_of_the_machine_without_their_second_nodes(tmp_path):
         (tmp_path / name / "index").write_text(index + "\n")
         (tmp_path / name / "name").write_text(card + "\n")
     assert [str(node) for node in nodes.camera_nodes(tmp_path)] == ["/dev/video0 (HD Webcam)", "/dev/video10 (Late)"]
+
+
+@pytest.fixture
+def usb(tmp_path):
+    """Plugs cameras in as Linux lists them: `video0` at a port, with or without a serial number."""
+
+    class Usb:
+        sysfs = tmp_path / "class"
+
+        def plug(self, node, port, *, name="HD Webcam", model="0825", serial=""):
+            interface = tmp_path / "devices" / port / f"{port}:1.0"
+            interface.mkdir(parents=True, exist_ok=True)
+            for file, text in {"idVendor": "046d", "idProduct": model, "serial": serial}.items():
+                (interface.parent / file).write_text(f"{text}\n" if text else "")
+            entry = self.sysfs / node
+            entry.mkdir(parents=True)
+            (entry / "device").symlink_to(interface)
+            (entry / "name").write_text(f"{name}\n")
+            (entry / "index").write_text("0\n")
+            return nodes.identity_of(f"/dev/{node}", self.sysfs)
+
+        def unplug(self, node):
+            shutil.rmtree(self.sysfs / node)
+
+        def find(self, path, known):
+            return nodes.where_it_is(path, known, self.sysfs)
+
+    return Usb()
+
+
+def test_a_camera_that_comes_back_under_another_number_is_found_by_its_port(usb):
+    known = usb.plug("video0", "1-2")
+    usb.plug("video2", "1-4")  # its twin
+    usb.unplug("video0")
+    assert usb.find("/dev/video0", known) == "/dev/video0"  # not the twin: nothing is there yet
+    usb.plug("video4", "1-2")
+    assert usb.find("/dev/video0", known) == "/dev/video4"
+
+
+def test_a_camera_with_a_serial_number_is_found_in_any_port(usb):
+    known = usb.plug("video0", "1-2", serial="A1")
+    usb.unplug("video0")
+    usb.plug("video0", "1-2", serial="B7")  # its twin took its place
+    usb.plug("video2", "2-1", serial="A1")
+    assert usb.find("/dev/video0", known) == "/dev/video2"
+
+
+def test_a_camera_without_a_number_may_come_back_in_another_port_under_its_old_name(usb):
+    known = usb.plug("video0", "1-2")
+    usb.unplug("video0")
+    usb.plug("video0", "2-1")
+    assert usb.find("/dev/video0", known) == "/dev/video0"
+
+
+def test_another_camera_in_its_place_is_not_taken_for_it(usb):
+    known = usb.plug("video0", "1-2")
+    usb.unplug("video0")
+    usb.plug("video0", "1-2", name="Thermal", model="1111")
+    with pytest.raises(DeviceError, match=r"/dev/video0 \(HD Webcam\) again: another camera is there now \(Thermal\)"):
+        usb.find("/dev/video0", known)
+
+
+def test_what_linux_does_not_list_has_no_identity(tmp_path):
+    assert nodes.identity_of("/dev/video0", tmp_path) is None
+
+
+def test_a_camera_is_opened_again_where_it_is_now(plug, monkeypatch, caplog):
+    source, _ = plug()
+    monkeypatch.setattr(v4l2, "identity_of", lambda _: "the camera")
+    assert source.open().detail.startswith("/dev/video0, ")
+    source.close()
+    monkeypatch.setattr(v4l2, "where_it_is", lambda path, known: "/dev/video4")
+    assert source.open().detail.startswith("/dev/video4, ")
+    assert "/dev/video0 came back as /dev/video4" in caplog.text
+    source.close()
 
 
 def test_who_holds_a_device(tmp_path):
