@@ -76,12 +76,6 @@ if driver.Device.count():
     told["works"] = True
 print(json.dumps(told))
 """
-CUDA_BINDINGS = """
-import json
-from importlib.metadata import version
-from cuda.bindings import driver
-print(json.dumps({"version": version("cuda-bindings")}))
-"""
 
 
 def onnxruntime() -> list[Finding]:
@@ -140,8 +134,7 @@ def tensorrt() -> list[Finding]:
     return [
         _tensorrt("TensorRT", "tensorrt", on_jetson),
         _tensorrt("TensorRT-RTX", "tensorrt_rtx", "For GeForce and RTX: pip install 'mm-edge[tensorrt-rtx]'"),
-        _needed_beside("pycuda", "pycuda", PYCUDA),
-        _needed_beside("CUDA graphs", "cuda.bindings", CUDA_BINDINGS),
+        _pycuda(),
     ]
 
 
@@ -182,21 +175,17 @@ def _tensorrt(name: str, module: str, todo: str) -> Finding:
     return Finding(name, "good", f"{version}, built and loaded an engine with this driver", facts=probe.told)
 
 
-def _needed_beside(name: str, module: str, code: str) -> Finding:
-    """What TensorRT needs on our side."""
+def _pycuda() -> Finding:
+    """What the engines for GPUs need on our side."""
     gpu = has_nvidia_hardware()
     todo = "pip install 'mm-edge[tensorrt]' (pycuda is built here and needs the CUDA headers)"
-    if not _installed(module):
-        return Finding(
-            name,
-            "missing",
-            "not installed" if gpu else "not installed; of no use without an NVIDIA GPU",
-            todo if gpu else "",
-        )
-    probe = Probe(code)
+    if not _installed("pycuda"):
+        found = "not installed" if gpu else "not installed; of no use without an NVIDIA GPU"
+        return Finding("pycuda", "missing", found, todo if gpu else "")
+    probe = Probe(PYCUDA)
     if not probe:
-        return Finding(name, "broken" if gpu else "note", f"it does not start: {probe.failed}", todo if gpu else "")
-    return Finding(name, "good", str(probe.told["version"]), facts=probe.told)
+        return Finding("pycuda", "broken" if gpu else "note", f"it does not start: {probe.failed}", todo if gpu else "")
+    return Finding("pycuda", "good", str(probe.told["version"]), facts=probe.told)
 
 
 def _installed(module: str) -> bool:
