@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +16,7 @@ log = logging.getLogger(__name__)
 _LOG_EVERY_S = 10.0
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """Where a build stands. `share` runs from 0 to 1; `left_s` is None while nobody can tell."""
 
     label: str
@@ -46,8 +46,7 @@ class _LogNowAndThen:
             log.info("%s", step)
 
 
-@dataclass(frozen=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """`tell` gets the steps of a build, from whichever thread builds. `say` gets what a person should know, once: why
     an engine is built, how long it took. Setting `stopped` ends every build at its next step.
     """

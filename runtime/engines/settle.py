@@ -5,9 +5,9 @@ golden check.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from mm_edge.errors import UnavailableError, WorkFailedError
@@ -16,7 +16,6 @@ from mm_edge.runtime.golden import CHAIN, measure_golden
 from .available import ON_A_GPU, why_not
 from .building import Watch
 from .choose import choose_precisions, load_each, open_engine, share_threads, usable_cores
-from .remembered import Remembered, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,8 +36,7 @@ _DOWN: dict[Precision, tuple[Precision, ...]] = {
 }
 
 
-@dataclass
-class Settled:
+class Settled(Struct):
     """An engine with every part loaded and checked. `passed_over`: what `auto` did not take, with the reasons;
     `tried`: of these what should have run; `fell`: what runs in another precision than was chosen, with the reasons.
     """
@@ -76,8 +74,7 @@ class Settled:
         self.engine.close()
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """Parts that must not run as they are, with the reasons. `together`: each is good alone, and the chain is not."""
 
     why: dict[str, str] = field(default_factory=dict)
@@ -109,6 +106,8 @@ def settle(
         watch.stopped.set()
         raise
     if settled.engine.family == "gpu" or settled.tried:
+        from .remembered import Remembered, remember  # what nobody needs who runs on the CPU, as most do
+
         precisions: dict[str, str] = {**settled.precisions}
         remember(Remembered(bundle.manifest.name, settled.engine.name, precisions, settled.fell, settled.tried))
     return settled

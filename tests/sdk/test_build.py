@@ -34,7 +34,7 @@ def settles(monkeypatch):
 
 def settled_on_a_gpu(**more):
     told = {"engine": "tensorrt", "built": dict.fromkeys(PARTS, "built in 3.1 s; 12 layers, 9 computing with fp16")}
-    engine = SimpleNamespace(name="tensorrt", family="gpu", describe=lambda: told)
+    engine = SimpleNamespace(name="tensorrt", family="gpu", describe=lambda: told, close=lambda: None)
     parts = {name: SimpleNamespace(precision="fp16", close=lambda: None) for name in PARTS}
     golden = [Shown(name, "fp16", "x", 0.0012, 0.01) for name in (*PARTS, "chain")]
     return Settled(engine, parts, golden, **more)
