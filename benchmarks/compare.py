@@ -31,6 +31,7 @@ LEAST_CHANGE = 0.025  # smaller ones are nobody's trouble
 FEWEST_ROUNDS = 4  # below, a scatter says nothing
 TO_FLOOR = " to its floor"
 ACROSS_95 = 1.96
+PACE_DOUBT = 0.5  # of a difference between two paces: how unlike the yardstick a part may follow it
 
 Verdict = Literal["worse", "better", "same"]
 
@@ -80,7 +81,12 @@ def _can_be_judged(figure: Figure) -> bool:
 
 
 def _of_values(then: Figure, now: Figure) -> Change:
-    if then.pace_us and now.pace_us:
+    if now.statistic == "best":
+        # A run may never have met the machine's quicker pace: the yardstick tells, and as much is left in doubt.
+        pace = math.log(min(now.pace_us) / min(then.pace_us)) if then.pace_us and now.pace_us else 0.0
+        log = math.log(now.value / then.value) - pace
+        errors = (error_of(then.low, then.high), math.hypot(error_of(now.low, now.high), pace * PACE_DOUBT))
+    elif then.pace_us and now.pace_us:
         log = _middle(now.yards) - _middle(then.yards)
         errors = (run_error(then.yards), run_error(now.yards))
     else:

@@ -31,6 +31,7 @@ WARM_S = 0.06
 LOADED_FOR_S = 0.6
 ENGINE_OF_FLOOR = "onnxruntime"  # on another engine plain ONNX Runtime is no floor
 PLAIN = " on plain ONNX Runtime"
+YARDSTICK = "yardstick"
 
 
 class Parts:
@@ -45,7 +46,6 @@ class Parts:
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
         self._series: dict[str, Series] = {}
-        self._calls: dict[str, int] = {}
         self._refused: dict[str, str] = {}
         self._copy_gb_per_s: list[float] = []
         self._prepared = {f"prepare.{spec.name}": self._prepare(spec) for spec in setting.bundle.manifest.inputs}
@@ -53,14 +53,19 @@ class Parts:
     def round(self, seconds: float) -> None:
         """Several short ones: the more often everything is loaded anew, the less a run depends on one loading."""
         for _ in range(max(1, round(seconds / LOADED_FOR_S))):
-            runs: dict[str, Callable[[], object]] = {**self._load(), **self._prepared}
+            runs: dict[str, Callable[[], object]] = {
+                YARDSTICK: self._setting.yardstick,
+                **self._load(),
+                **self._prepared,
+            }
             for run in runs.values():
                 warm(run, WARM_S)
             calls = {name: calls_a_reading(run) for name, run in runs.items()}
-            self._calls.update(calls)
+            self._setting.calls_a_reading = max(calls.values())
             taken = in_turns(runs, min(seconds, LOADED_FOR_S), calls=calls)
+            yardstick = taken.pop(YARDSTICK)
             for name, turns in taken.items():
-                self._series.setdefault(name, Series()).add_turns(turns, floor=taken.get(name + PLAIN))
+                self._series.setdefault(name, Series()).add_turns(turns, yardstick, taken.get(name + PLAIN))
         self._copy_gb_per_s.append(self._setting.yardstick.copy_gb_per_s())
 
     def figures(self, pace_us: tuple[float, ...]) -> list[Figure]:
@@ -69,7 +74,7 @@ class Parts:
         for name, series in self._series.items():
             if not name.endswith(PLAIN):
                 made.append(series.figure(self.name, name, BEST, floor=self._floor(name)))
-                setting.shortest = min(setting.shortest, (made[-1].value, self._calls[name]))
+                setting.shortest_ms = min(setting.shortest_ms, made[-1].value)
         for name, why in self._refused.items():
             setting.notes.append(f"{name} does not load here: {why}")
         made.append(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MIDDLE, BEST = 50, 0
+US_PER_MS = 1000
 CURVE = tuple(range(0, 101, 2))
 
 
@@ -34,6 +35,7 @@ class Series:
     def __init__(self) -> None:
         self.rounds: list[list[float]] = []
         self.pace_us: list[float] = []
+        self.best_pace_us: list[float] = []
         self.floor_ratios: list[float] = []
 
     def add(self, values: list[float]) -> None:
@@ -51,6 +53,7 @@ class Series:
         self.rounds.append(values)
         if yardstick is not None:
             self.pace_us.append(percentile(values, MIDDLE) / _ratio(turns, yardstick))
+            self.best_pace_us.append(min(min(turn) for turn in yardstick) * US_PER_MS)
         if floor is not None:
             self.floor_ratios.append(_ratio(turns, floor))
 
@@ -81,8 +84,8 @@ class Series:
         every = self.every
         each = [percentile(values, percent) for values in self.rounds]
         value = statistics.median(each) if percent == MIDDLE else percentile(every, percent)
-        pace = tuple(self.pace_us or pace_us)
-        pace = pace if len(pace) == len(each) and percent != BEST else ()
+        pace = tuple(self.best_pace_us if percent == BEST else self.pace_us or pace_us)
+        pace = pace if len(pace) == len(each) else ()
         is_tail = percent > MIDDLE
         error = best_error(every) if percent == BEST else run_error(each)
         low, high = second_run(value, error, order_interval(every, percent) if is_tail else None)

@@ -38,7 +38,8 @@ class Setting:
         self.spans: tuple[Span, ...] = ()
         self.ages: dict[str, tuple[tuple[float, float], ...]] = {}
         self.notes: list[str] = []
-        self.shortest = (float("inf"), 1)  # milliseconds of the shortest thing timed, and how many calls a reading had
+        self.shortest_ms = float("inf")  # the shortest thing that was timed
+        self.calls_a_reading = 1  # of the shortest
 
     def engine(self) -> Engine:
         """A new one, so that each round loads everything anew: where memory comes to lie changes what is measured."""

@@ -46,7 +46,7 @@ class SingleStream:
 
     def figures(self, _pace_us: tuple[float, ...]) -> list[Figure]:
         floor, setting = ("the bare engine", self._bare.middle()), self._setting
-        setting.shortest = min(setting.shortest, (self._bare.best(), 1))
+        setting.shortest_ms = min(setting.shortest_ms, self._bare.best())
         return [
             self._whole.figure(self.name, "latency", 90, floor=floor),
             self._whole.figure(self.name, "latency.p50", 50, floor=floor),

@@ -43,15 +43,23 @@ def test_what_slows_the_floor_too_is_told_by_the_values():
     assert sorted(worse(then, now)) == sorted(f"parts/{name}" for name in PARTS)
 
 
-def test_a_quickest_reading_is_judged_by_the_intervals_that_were_printed():
-    def report(value):
-        series = Series()
-        for number in range(8):
-            series.add([value * (1 + 0.001 * (place + number)) for place in range(50)])
-        return report_of([series.figure("parts", "part", BEST)])
+def quickest(value, pace=1.0):
+    """A report of one part whose quickest reading took `value`, while the yardstick's took `pace`."""
+    series = Series()
+    for number in range(8):
+        beside = [pace * (1 + 0.001 * place) for place in range(50)]
+        series.add_turns([[value * (1 + 0.001 * (place + number)) for place in range(50)]], [beside])
+    return report_of([series.figure("parts", "part", BEST)])
 
-    assert worse(report(1.0), report(1.08)) == ["parts/part"]
-    assert not worse(report(1.0), report(1.02))
+
+def test_a_quickest_reading_is_judged_by_the_intervals_that_were_printed():
+    assert worse(quickest(1.0), quickest(1.08)) == ["parts/part"]
+    assert not worse(quickest(1.0), quickest(1.02))
+
+
+def test_a_run_that_never_met_the_quicker_pace_of_its_machine_is_not_accused():
+    assert not worse(quickest(1.0), quickest(1.6, pace=1.5))
+    assert worse(quickest(1.0), quickest(1.6, pace=1.01)) == ["parts/part"]
 
 
 def test_a_rate_that_falls_is_worse():
