@@ -93,7 +93,7 @@ class PartWork:
     store: Store
     failure: str = ""  # where the last precision that could not be had went wrong
     kept: dict[Precision, frozenset[str]] = field(default_factory=dict)
-    _quantized: dict[Form | None, ModelProto] = field(default_factory=dict)  # with nothing kept; the last form
+    _quantized: dict[Form | None, ModelProto] = field(default_factory=dict)  # with nothing kept
     _last: tuple[ModelProto, bool, Runner] | None = None
 
     @cached_property
@@ -250,31 +250,33 @@ class PartWork:
         return make
 
     def _quantized_keeping(self, kept: frozenset[str], form: Form | None) -> ModelProto:
-        """In int8 and fp32. With nothing kept it is held: a search begins there, and often ends there."""
-        if not kept and form in self._quantized:
+        """In int8 and fp32. What keeps more in fp32 is made from what keeps nothing: weights are quantized once."""
+        if form == "integers" and kept:  # that form quantizes more than the nodes in question
+            return self._quantize(kept, form)
+        if form not in self._quantized:
+            self._quantized[form] = self._quantize(frozenset(), form)
+        if not kept:
             return self._quantized[form]
+        active = set(self.reducible("int8-cpu")) - set(self.recipe.keep_fp32)
+        return restored(self._quantized[form], self.base, kept, active, rounded_outputs(form))
+
+    def _quantize(self, kept: frozenset[str], form: Form | None) -> ModelProto:
         fixed = kept | frozenset(self.recipe.keep_fp32)
         if form is None:
             made = to_int8_trt_in_fp32(self.base, self.ranges, fixed)
         else:
             made = to_int8_cpu(self.base, self.ranges, fixed, form=form)
-        put_aside(made, self.weights)
-        if not kept:
-            self._quantized.clear()
-            self._quantized[form] = made
-        return made
+        return put_aside(made, self.weights)
 
     def _trials(self, precision: Precision, form: Form | None) -> Maker:
         """Quick graphs for a search. Of int8 for TensorRT they lack the fp16 between, which the proof has."""
-        if precision == "fp16" or form == "integers":  # that form quantizes more than the nodes in question
+        if precision == "fp16":
             return _remembering_last(self._maker(precision, form))
-        active = set(self.reducible(precision)) - set(self.recipe.keep_fp32)
-        quantized = self._quantized_keeping(frozenset(), form)
-        return lambda kept: restored(quantized, self.base, kept, active, rounded_outputs(form)) if kept else quantized
+        return _remembering_last(lambda kept: self._quantized_keeping(kept, form))
 
     def _search(self, precision: Precision, form: Form | None, nodes: list[str], tolerance: float) -> Candidate | None:
         maker, trials = self._maker(precision, form), self._trials(precision, form)
-        if precision == "fp16":
+        if precision != "int8-trt":
             maker = trials  # what passed last is what is proven
         rounded: Precision = "fp16" if precision == "fp16" else "int8-cpu"
         search = Search(lambda kept: self.loss(trials(kept), rounded, self.seen), tolerance * SEARCH_MARGIN)
@@ -323,7 +325,7 @@ class PartWork:
 
 
 def _remembering_last(maker: Maker) -> Maker:
-    """What the search made last is mostly what is proven next; quantizing a large part takes seconds."""
+    """What the search made last is mostly what is proven next, and its runner is there."""
     last: dict[frozenset[str], ModelProto] = {}
 
     def make(kept: frozenset[str]) -> ModelProto:

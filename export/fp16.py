@@ -5,14 +5,16 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from onnx import ModelProto, NodeProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 from .base_graph import ancestors_of, sort_nodes
-from .graph import GraphIndex, uses
+from .graph import GraphIndex, drop_unused
 from .weights import cast, is_aside
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from onnx import NodeProto
 
 # What overflows or loses everything in fp16: sums of squares, logarithms of small powers, reciprocals of small numbers.
 FP32_KINDS = ("Pow", "Log", "Exp", "Reciprocal", "ReduceL2", "ReduceSumSquare", "LpNormalization", "ReduceLogSumExp")
@@ -98,7 +100,7 @@ def _drop_round_trips(model: ModelProto) -> None:
     for name, source in instead.items():
         if name in outputs:
             cast_to[name].CopyFrom(helper.make_node("Identity", [source], [name], name=cast_to[name].name))
-    _drop_unused(model)
+    drop_unused(model)
 
 
 def _is_fp32(index: GraphIndex, cast: NodeProto, kinds: dict[str, int]) -> bool:
@@ -108,17 +110,6 @@ def _is_fp32(index: GraphIndex, cast: NodeProto, kinds: dict[str, int]) -> bool:
     if name in index.inputs:
         return info is not None and info.type.tensor_type.elem_type == TensorProto.FLOAT
     return name.endswith("_cast_to_fp16") or kinds.get(name) == TensorProto.FLOAT
-
-
-def _drop_unused(model: ModelProto) -> None:
-    needed = {item.name for item in model.graph.output}
-    kept = []
-    for node in reversed(model.graph.node):
-        if any(name in needed for name in node.output):
-            kept.append(NodeProto.FromString(node.SerializeToString()))
-            needed.update(uses(node))
-    del model.graph.node[:]
-    model.graph.node.extend(reversed(kept))
 
 
 def _give_own_copies(model: ModelProto, blocked: Collection[str]) -> None:

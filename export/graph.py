@@ -93,6 +93,22 @@ def subgraph(
     return part
 
 
+def drop_unused(model: ModelProto) -> None:
+    """Removes, in place, the nodes and weights that no output needs."""
+    needed = {item.name for item in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if any(name in needed for name in node.output):
+            kept.append(NodeProto.FromString(node.SerializeToString()))
+            needed.update(uses(node))
+    weights = [item for item in model.graph.initializer if item.name in needed]
+    copies = [TensorProto.FromString(item.SerializeToString()) for item in weights]
+    del model.graph.node[:]
+    model.graph.node.extend(reversed(kept))
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(copies)
+
+
 def strip(model: ModelProto) -> ModelProto:
     """Removes what tells of the machine that made the graph (stack traces, paths): the same model, the same bytes."""
     del model.metadata_props[:]

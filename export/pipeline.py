@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnx import ModelProto
 
+from mm_edge.errors import WorkFailedError
 from mm_edge.signing import sign
 
 from .artefacts import make_artefacts
@@ -30,12 +34,14 @@ from .tables import Table, parity_table, part_table, precision_table
 from .weights import WEIGHTS, put_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mm_edge.manifest import Manifest
 
     from .feeds import Feed
     from .made import Made
+
+ROOM = 8  # times the fp32 model: its weights in every precision, in files to be mapped and in files to be packed
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def export(
     """
     recipe, progress, target = recipe or Recipe(), progress or Silent(), Path(target)
     check_recipe(recipe)
-    with tempfile.TemporaryDirectory(prefix="mm-edge-export-") as folder:
+    with _told_when_full(), tempfile.TemporaryDirectory(prefix="mm-edge-export-") as folder:
         with progress.step("read the source"):
             model = _read(source, recipe, Path(folder) / WEIGHTS)
         with progress.step("split by input"):
@@ -124,6 +130,21 @@ def _read(source: str | SourceModel | Callable[[], SourceModel], recipe: Recipe,
     model = load_source(source, recipe) if isinstance(source, str) else source()
     put_aside(model.graph, weights)
     return model
+
+
+@contextmanager
+def _told_when_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        raise WorkFailedError(
+            f"{error.strerror}; {free / 1e9:.1f} GB are free in {tempfile.gettempdir()}",
+            asked="exporting",
+            todo=f"No bundle was written. Room for {ROOM} times the model is needed there; TMPDIR names another folder",
+        ) from error
 
 
 def _let_go(feed: Feed) -> Feed:

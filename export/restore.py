@@ -1,4 +1,4 @@
-"""Takes single nodes of an int8 graph back to float: a search tries many sets of them, and quantizing anew is slow."""
+"""Takes single nodes of an int8 graph back to float: many sets of them are tried, and quantizing anew is slow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from onnx import ModelProto
 
-from .graph import GraphIndex
+from .graph import GraphIndex, drop_unused
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,6 +52,7 @@ def restored(
     )
     for node in graph.graph.node:
         node.input[:] = [plain.get(name, name) for name in node.input]
+    drop_unused(graph)
     return graph
 
 

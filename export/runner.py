@@ -10,7 +10,7 @@ import numpy as np
 from mm_edge.errors import WorkFailedError
 
 from .graph import load
-from .weights import array_of, is_aside
+from .weights import WEIGHTS, array_of, is_aside, put_aside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,9 @@ def open_artefact(path: Path, precision: Precision, *, threads: int = 1) -> Runn
     """An artefact as it will compute: what is made for a GPU with the fp16 rounding that the CPU leaves out."""
     from .rounding import as_rounded
 
-    return Runner(as_rounded(load(path)) if precision in {"fp16", "int8-trt"} else path, threads=threads)
+    if precision not in {"fp16", "int8-trt"}:
+        return Runner(path, threads=threads)
+    return Runner(as_rounded(put_aside(load(path), path.parent / WEIGHTS)), threads=threads)
 
 
 class Runner:

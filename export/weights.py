@@ -71,7 +71,7 @@ def filled(model: ModelProto) -> ModelProto:
         if is_aside(tensor):
             content = _file_of(tensor).read_bytes()
             tensor.ClearField("external_data")
-            tensor.data_location = TensorProto.DEFAULT
+            tensor.ClearField("data_location")
             tensor.raw_data = content
     return whole
 

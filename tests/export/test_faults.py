@@ -1,15 +1,20 @@
 """Faults that look harmless and ruin a robot: each is put into an export, and the gate has to catch it."""
 
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import pytest
 from handmade_graphs import picture_and_vector, sample, source_model
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from mm_edge.errors import WorkFailedError
 from mm_edge.export import candidates
 from mm_edge.export.pipeline import export
 from mm_edge.export.recipe import Recipe
+from mm_edge.export.rename import rename_values
 from mm_edge.export.tokens import prove_tokenizer
+from mm_edge.spec import ScoresOutput
 
 
 def changed(change) -> ModelProto:
@@ -89,7 +94,27 @@ def test_a_swapped_pair_of_outputs(tmp_path):
     refused(tmp_path, source_model(changed(change), picture_and_vector()))
 
 
-def test_a_stale_calibration(tmp_path, monkeypatch):
+def test_two_outputs_that_changed_places(tmp_path):
+    """Of one type and shape, so that nothing but the numbers tells them apart."""
+
+    def two(first: str, second: str) -> ModelProto:
+        graph = picture_and_vector()
+        graph.graph.node.append(helper.make_node("Neg", ["logits"], ["against"], name="against"))
+        del graph.graph.output[:]
+        graph.graph.output.extend(
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 4]) for name in ("logits", "against")
+        )
+        rename_values(graph, {"logits": first, "against": second})
+        return graph
+
+    model = source_model(two("against", "logits"), two("logits", "against"))
+    outputs = (*model.spec.outputs, ScoresOutput("against", {"values": "against"}))
+    model = replace(model, spec=msgspec.structs.replace(model.spec, outputs=outputs))
+    refused(tmp_path, model)
+
+
+@pytest.mark.parametrize("precision", ["int8-cpu", "int8-trt"])
+def test_a_stale_calibration(tmp_path, monkeypatch, precision):
     """Ranges of another world: the values of today fall outside of them."""
     old = [
         {"image": feed["image"] // 40, "vector": feed["vector"] * np.float32(0.02)} for feed in map(sample, range(8))
@@ -101,22 +126,23 @@ def test_a_stale_calibration(tmp_path, monkeypatch):
         return real(base, [{name: feed[name] for name in kept} for feed in old], method)
 
     monkeypatch.setattr(candidates, "calibrate", stale)
-    refused(tmp_path, source_model(), Recipe(precisions=("int8-trt",), split="never"), match="no int8-trt.*node '")
+    refused(tmp_path, source_model(), Recipe(precisions=(precision,), split="never"), match=f"no {precision}.*node '")
 
 
 @pytest.mark.parametrize("precision", ["int8-cpu", "int8-trt"])
 def test_a_zero_scale(tmp_path, monkeypatch, precision):
-    maker = "to_int8_trt_in_fp32" if precision == "int8-trt" else "to_int8_cpu"
-    real = getattr(candidates, maker)
+    """In whatever is quantized: a search that leaves a node out does not get away from it."""
+    real = candidates.PartWork._quantized_keeping
 
-    def broken(*args, **options):
-        graph = real(*args, **options)
+    def broken(self, kept, form):
+        graph = ModelProto()
+        graph.CopyFrom(real(self, kept, form))
         names = {item.input[1] for item in graph.graph.node if item.op_type == "QuantizeLinear"}
         for scale in [item for item in graph.graph.initializer if item.name in names][:1]:
             scale.CopyFrom(numpy_helper.from_array(np.zeros((), numpy_helper.to_array(scale).dtype), scale.name))
         return graph
 
-    monkeypatch.setattr(candidates, maker, broken)
+    monkeypatch.setattr(candidates.PartWork, "_quantized_keeping", broken)
     refused(tmp_path, source_model(), Recipe(precisions=(precision,), split="never"), match=f"no {precision}.*node '")
 
 

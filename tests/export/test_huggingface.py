@@ -11,7 +11,7 @@ transformers = pytest.importorskip("transformers")
 from pretrained_models import SAVERS, save_vilt  # noqa: E402
 
 from mm_edge.bundle import Bundle  # noqa: E402
-from mm_edge.errors import UsageError  # noqa: E402
+from mm_edge.errors import UsageError, WorkFailedError  # noqa: E402
 from mm_edge.export.pipeline import export  # noqa: E402
 from mm_edge.export.recipe import Recipe  # noqa: E402
 from mm_edge.export.sources import load_source  # noqa: E402
@@ -79,6 +79,38 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path):
 def test_a_folder_that_is_no_model_is_told(tmp_path):
     with pytest.raises(UsageError, match=r"reading hf:"):
         load_source(f"hf:{tmp_path}", Recipe())
+
+
+@pytest.mark.parametrize("fault", ["mean", "deviation", "scale", "order"])
+def test_pixels_that_are_not_the_processor_s_are_refused(tmp_path, monkeypatch, fault):
+    from mm_edge.export.front_ends.picture import Normalize
+    from mm_edge.export.sources.huggingface import picture_and_text
+
+    def wrong(processor):
+        mean, deviation, scale = processor.image_mean, processor.image_std, 1 / processor.rescale_factor
+        return {
+            "mean": lambda: Normalize([0.5] * 3, deviation, scale),
+            "deviation": lambda: Normalize(mean, [0.5] * 3, scale),
+            "scale": lambda: Normalize(mean, deviation, 127.5),
+            "order": lambda: Normalize(mean[::-1], deviation[::-1], scale),
+        }[fault]()
+
+    folder = SAVERS["clip"](tmp_path)
+    monkeypatch.setattr(picture_and_text, "normalize_of", wrong)
+    with pytest.raises(WorkFailedError, match=r"proving the pixels.*differs from the model.s own processor by 0\."):
+        load_source(f"hf:{folder}", Recipe())
+
+
+@pytest.mark.parametrize("family", ["whisper", "clap", "wav2vec2"])
+def test_sound_that_is_not_the_processor_s_is_refused(tmp_path, monkeypatch, family):
+    from mm_edge.export.front_ends.sound import LogMel, UnitVariance
+
+    real = UnitVariance.forward if family == "wav2vec2" else LogMel.forward
+    owner = UnitVariance if family == "wav2vec2" else LogMel
+    folder = SAVERS[family](tmp_path)
+    monkeypatch.setattr(owner, "forward", lambda self, sound: 1.01 * real(self, sound))
+    with pytest.raises(WorkFailedError, match=r"proving the sound.*differs from the model.s own processor by 0\.0"):
+        load_source(f"hf:{folder}", Recipe())
 
 
 def test_weights_that_would_run_code_are_not_loaded(tmp_path):

@@ -172,7 +172,14 @@ def test_a_full_disk_leaves_the_old_bundle(target, monkeypatch):
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
-def _full(descriptor):
+def test_a_full_disk_in_the_middle_of_the_work_is_told(target, monkeypatch):
+    monkeypatch.setattr("mm_edge.export.candidates.save", _full)
+    with pytest.raises(WorkFailedError, match=r"No space left on device; [\d.]+ GB are free in .*TMPDIR"):
+        export(source_model(), target, Recipe(precisions=("fp16",)))
+    assert list(target.parent.iterdir()) == []
+
+
+def _full(*args):
     raise OSError(28, "No space left on device")
 
 

@@ -20,6 +20,7 @@ from mm_edge.spec import (
     Sync,
 )
 
+from .front_end_proof import prove_pixels
 from .pretrained import finish, load_model, load_pretrained, text_input
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
         dims={PROMPTS: Bounds(1, USUAL_PROMPTS, MOST_PROMPTS)},
         description=f"{config.model_type}: how well each text fits the picture",
     )
-    return finish(PictureAndText(model, normalize_of(processor), masked=clip), spec, name, tokenizer)
+    normalize = normalize_of(processor)
+    prove_pixels(normalize, processor, (size, size), f"proving the pixels of hf:{name}")
+    return finish(PictureAndText(model, normalize, masked=clip), spec, name, tokenizer)
 
 
 def normalize_of(processor: Any) -> Normalize:

@@ -10,6 +10,7 @@ from torch import nn
 from mm_edge.export.front_ends.sound import LogMel, UnitVariance, WhisperMel
 from mm_edge.spec import AudioInput, AudioPrepare, EmbeddingOutput, ModelSpec, Sync
 
+from .front_end_proof import prove_sound
 from .pretrained import finish, load_model, load_pretrained
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
         sync=Sync("audio"),
         description=f"{config.model_type}: embeddings of a window of sound",
     )
+    prove_sound(front_end, extractor, window, f"proving the sound of hf:{name}")
     return finish(SoundEncoder(front_end, encoder), spec, name)
 
 

@@ -21,6 +21,7 @@ from mm_edge.spec import (
     Sync,
 )
 
+from .front_end_proof import prove_sound
 from .picture_and_text import MOST_PROMPTS, USUAL_PROMPTS
 from .pretrained import finish, load_model, load_pretrained, text_input
 
@@ -78,4 +79,5 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
         description="clap: how well each text fits the sound",
     )
     mel = LogMel(extractor.mel_filters_slaney, int(extractor.fft_window_size), int(extractor.hop_length), "dB")
+    prove_sound(mel, extractor, window, f"proving the sound of hf:{name}")
     return finish(SoundAndText(model, mel), spec, name, tokenizer)

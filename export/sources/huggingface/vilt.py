@@ -9,6 +9,7 @@ from torch import nn
 
 from mm_edge.spec import ClassesOutput, ImageInput, ImagePrepare, InputSync, ModelSpec, Sync
 
+from .front_end_proof import prove_pixels
 from .picture_and_text import normalize_of
 from .pretrained import finish, load_model, load_pretrained, text_input
 
@@ -73,7 +74,9 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
         sync=Sync("image", {"text": InputSync(missing="hold")}),
         description="vilt: an answer to a question about the picture",
     )
-    return finish(PictureAndQuestion(model, normalize_of(processor), size), spec, name, tokenizer)
+    normalize = normalize_of(processor)
+    prove_pixels(normalize, processor, size, f"proving the pixels of hf:{name}")
+    return finish(PictureAndQuestion(model, normalize, size), spec, name, tokenizer)
 
 
 def picture_size(shortest: int, patch: int) -> tuple[int, int]:
