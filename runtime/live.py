@@ -115,6 +115,8 @@ class Live:
     def close(self) -> None:
         if self._session is not None:
             self._session.stop()
+        if self._predictor is not None:
+            self._predictor.close()
         self.bundle.close()
 
     # --- one prediction --------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mm_edge.config import RunConfig
     from mm_edge.manifest import Manifest
 
-    from .engine import Engine
+    from .engines.settle import Settled
     from .plan import Plan
 
 PLACES = 2  # the newest result and the one that is being made
@@ -35,8 +35,8 @@ PLACES = 2  # the newest result and the one that is being made
 class Predictor:
     """Owns a plan of its own. An input that is given as the very same text or object again is not computed again."""
 
-    def __init__(self, manifest: Manifest, plan: Plan, engine: Engine) -> None:
-        self._manifest, self._plan, self._engine = manifest, plan, engine
+    def __init__(self, manifest: Manifest, plan: Plan, settled: Settled) -> None:
+        self._manifest, self._plan, self._settled, self._engine = manifest, plan, settled, settled.engine
         self._given: dict[str, tuple[Any, Sample]] = {}
         self._ticks = 0
         self._lock = threading.Lock()  # buffers are shared between calls
@@ -48,7 +48,10 @@ class Predictor:
         """Loads and checks the parts for it alone, each with all the cores: nothing runs beside them."""
         settled = settle(bundle, config.engine, depth=1)
         plan = build_plan(bundle.manifest, settled.executables, settled.engine, bundle.read)
-        return cls(bundle.manifest, plan, settled.engine)
+        return cls(bundle.manifest, plan, settled)
+
+    def close(self) -> None:
+        self._settled.close()
 
     def predict(self, values: Mapping[str, Any]) -> Prediction:
         with self._lock:

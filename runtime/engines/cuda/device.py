@@ -104,6 +104,11 @@ class Device:
         return array
 
     @staticmethod
+    def mapped(array: NDArray[Any]) -> int:
+        """The address by which the device reads pinned memory in place."""
+        return int(array.base.get_device_pointer())  # type: ignore[union-attr]  # pycuda's allocation
+
+    @staticmethod
     def unpin(array: NDArray[Any]) -> None:
         """Gives pinned memory back; the array must not be touched afterwards."""
         array.base.free()  # type: ignore[union-attr]  # pycuda's allocation

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .executable import CudaExecutable
 from .faults import DeviceLostError, abandon
-from .slot import CudaExecutable
 from .timing import Timeline
 from .values import PinnedBuffer
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mm_edge.manifest import Family, Part, Precision
     from mm_edge.runtime.trace import Trace
 
+    from .compiled import Compiled, Dims
     from .device import Device
-    from .slot import Compiled, Dims
 
 log = logging.getLogger(__name__)
 GPU_TOLERANCE = 1e-2  # of the golden check, as a share of the norm: fp32 is summed in another order, fp16 rounds
@@ -71,6 +71,7 @@ class CudaEngine:
         with self._device.current(f"loading the part '{part.name}' in {precision}"):
             compiled = self._compiler.compile(part, precision, graph, shapes)
             made = CudaExecutable(self._device, part, precision, shapes, compiled, use_graphs=self._use_graphs)
+        made.choose_inputs()
         self._executables[part.name] = made
         return made
 
@@ -91,4 +92,5 @@ class CudaEngine:
             "device": f"{device.name} (compute capability {device.capability}, driver for CUDA {device.driver})",
             **self._compiler.describe(),
             "graphs": {name: executable.graph_told for name, executable in self._executables.items()},
+            "inputs": {name: executable.inputs_told for name, executable in self._executables.items()},
         }

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from mm_edge.manifest import Part, Precision
 
+    from .compiled import Dims
     from .device import Device
     from .engine import CudaEngine
-    from .slot import Dims
 
 NAME = "onnxruntime:cuda"
 PROVIDER = "CUDAExecutionProvider"

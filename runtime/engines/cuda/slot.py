@@ -1,64 +1,32 @@
-"""A part on the GPU and its slots. `run` only puts work on streams; the host waits nowhere but where it reads a result.
+"""A slot of a part on the GPU. `run` only puts work on streams; the host waits nowhere but where it reads a result.
 
 A part has one stream on which it computes, moment after moment; each of its slots has one for copies, in and out, which
-so overlap the moment before. The graph of a slot touches the slot's own memory alone, and what it computes on is copied
-there first: it cannot replay anybody's stale address.
+so overlap the moment before. What a slot computes on is copied into its own memory first, and its graph touches nothing
+else: it cannot replay anybody's stale address. Where host and device share one memory, inputs may be read where they
+lie instead; then there is a graph for each set of addresses.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from mm_edge.errors import MmEdgeError
-from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.tensors import numpy_dtype
 
-from .faults import DeviceLostError, abandon, explain
-from .graphs import capture
+from .faults import explain
 from .values import DeviceValue
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from pycuda.driver import Stream
+    from mm_edge.spec import TensorSpec
 
-    from mm_edge.manifest import Part, Precision
-    from mm_edge.runtime.engine import Slot
-
-    from .device import Device, DeviceMemory
+    from .compiled import Context
+    from .device import DeviceMemory
+    from .executable import CudaExecutable
     from .graphs import Graph
-    from .timing import SlotTiming, Timeline
-
-log = logging.getLogger(__name__)
-Dims = tuple[int, ...]
-
-
-class Context(Protocol):
-    """What one slot runs: bound to addresses once, enqueued from then on."""
-
-    def bind(self, shapes: Mapping[str, Dims], addresses: Mapping[str, int]) -> None: ...
-
-    def enqueue(self, stream: int) -> None: ...
-
-
-class Compiled(Protocol):
-    """A part as a library has it on the device. `stream`: the only one that it computes on, where it is so bound;
-    `graphs_itself`: it captures and replays inside of `enqueue`.
-    """
-
-    @property
-    def label(self) -> str: ...
-
-    @property
-    def stream(self) -> Stream | None: ...
-
-    @property
-    def graphs_itself(self) -> bool: ...
-
-    def context(self) -> Context: ...
+    from .timing import SlotTiming
 
 
 class CudaSlot:
@@ -66,39 +34,31 @@ class CudaSlot:
 
     def __init__(self, executable: CudaExecutable, to_host: Collection[str]) -> None:
         part, shapes, device = executable.part, executable.shapes, executable.device
+        self._executable = executable
         self._stream, self._device, self._label = executable.stream, device, executable.compiled.label
         self._turn, self._copies = executable.turn, device.stream()
         self._arrived, self._computed, self._came = device.event(), device.event(), device.event()
         self._memory: list[DeviceMemory] = []
-        self._graph: Graph | None = None
-        self._context: Context | None = None
+        self._graphs: list[Graph] = []
         self._timing: SlotTiming | None = None
         self.outputs: dict[str, DeviceValue] = {}
         try:
-            sizes = {
-                tensor.name: math.prod(shapes[tensor.name]) * numpy_dtype(tensor.dtype).itemsize
-                for tensor in (*part.takes, *part.gives)
-            }
-            addresses = {}
             for tensor in part.takes:
-                memory = device.memory(sizes[tensor.name], self._copies)
-                self._memory.append(memory)
-                addresses[tensor.name] = memory.address
-            self._inputs = [addresses[tensor.name] for tensor in part.takes]
+                self._memory.append(self._room(tensor))
+            self._own = tuple(memory.address for memory in self._memory)
             for tensor in part.gives:
                 at_home = device.pinned(shapes[tensor.name], numpy_dtype(tensor.dtype))
-                memory = device.memory(sizes[tensor.name], self._copies)
-                addresses[tensor.name] = memory.address
                 self.outputs[tensor.name] = DeviceValue(
-                    device, memory, at_home, ready=self._computed, copies=self._copies, came=self._came
+                    device, self._room(tensor), at_home, ready=self._computed, copies=self._copies, came=self._came
                 )
             self._wanted = [value for name, value in self.outputs.items() if name in to_host]
-            context = self._context = executable.compiled.context()
-            context.bind(shapes, addresses)
+            self._context: Context = executable.compiled.context()
+            self._bound: tuple[int, ...] = ()
             self._copies.synchronize()  # the zeros are there before anybody reads them
-            executable.warm_up(context)
-            self._graph = executable.capture(context)
-            self._launch = context.enqueue if self._graph is None else self._graph.launch
+            # Once without a graph: the first run loads kernels, which belongs neither into a capture nor into the loop.
+            self._enqueue(self._own, self._stream.handle)
+            self._stream.synchronize()
+            self._launches = {self._own: self._launch(self._own)}
             self.clear()
         except BaseException:
             self.free()
@@ -106,31 +66,66 @@ class CudaSlot:
         if executable.timeline is not None:
             self._timing = executable.timeline.slot(executable.part.name)
 
+    def _room(self, tensor: TensorSpec) -> DeviceMemory:
+        size = math.prod(self._executable.shapes[tensor.name]) * numpy_dtype(tensor.dtype).itemsize
+        return self._device.memory(size, self._copies)
+
     def run(self, inputs: Sequence[Any]) -> None:
-        copies, stream, timing = self._copies, self._stream, self._timing
         try:
-            for value, address in zip(inputs, self._inputs, strict=True):
-                value.copy_to(address, copies)
-            self._arrived.record(copies)
-            for value in inputs:
-                value.readers.add(self._arrived)
+            addresses = self._take(inputs)
             with self._turn:
-                stream.wait_for_event(self._arrived)
-                for output in self.outputs.values():
-                    output.wait_until_read(stream)
-                    output.written()
-                if timing is not None:
-                    timing.begin(stream)
-                self._launch(stream.handle)
-                if timing is not None:
-                    timing.end(stream)
-                self._computed.record(stream)
-            copies.wait_for_event(self._computed)
+                self._compute(addresses)
+            for value, own, address in zip(inputs, self._own, addresses, strict=True):
+                value.readers.add(self._arrived if address == own else self._computed)
+            self._copies.wait_for_event(self._computed)
             for output in self._wanted:
                 output.fetch()
-            self._came.record(copies)
+            self._came.record(self._copies)
         except self._device.error as error:
             raise explain(error, f"running {self._label}") from error
+
+    def _take(self, inputs: Sequence[Any]) -> tuple[int, ...]:
+        """Puts the inputs' way here on the stream for copies; gives the addresses at which they will be."""
+        addresses = self._own
+        if self._executable.reads_in_place:
+            addresses = tuple(value.mapped or own for value, own in zip(inputs, self._own, strict=True))
+        for value, own, address in zip(inputs, self._own, addresses, strict=True):
+            if address == own:
+                value.copy_to(own, self._copies)
+        self._arrived.record(self._copies)
+        return addresses
+
+    def _compute(self, addresses: tuple[int, ...]) -> None:
+        stream, timing = self._stream, self._timing
+        if addresses not in self._launches:  # once for each set of buffers, of which there are a few
+            self._launches[addresses] = self._launch(addresses)
+        stream.wait_for_event(self._arrived)
+        for output in self.outputs.values():
+            output.wait_until_read(stream)
+            output.written()
+        if timing is not None:
+            timing.begin(stream)
+        self._launches[addresses](stream.handle)
+        if timing is not None:
+            timing.end(stream)
+        self._computed.record(stream)
+
+    def _launch(self, addresses: tuple[int, ...]) -> Callable[[int], None]:
+        """What runs the part on inputs at those addresses: a graph where one can be captured."""
+        enqueue = partial(self._enqueue, addresses)
+        graph = self._executable.capture(enqueue)
+        if graph is None:
+            return enqueue
+        self._graphs.append(graph)
+        return graph.launch
+
+    def _enqueue(self, addresses: tuple[int, ...], stream: int) -> None:
+        if addresses != self._bound:
+            takes = {tensor.name: at for tensor, at in zip(self._executable.part.takes, addresses, strict=True)}
+            gives = {name: value.memory.address for name, value in self.outputs.items()}
+            self._context.bind(self._executable.shapes, {**takes, **gives})
+            self._bound = addresses
+        self._context.enqueue(stream)
 
     def clear(self) -> None:
         """Zeros in every output, before what is put on the streams next."""
@@ -148,79 +143,11 @@ class CudaSlot:
     def free(self) -> None:
         if self._timing is not None:
             self._timing.tell()
-        if self._graph is not None:
-            self._graph.close()
-        self._graph = None
+        for graph in self._graphs:
+            graph.close()
+        self._graphs, self._launches = [], {}
         for memory in self._memory:
             memory.free()
         for value in self.outputs.values():
             value.free()
-        self._context = None  # before the engine that it belongs to
         self._memory, self.outputs = [], {}
-
-
-class CudaExecutable:
-    """One part, loaded."""
-
-    def __init__(
-        self,
-        device: Device,
-        part: Part,
-        precision: Precision,
-        shapes: Mapping[str, Dims],
-        compiled: Compiled,
-        *,
-        use_graphs: bool,
-    ) -> None:
-        self.device, self.part, self.precision, self.shapes, self.compiled = device, part, precision, shapes, compiled
-        self.stream = compiled.stream or device.stream()
-        # What a moment puts on the stream stays together, so that none waits for the input of a later one.
-        self.turn = threading.Lock()
-        self.timeline: Timeline | None = None  # where somebody wants to know when the device computed
-        self.graph_told = "captured by the library itself" if compiled.graphs_itself else "not asked for"
-        self._use_graphs = use_graphs and not compiled.graphs_itself
-        self._slots: list[CudaSlot] = []
-
-    def slot(self, to_host: Collection[str] = ()) -> CudaSlot:
-        with self.device.current(f"making room for {self.compiled.label}"):
-            made = CudaSlot(self, to_host)
-        self._slots.append(made)
-        return made
-
-    def warm_up(self, context: Context) -> None:
-        """Libraries load their kernels at the first run, and some allocate: not within a capture, nor in the loop."""
-        context.enqueue(self.stream.handle)
-        self.stream.synchronize()
-
-    def capture(self, context: Context) -> Graph | None:
-        """None where there is to be none, or where it cannot be captured: that is told, and costs time, not results."""
-        if not self._use_graphs:
-            return None
-        try:
-            graph = capture(context.enqueue, self.stream.handle, self.compiled.label)
-        except (DeviceMemoryError, DeviceLostError):
-            raise
-        except (MmEdgeError, self.device.error) as error:
-            self._use_graphs = False
-            self.graph_told = f"none: {error}"
-            return None
-        self.graph_told = "captured"
-        return graph
-
-    def release(self, slot: Slot) -> None:
-        (found,) = (own for own in self._slots if own is slot)
-        self._slots.remove(found)
-        with self.device.current():
-            self.stream.synchronize()
-            found.free()
-
-    def close(self) -> None:
-        try:
-            with self.device.current(f"freeing {self.compiled.label}"):
-                self.stream.synchronize()
-                for slot in self._slots:
-                    slot.free()
-        except DeviceLostError as error:
-            log.debug("nothing to free any more: %s", error)
-            abandon(self, self._slots)
-        self._slots = []

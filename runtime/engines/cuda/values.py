@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 class PinnedBuffer:
     """Host memory that `prepare` writes and slots copy from without making anybody wait."""
 
-    __slots__ = ("_device", "array", "readers")
+    __slots__ = ("_device", "array", "mapped", "readers")
 
     def __init__(self, device: Device, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._device, self.array = device, device.pinned(shape, dtype)
+        self.mapped = device.mapped(self.array)
         self.readers: set[Event] = set()  # as many as slots read it, however long the run
 
     def host(self) -> NDArray[Any]:
@@ -48,6 +49,8 @@ class DeviceValue:
     """An output of a slot. On the host it is only where it is asked for; what is known to be is sent there at once."""
 
     __slots__ = ("_at_home", "_came", "_copies", "_device", "_fetched", "memory", "readers", "ready")
+
+    mapped = 0  # it lies on the device, and moves to a slot's own memory by a copy there
 
     def __init__(
         self,

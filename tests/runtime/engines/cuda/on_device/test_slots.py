@@ -201,6 +201,46 @@ def test_a_launch_that_fails_names_the_part(driver, device, bundle):
         held.close()
 
 
+@pytest.mark.parametrize("use_graphs", [True, False])
+def test_where_memory_is_shared_inputs_are_read_in_place_if_that_is_faster(
+    driver, device, bundle, monkeypatch, use_graphs
+):
+    """Copies are slow here, so in place wins. Two buffers take turns: neither may be taken for the other."""
+    monkeypatch.setattr(device, "integrated", True)
+    driver.slow_copies(2)
+    before, rng, part = driver.counts(), np.random.default_rng(9), bundle.manifest.part("encode_image")
+    with device.current():
+        held = Held(device, bundle, "encode_image", use_graphs=use_graphs, to_host=[part.gives[0].name])
+        assert held.engine.describe()["inputs"]["encode_image"].startswith("read in place (")
+        first, second = held.buffers, [held.engine.buffer(b.array.shape, b.array.dtype) for b in held.buffers]
+        copies = driver.count("host_copies")
+        for number in range(10):
+            held.buffers = second if number % 2 else first
+            values = random_inputs(bundle, part, rng)
+            held.run(values)
+            for name, wanted in on_the_cpu(bundle, "encode_image", values).items():
+                np.testing.assert_array_equal(held.slot.outputs[name].host(), wanted)
+        assert driver.count("host_copies") - copies == 10  # the results alone
+        held.close()
+        del held, first, second
+    assert driver.counts() == before
+
+
+def test_where_memory_is_shared_and_copies_cost_nothing_both_ways_give_the_same(driver, device, bundle, monkeypatch):
+    monkeypatch.setattr(device, "integrated", True)
+    values = random_inputs(bundle, bundle.manifest.part("fuse"), np.random.default_rng(9))
+    wanted = on_the_cpu(bundle, "fuse", values)
+    with device.current():
+        for in_place in (True, False):
+            held = Held(device, bundle, "fuse")
+            assert "ms copied, " in held.engine.describe()["inputs"]["fuse"]
+            held.executable.reads_in_place = in_place
+            held.run(values)
+            for name, value in wanted.items():
+                np.testing.assert_array_equal(held.slot.outputs[name].host(), value)
+            held.close()
+
+
 def test_a_slot_for_which_there_is_no_room_leaves_nothing_behind(driver, device, bundle):
     with device.current():
         held = Held(device, bundle, "encode_image")
