@@ -55,7 +55,7 @@ docs: dev  ## write the generated documents again
 docs-check: dev  ## the documents: their links, commands, examples and generated pages
 	@$(BIN)/pytest tests/test_documents.py tests/sdk/test_config.py
 
-scout: dev  ## train, prove and ship the bundle that `mm-edge run` takes by default (hours)
+scout: dev  ## train, prove and ship the bundle that `mm-edge run` takes by default (over an hour)
 	@$(BIN)/mm-edge train zoo:scout --out runs/scout && $(BIN)/python -m mm_edge.zoo.ship scout runs/scout
 	@$(BIN)/mm-edge export zoo:scout -o sdk/data/scout.mmb --precision fp32,int8 --samples 64
 

@@ -35,7 +35,7 @@ DATA_SEED = 1
 WANTED = {"inside": 0.90, "absent": 0.95}  # shares of what is there, and of what is not
 SEEN_BY = ("encoders.image", "encoders.text", "gates.image", "gates.text", "heads.target")
 AT_A_TIME = 250  # pictures or sounds
-KNOWN = (8_000, 16_000)  # pictures and sounds at most, from which the last stage learns
+KNOWN = (12_000, 24_000)  # pictures and sounds at most, from which the last stage learns
 EXAM_PICTURES = 600
 WHOLE = Look(until=0, side=None, pieces=1, phrases=1)
 ONLY = {"image": replace(USUAL, no_audio=1.0, no_image=0.0), "audio": replace(USUAL, no_audio=0.0, no_image=1.0)}
