@@ -11,21 +11,23 @@ HOST_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 class HostContext:
-    """Computes in the stream's thread, when the stream comes to it: in a graph, whenever that is launched."""
+    """Computes in the stream's thread, when the stream comes to it: in a graph, whenever that is launched, and on the
+    addresses that were bound when it was captured.
+    """
 
     def __init__(self, part):
         self._part = part
-        self._binding = part.session.io_binding()
-        self._function = HOST_FUNCTION(self._compute)
-        self._kept = []
         self._driver = ctypes.CDLL("libcuda.so.1")
+        self._function, self._kept = None, []
 
     def bind(self, shapes, addresses):
-        part = self._part.part
+        part, binding = self._part.part, self._part.session.io_binding()
         for tensor in part.takes:
-            self._binding.bind_ortvalue_input(tensor.name, self._at(tensor, shapes, addresses))
+            binding.bind_ortvalue_input(tensor.name, self._at(tensor, shapes, addresses))
         for tensor in part.gives:
-            self._binding.bind_ortvalue_output(tensor.name, self._at(tensor, shapes, addresses))
+            binding.bind_ortvalue_output(tensor.name, self._at(tensor, shapes, addresses))
+        self._function = HOST_FUNCTION(lambda _data: self._compute(binding))
+        self._kept.append(self._function)  # graphs hold its address
 
     def _at(self, tensor, shapes, addresses):
         dtype = np.dtype(tensor.dtype)
@@ -40,9 +42,9 @@ class HostContext:
         code = self._driver.cuLaunchHostFunc(ctypes.c_void_p(stream), self._function, None)
         assert code == 0, code
 
-    def _compute(self, _data):
+    def _compute(self, binding):
         self._part.computed += 1
-        self._part.session.run_with_iobinding(self._binding)
+        self._part.session.run_with_iobinding(binding)
 
 
 class HostPart:
