@@ -9,7 +9,7 @@ import msgspec
 
 from .budget import hold, read_budgets
 from .peers.results import Results, winner
-from .proving import Proof
+from .proving import Agreement, Proof
 from .report import read_report
 from .table import BUDGETS, FIGURES, budget_rows, figure_rows, machine_lines, number
 
@@ -56,11 +56,10 @@ def _proof(path: Path) -> list[str]:
     proof = msgspec.json.decode(path.read_bytes(), type=Proof)
     seconds, doubted = f"{proof.seconds_a_run:g}", f"{proof.doubts} of the {proof.runs} runs"
     rows = [
-        (
-            "figures of two unchanged runs that differ by less than the first printed",
-            f"{proof.within} of {proof.pairs}",
+        *(
+            (f"{what} of two unchanged runs that differ by less than the first printed", _agreed(agreement))
+            for what, agreement in (("values", proof.values), ("ratios to floors", proof.ratios))
         ),
-        ("half of that interval, as a share of the figure (median)", f"{proof.widest:.1%}"),
         ("one part was 5 % slower, and `--baseline` accused it", f"{proof.caught} of {proof.slowed}"),
         ("of those, another was accused too", f"{proof.innocents} of {proof.slowed}"),
         ("unchanged runs in which anything was accused", f"{proof.accused} of {proof.unchanged}"),
@@ -72,6 +71,11 @@ def _proof(path: Path) -> list[str]:
         f"Scenario `parts`, {seconds} s a run, {proof.machine}; {doubted} were marked as not to be relied on.",
         _table(("", "found"), rows),
     ]
+
+
+def _agreed(agreement: Agreement) -> str:
+    share = agreement.within / agreement.pairs
+    return f"{agreement.within} of {agreement.pairs} ({share:.0%}); printed: ±{agreement.wide:.1%} in the middle"
 
 
 def _peers(results: Path) -> list[str]:

@@ -82,6 +82,16 @@ class _SlowedSlot:
             pass
 
 
+class Agreement(Strict, frozen=True):
+    """Of so many pairs, `within` differ by less than the interval that the first printed. `wide`: half of that
+    interval as a share of the figure, the median.
+    """
+
+    pairs: int
+    within: int
+    wide: float
+
+
 class Proof(Strict, frozen=True):
     """What came out, and of how many."""
 
@@ -91,9 +101,8 @@ class Proof(Strict, frozen=True):
     innocents: int  # slowed runs in which another was accused
     unchanged: int
     accused: int  # unchanged runs in which anything was accused
-    pairs: int  # figures of two unchanged runs
-    within: int  # that differ by less than the interval that the first printed
-    widest: float  # half of that interval, as a share of the figure; the median
+    values: Agreement  # of two unchanged runs
+    ratios: Agreement  # to their floors
     overhead_of_shortest: float
     machine: str
     doubts: int  # runs that were marked as not to be relied on
@@ -114,17 +123,21 @@ def judge(folder: Path, seconds: float) -> Proof:
     runs = [(path.stem.rpartition("-")[2], read_report(path)) for path in sorted(folder.glob("*.json"))]
     then: Report | None = None
     worse: dict[str, list[list[str]]] = {SAME: [], SLOW: []}
-    agreed: list[bool] = []
-    widths: list[float] = []
+    values: list[tuple[float, Figure | Floor]] = []
+    ratios: list[tuple[float, Figure | Floor]] = []
     for kind, report in runs:
         if then is not None:
             worse[kind].append([change.key for change in compare(then, report) if change.verdict == "worse"])
         if kind == SAME:
             if then is not None:
-                held, wide = agreement(then, report)
-                agreed, widths = agreed + held, widths + wide
+                values += [(now.value, said) for said, now in _told_twice(then, report)]
+                ratios += [
+                    (now.floor.ratio, said.floor)
+                    for said, now in _told_twice(then, report)
+                    if said.floor and now.floor and said.floor.rounds
+                ]
             then = report
-    if then is None or not agreed:
+    if then is None or not ratios:
         raise UsageError(
             f"{len(runs)} runs", asked=f"judging the runs in {folder}", todo="Let it make some: --trials 20"
         )
@@ -135,9 +148,8 @@ def judge(folder: Path, seconds: float) -> Proof:
         innocents=sum(any(PART not in key for key in keys) for keys in worse[SLOW]),
         unchanged=len(worse[SAME]),
         accused=sum(map(bool, worse[SAME])),
-        pairs=len(agreed),
-        within=sum(agreed),
-        widest=sorted(widths)[len(widths) // 2],
+        values=agreement(values),
+        ratios=agreement(ratios),
         overhead_of_shortest=sorted(report.overhead_of_shortest for _, report in runs)[len(runs) // 2],
         machine=then.machine.kind,
         doubts=sum(bool(report.machine.heat.doubts) for _, report in runs),
@@ -145,25 +157,16 @@ def judge(folder: Path, seconds: float) -> Proof:
     )
 
 
-def agreement(then: Report, now: Report) -> tuple[list[bool], list[float]]:
-    """Whether each value and each ratio of the second run lies where the first printed that it would; and how wide that
-    was.
-    """
+def agreement(pairs: Sequence[tuple[float, Figure | Floor]]) -> Agreement:
+    """What the second run found, and what the first said of it."""
+    widths = sorted((said.high - said.low) / (said.high + said.low) for _, said in pairs)
+    within = sum(said.low <= found <= said.high for found, said in pairs)
+    return Agreement(len(pairs), within, widths[len(widths) // 2])
+
+
+def _told_twice(then: Report, now: Report) -> list[tuple[Figure, Figure]]:
     earlier = {figure.key: figure for figure in then.figures}
-    agreed: list[bool] = []
-    widths: list[float] = []
-    printed: list[tuple[float, Figure | Floor]]
-    for figure in now.figures:
-        before = earlier[figure.key]
-        if figure.better == "neither":
-            continue
-        printed = [(figure.value, before)]
-        if figure.floor and before.floor and before.floor.rounds:
-            printed.append((figure.floor.ratio, before.floor))
-        for value, said in printed:
-            agreed.append(said.low <= value <= said.high)
-            widths.append((said.high - said.low) / (said.high + said.low))
-    return agreed, widths
+    return [(earlier[figure.key], figure) for figure in now.figures if figure.better != "neither"]
 
 
 def _run(seconds: float, *, slowed: bool) -> Report:
