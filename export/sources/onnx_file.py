@@ -32,6 +32,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+RUNNABLE_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 OLDEST_OPSET = 13
 
 
@@ -128,7 +129,21 @@ def _load(path: Path) -> ModelProto:
         raise UsageError(
             f"it has opset {opset}", asked=asked, todo=f"Export it again with opset {OLDEST_OPSET} or newer"
         )
+    _check_operators(graph, asked)
     return graph
+
+
+def _check_operators(graph: ModelProto, asked: str) -> None:
+    """Names the node; the engine names the operator alone, and no cause."""
+    functions = {(item.domain, item.name) for item in graph.functions}
+    for node in graph.graph.node:
+        if node.domain not in RUNNABLE_DOMAINS and (node.domain, node.op_type) not in functions:
+            raise UsageError(
+                f"node '{node.name or node.output[0]}' is the operator {node.op_type} of the domain {node.domain}, "
+                "which no engine here has",
+                asked=asked,
+                todo="Export the model with standard operators, or with that operator as a function of the model",
+            )
 
 
 def _newer(graph: ModelProto, notes: list[str]) -> ModelProto:

@@ -25,7 +25,9 @@ def from_zoo(name: str, recipe: Recipe) -> SourceModel:
     try:
         module = zoo.load(name)
     except KeyError as error:
-        raise UsageError(str(error), asked=f"loading zoo:{name}", todo="`mm-edge zoo` lists the models") from None
+        raise UsageError(
+            str(error.args[0]), asked=f"loading zoo:{name}", todo="`mm-edge zoo` lists the models"
+        ) from None
     model = from_module(module, module.spec, f"zoo:{name}")
 
     def samples(count: int) -> Iterable[Feed]:

@@ -43,6 +43,7 @@ def test_a_dry_run_writes_nothing(model, capsys):
     ("words", "code", "message"),
     [
         (["nothing"], 2, "'nothing' is no source"),
+        (["zoo:nothing"], 2, "loading zoo:nothing: the zoo has no 'nothing'; it has scout"),
         (["made.onnx", "--precision", "fp8"], 2, "'fp8' is no precision"),
         (["made.onnx", "--precision", "int8"], 2, "there are no samples to calibrate on"),
         (["made.onnx", "--precision", "fp16", "--tolerance", "0.000001"], 1, "No bundle was written"),

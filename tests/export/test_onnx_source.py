@@ -3,8 +3,8 @@
 import numpy as np
 import onnx
 import pytest
-from handmade_graphs import Builder, info
-from onnx import TensorProto
+from handmade_graphs import Builder, info, picture_and_vector
+from onnx import TensorProto, helper
 
 from mm_edge.bundle import Bundle
 from mm_edge.errors import UsageError
@@ -131,3 +131,13 @@ def test_a_file_that_is_no_model_is_told(tmp_path):
         load_source(str(tmp_path / "x.onnx"), Recipe())
     with pytest.raises(UsageError, match=r"there is no file nowhere.onnx"):
         load_source(str(tmp_path / "nowhere.onnx"), Recipe())
+
+
+def test_an_operator_that_nobody_has_is_named_with_its_node(tmp_path):
+    graph = picture_and_vector()
+    dense = next(node for node in graph.graph.node if node.name == "dense1")
+    dense.domain, dense.op_type = "com.somebody", "Fancy"
+    graph.opset_import.append(helper.make_opsetid("com.somebody", 1))
+    onnx.save(graph, tmp_path / "x.onnx")
+    with pytest.raises(UsageError, match=r"node 'dense1' is the operator Fancy of the domain com.somebody"):
+        load_source(str(tmp_path / "x.onnx"), Recipe())

@@ -29,6 +29,8 @@ def from_huggingface(name: str, recipe: Recipe) -> SourceModel:
     except ImportError:
         raise MissingExtraError("transformers", "hf") from None
     asked = f"reading hf:{name}"
+    if name.startswith(("/", ".", "~")) and not Path(name).is_dir():
+        raise UsageError("there is no such folder", asked=asked, todo="Give a folder that `save_pretrained` wrote")
     try:
         config = AutoConfig.from_pretrained(
             name, trust_remote_code=recipe.trust_remote_code, local_files_only=Path(name).is_dir()
@@ -59,4 +61,4 @@ def from_huggingface(name: str, recipe: Recipe) -> SourceModel:
 
 
 def _first_sentence(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
