@@ -78,7 +78,7 @@ def test_scout_takes_and_gives_what_its_spec_says():
     assert outputs["command"].shape == (2, len(spec.outputs[0].labels))
     assert outputs["target"].shape == (2, 2)
     assert model.files["tokenizer.json"].startswith(b"{")
-    assert sum(p.numel() for p in model.parameters()) < 350_000
+    assert sum(p.numel() for p in model.parameters()) < 450_000
 
 
 @pytest.mark.parametrize(

@@ -27,19 +27,33 @@ class ImageCnn(Encoder):
 
     What the coarse look says of a thing as a whole is added to what the fine one says of the place; so the map, at one
     eighth of the side, knows shapes and not only colours. The embedding is of the places of the map attended to.
+    `patches`: the first step takes in seven pixels and goes on by four; what planes at half of the side would cost buys
+    width where shapes are told apart.
     """
 
     def __init__(
-        self, stages: tuple[int, int, int] = (16, 24, 56), *, map_width: int = 48, width: int = 64, blocks: int = 1
+        self,
+        stages: tuple[int, int, int] = (16, 24, 56),
+        *,
+        map_width: int = 48,
+        width: int = 64,
+        blocks: int = 1,
+        patches: bool = False,
     ) -> None:
         super().__init__()
         first, second, third = stages
         self.map_width, self.width = map_width, width
-        self.fine = nn.Sequential(
-            Conv(3, first, stride=2), Conv(first, second, stride=2), Residual(second), Conv(second, third, stride=2)
-        )
-        self.coarse = nn.Sequential(Conv(third, third, stride=2), *(Residual(third) for _ in range(blocks)))
-        self.across = Conv(third, map_width, kernel=1, act=False)
+        if patches:
+            self.fine = nn.Sequential(
+                Conv(3, first, kernel=7, stride=4), Conv(first, second, stride=2), Residual(second)
+            )
+        else:
+            self.fine = nn.Sequential(
+                Conv(3, first, stride=2), Conv(first, second, stride=2), Residual(second), Conv(second, third, stride=2)
+            )
+        seen = second if patches else third
+        self.coarse = nn.Sequential(Conv(seen, third, stride=2), *(Residual(third) for _ in range(blocks)))
+        self.across = Conv(seen, map_width, kernel=1, act=False)
         self.up = Conv(third, map_width, kernel=1, act=False)
         self.join = Conv(map_width, map_width)
         self.attend = nn.Conv2d(map_width, ATTENTIONS, 1)

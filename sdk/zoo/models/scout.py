@@ -79,8 +79,8 @@ def spec() -> ModelSpec:
 
 def scout() -> FusionModel:
     encoders = {
-        "image": ImageCnn((16, 24, 56), map_width=48, width=64),
-        "audio": AudioCnn((16, 32, 48), width=64),
+        "image": ImageCnn((32, 64, 64), map_width=48, width=64, patches=True),
+        "audio": AudioCnn((16, 40, 64), width=64),
         "text": TextTransformer(len(vocabulary()), TEXT_LENGTH, width=48),
     }
     fusion = Concatenation(encoders, of=("image", "audio"), width=96)
