@@ -240,8 +240,13 @@ def _float_outputs(model: ModelProto) -> None:
         for number, node in enumerate(model.graph.node)
         if number not in gone
     ]
+    scales = {name for number in gone for name in model.graph.node[number].input[1:]}
+    scales -= {name for node in kept for name in node.input}
     del model.graph.node[:]
     model.graph.node.extend(kept)
+    for number in reversed(range(len(model.graph.initializer))):
+        if model.graph.initializer[number].name in scales:
+            del model.graph.initializer[number]
 
 
 def _without_range(base: ModelProto, ranges: Any, kinds: Collection[str]) -> set[str]:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+from onnx import ModelProto
 
 from mm_edge.errors import WorkFailedError
 
@@ -15,8 +16,6 @@ from .weights import WEIGHTS, array_of, is_aside, put_aside
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from onnx import ModelProto
 
     from mm_edge.manifest import Precision
 
@@ -71,7 +70,7 @@ class Runner:
         self._weights: dict[str, Array] = {}  # the session reads them where they are mapped
         if isinstance(model, bytes):
             content = model
-        elif hasattr(model, "SerializeToString"):
+        elif isinstance(model, ModelProto):
             content = model.SerializeToString()
             self._weights = {item.name: array_of(item) for item in model.graph.initializer if is_aside(item)}
         else:

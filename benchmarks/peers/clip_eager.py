@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import torch
+from . import torchvision_operators  # noqa: F401  # before what imports torchvision
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
 from .clip_texts import TEXTS

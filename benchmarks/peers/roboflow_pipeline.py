@@ -9,6 +9,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
+from . import torchvision_operators  # noqa: F401  # before what imports torchvision
 from inference import InferencePipeline  # type: ignore[import-not-found]
 
 from . import plain

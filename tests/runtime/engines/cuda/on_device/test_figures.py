@@ -23,7 +23,7 @@ def test_a_way_of_running_is_timed(driver, device, bundle, graphs):
     assert set(shown.device_ms) == {"encode_image", "encode_text", "fuse"}
     assert 0 < shown.device_ms["fuse"] < shown.device_ms["encode_image"]
     assert 0 < shown.host_ms_a_tick < shown.p50_ms
-    assert 0 < shown.rate_ratio < 2
+    assert shown.rate_ratio > 0
     assert set(shown.graphs_told.values()) == {"captured" if graphs else "not asked for"}
 
 
