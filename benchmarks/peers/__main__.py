@@ -103,7 +103,7 @@ def _summed(
     every = [run for way in runs.values() for run in way]
 
     def middle(way: str, what: str, of: str, times: float = 1.0) -> float:
-        return statistics.median(times * run[what] / run[of] for run in runs[way])
+        return float(statistics.median(times * run[what] / run[of] for run in runs[way]))
 
     return Peer(
         name=contender.title,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import torch
-from . import torchvision_operators  # noqa: F401  # before what imports torchvision
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
+from . import torchvision_operators  # noqa: F401  # before what imports torchvision
 from .clip_texts import TEXTS
 from .drive import frames_of
 from .newest import newest

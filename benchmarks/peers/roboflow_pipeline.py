@@ -9,10 +9,12 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
-from . import torchvision_operators  # noqa: F401  # before what imports torchvision
 from inference import InferencePipeline  # type: ignore[import-not-found]
 
-from . import plain
+from . import (
+    plain,
+    torchvision_operators,  # noqa: F401  # before what imports torchvision
+)
 from .driven_capture import instead_of_cv2, stamp_of
 
 if TYPE_CHECKING:

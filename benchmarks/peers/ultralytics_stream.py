@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 os.environ["YOLO_OFFLINE"] = "1"  # before it is imported: it would look for updates
 
-from . import torchvision_operators  # noqa: F401  # before what imports torchvision
 from ultralytics import YOLO  # type: ignore[import-not-found]
 
+from . import torchvision_operators  # noqa: F401  # before what imports torchvision
 from .driven_capture import instead_of_cv2, stamp_of
 
 if TYPE_CHECKING:

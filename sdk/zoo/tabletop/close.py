@@ -78,6 +78,7 @@ def _window(rng: np.random.Generator, ids: Picture, counts: Floats, side: int) -
         left, top, width, height = cv2.boundingRect((ids == thing).astype(np.uint8))
         scale = min(scale, FITS * side / max(width, height))
         middle = np.array([left + width / 2, top + height / 2]) + rng.uniform(-WANDER, WANDER, 2) * side / 2
-    turn = cv2.getRotationMatrix2D(middle.tolist(), rng.uniform(-TURN_DEGREES, TURN_DEGREES), scale)
+    degrees = rng.uniform(-TURN_DEGREES, TURN_DEGREES)
+    turn = np.asarray(cv2.getRotationMatrix2D(middle.tolist(), degrees, scale), np.float64)
     turn[:, 2] += side / 2 - middle
-    return np.asarray(turn), scale
+    return turn, scale

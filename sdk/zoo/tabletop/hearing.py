@@ -17,7 +17,7 @@ from .lessons import AUDIO
 
 if TYPE_CHECKING:
     from mm_edge.zoo.compose import FusionModel
-    from mm_edge.zoo.encoders import AudioCnn
+    from mm_edge.zoo.encoders import AudioCnn, ImageCnn
 
     from .cache import World
 
@@ -105,7 +105,7 @@ class Hearing:
     def examine(self, model: FusionModel) -> dict[str, float]:
         model.eval()
         with torch.inference_mode():
-            rows = torch.arange(len(self.tune.words)).split(AT_A_TIME)
+            rows = torch.arange(len(self.tune.words)).split(AT_A_TIME)  # type: ignore[no-untyped-call]  # torch's
             answers = torch.cat([_by_ear(model, self.tune.plain(some)).argmax(1) for some in rows])
         return {self.main: float((answers == self.tune.words).float().mean())}
 
@@ -114,4 +114,5 @@ def _by_ear(model: FusionModel, levels: Tensor) -> Tensor:
     audio = cast("AudioCnn", model.encoders["audio"]).hear(levels)
     presence = torch.zeros(len(levels), len(model.order))
     presence[:, AUDIO] = 1
-    return command_of(model, torch.zeros(len(levels), int(model.encoders["image"].width)), audio, presence)
+    unseen = torch.zeros(len(levels), cast("ImageCnn", model.encoders["image"]).width)
+    return command_of(model, unseen, audio, presence)

@@ -168,5 +168,5 @@ def _shown(world: World, count: int, take: int, takes: int) -> Iterator[torch.Te
 
 def _heard(bands: Bands, count: int, take: int, takes: int) -> Iterator[torch.Tensor]:
     chance = torch.Generator().manual_seed(DATA_SEED * 1000 + take)
-    for rows in torch.arange(count).split(AT_A_TIME):
+    for rows in torch.arange(count).split(AT_A_TIME):  # type: ignore[no-untyped-call]  # torch's
         yield bands.varied(rows, chance) if takes else bands.plain(rows)

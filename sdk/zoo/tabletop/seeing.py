@@ -24,6 +24,7 @@ from .vary import moved, recolored
 if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Floats, Ints
     from mm_edge.zoo.compose import FusionModel
+    from mm_edge.zoo.encoders import AudioCnn
     from mm_edge.zoo.encoders.encoder import Features
     from mm_edge.zoo.encoders.image import ImageCnn
     from mm_edge.zoo.heads import PointHead
@@ -113,7 +114,7 @@ class Seeing:
         from mm_edge.zoo.training.loop import predictor
 
         asked = lessons(self.tune, np.arange(min(EXAM_PICTURES, len(self.tune.pictures))), (1, 11), mix=ALL_THERE)
-        presence = np.tile(np.float32([1, 0, 1]), (len(asked.sign), 1))
+        presence = np.tile(np.array([1, 0, 1], np.float32), (len(asked.sign), 1))
         outputs = predictor(model)({**asked.feeds, "presence": presence})
         figures = {"command_without_sound": command_accuracy(outputs, asked.sign), **target_figures(outputs, asked)}
         figures[self.main] = sum(figures.values()) / len(figures)
@@ -178,7 +179,8 @@ def _asked(world: World, rng: np.random.Generator, shown: Shown, phrases: int) -
 def _by_eye(model: FusionModel, image: Tensor) -> Tensor:
     presence = torch.zeros(len(image), len(model.order))
     presence[:, IMAGE] = 1
-    return command_of(model, image, torch.zeros(len(image), int(model.encoders["audio"].width)), presence)
+    unheard = torch.zeros(len(image), cast("AudioCnn", model.encoders["audio"]).width)
+    return command_of(model, image, unheard, presence)
 
 
 def _gated(model: FusionModel, image: Features, text: Features, presence: Tensor) -> tuple[Tensor, Tensor]:
