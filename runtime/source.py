@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Capture(Struct, frozen=True):
     """One thing that was captured, before the loop numbers it. See Sample for the two stamps.
 
-    The payload, by the input's modality: image, video: uint8 [height, width, 3] in BGR as OpenCV gives it; audio: a
-    SoundBlock; text: str; vector: float32 [size].
+    The payload, by the input's modality: image, video: uint8 [height, width, 3] in BGR as OpenCV gives it, or Planes
+    (np.asarray makes the same of both); audio: a SoundBlock; text: str; vector: float32 [size].
     """
 
     t_ns: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +23,9 @@ else:
     import tomli as tomllib
 
 
+Decoder: TypeAlias = Literal["auto", "pyav", "opencv"]
+
+
 class CameraConfig(Strict, frozen=True):
     """How a camera is asked; what it really gives is read back and told."""
 
@@ -32,6 +35,7 @@ class CameraConfig(Strict, frozen=True):
     offset_ms: float = 0.0  # exposure and transfer, which the driver's stamp leaves out: a constant of the camera
     open_timeout_ms: Milliseconds = 3000.0
     read_timeout_ms: Milliseconds = 2000.0
+    decoder: Decoder = "auto"  # of video files; auto: PyAV (extra video) where it is there and speed is max
 
 
 class MicConfig(Strict, frozen=True):

@@ -33,6 +33,7 @@ HEAVY = {
     "cuda",
     "cv2",
     "sounddevice",
+    "av",
 }
 HEAVY |= {"soxr", "aiohttp", "zenoh", "foxglove", "mcap", "transformers", "tokenizers", "safetensors", "matplotlib"}
 MOST_LINES = 500

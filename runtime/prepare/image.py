@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from mm_edge.errors import InputError
+from mm_edge.runtime.picture import Planes
 from mm_edge.spec import ImageInput, TensorSpec, VideoPrepare
 
 from .geometry import Geometry, fitted
@@ -43,7 +44,7 @@ class Resizer:
     Bilinear shrinking looks at 2x2 pixels for each that it gives, and passes over the rest. So that fine detail does
     not turn into noise, what is to shrink further than HALVE_FROM in both directions is halved first, by means of 2x2,
     for as long. INTER_AREA would average exactly, at fifteen times the cost: benchmarks/preparing.py has the figures.
-    The colours are swapped last, on the small picture.
+    The colours are made last, on the small picture: swapped, or mixed from planes of which each is shrunk by itself.
     """
 
     def __init__(self, prepare: ImagePrepare | VideoPrepare) -> None:
@@ -58,16 +59,18 @@ class Resizer:
         """Into `out`, uint8 [height, width, 3]."""
         check_picture(picture)
         geometry = self._geometry(picture.shape[:2])
-        left, top, width, height = geometry.source_box
-        if geometry.source_size != (height, width):
-            picture = picture[top : top + height, left : left + width]
         left, top, width, height = geometry.prepared_box
         into = out
         if geometry.prepared_size != (height, width):
             for bar in (out[:top], out[top + height :], out[:, :left], out[:, left + width :]):
                 bar[:] = self._pad
             into = out[top : top + height, left : left + width]
-        self._resize(picture, into)
+        left, top, width, height = geometry.source_box
+        if isinstance(picture, Planes):
+            mix = picture.colours.rgb if self._swap else picture.colours.bgr
+            self._mix(picture.within(left, top, width, height), mix, into)
+        else:
+            self._resize(picture[top : top + height, left : left + width], into)
         return geometry
 
     def _geometry(self, size: tuple[int, int]) -> Geometry:
@@ -79,34 +82,47 @@ class Resizer:
         return known
 
     def _resize(self, picture: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
-        height, width = into.shape[:2]
-        while picture.shape[0] >= HALVE_FROM * height and picture.shape[1] >= HALVE_FROM * width:
-            half = self._kept(picture.shape[0] // 2, picture.shape[1] // 2)
-            even = picture[: 2 * half.shape[0], : 2 * half.shape[1]]
-            picture = cv2.resize(even, half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         if not self._swap:
-            cv2.resize(picture, (width, height), dst=into)
+            self._shrink(picture, into)
             return
         if picture.shape != into.shape:
-            small = self._kept(height, width)
-            picture = cv2.resize(picture, (width, height), dst=small)  # type: ignore[assignment]
+            small = self._kept(into.shape)
+            self._shrink(picture, small)
+            picture = small
         cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, dst=into)
 
-    def _kept(self, height: int, width: int) -> NDArray[np.uint8]:
-        """This thread's scratch picture of that size; a source needs two or three."""
+    def _mix(self, planes: list[NDArray[np.uint8]], mix: NDArray[np.float32], into: NDArray[np.uint8]) -> None:
+        height, width = into.shape[:2]
+        small = list(self._kept((3, height, width)))
+        for plane, shrunk in zip(planes, small, strict=True):
+            self._shrink(plane, shrunk)
+        cv2.transform(cv2.merge(small, dst=self._kept(into.shape)), mix, dst=into)
+
+    def _shrink(self, picture: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
+        height, width = into.shape[:2]
+        while picture.shape[0] >= HALVE_FROM * height and picture.shape[1] >= HALVE_FROM * width:
+            half = self._kept((picture.shape[0] // 2, picture.shape[1] // 2, *picture.shape[2:]))
+            even = picture[: 2 * half.shape[0], : 2 * half.shape[1]]
+            picture = cv2.resize(even, half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        cv2.resize(picture, (width, height), dst=into)
+
+    def _kept(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """This thread's scratch of that shape; a source needs two or three."""
         try:
-            pictures: dict[tuple[int, int], NDArray[np.uint8]] = self._scratch.pictures
+            scratch: dict[tuple[int, ...], NDArray[np.uint8]] = self._scratch.pictures
         except AttributeError:
-            pictures = self._scratch.pictures = {}
-        kept = pictures.get((height, width))
+            scratch = self._scratch.pictures = {}
+        kept = scratch.get(shape)
         if kept is None:
-            if len(pictures) >= MOST_GEOMETRIES:
-                pictures.clear()
-            kept = pictures[height, width] = np.empty((height, width, 3), np.uint8)
+            if len(scratch) >= MOST_GEOMETRIES:
+                scratch.clear()
+            kept = scratch[shape] = np.empty(shape, np.uint8)
         return kept
 
 
 def check_picture(picture: Any) -> None:
+    if isinstance(picture, Planes):
+        return
     if not isinstance(picture, np.ndarray):
         found = type(picture).__name__
     elif picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from mm_edge.runtime.picture import Planes
 from mm_edge.runtime.sinks.lines import as_json
 from mm_edge.runtime.sound import SoundBlock
 
@@ -51,7 +52,7 @@ def make_frame(number: int, prediction: Prediction, rates: Mapping[str, int]) ->
         elif isinstance(payload, SoundBlock):
             sound = sound or newest_samples(payload, rates[name])
         elif jpeg is None and _is_picture(payload):
-            jpeg, shown = _jpeg(payload)
+            jpeg, shown = _jpeg(np.asarray(payload))
             head["picture"] = {"input": name, "bytes": len(jpeg), "shown": shown, "source": list(payload.shape[1::-1])}
     head["maps"] = {name: _map(heat) for name, heat in prediction.maps.items()}
     if sound:
@@ -69,6 +70,8 @@ def _map(heat: HeatMap) -> dict[str, Any]:
 
 
 def _is_picture(payload: Any) -> bool:
+    if isinstance(payload, Planes):
+        return True
     return isinstance(payload, np.ndarray) and payload.ndim == 3 and payload.dtype == np.uint8
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from .finding import Finding
@@ -14,6 +15,11 @@ OPENCV = """
 import cv2, json, re
 built = dict(re.findall(r"^\\s+(FFMPEG|GStreamer|v4l/v4l2):\\s+(YES|NO)", cv2.getBuildInformation(), re.MULTILINE))
 print(json.dumps({"version": cv2.__version__, "backends": [name for name, there in built.items() if there == "YES"]}))
+"""
+
+PYAV = """
+import av, json
+print(json.dumps({"version": av.__version__, "ffmpeg": av.ffmpeg_version_info}))
 """
 
 
@@ -41,7 +47,7 @@ def cameras() -> list[Finding]:
     if not devices:
         todo = "Plug one in, or in a container: start it with --device /dev/video0"
         findings.append(Finding("cameras", "missing", "none; --camera takes files, streams and 'none'", todo))
-    return [*findings, _opencv()]
+    return [*findings, _opencv(), _pyav()]
 
 
 def _camera(device: dict[str, Any]) -> Finding:
@@ -76,3 +82,15 @@ def _opencv() -> Finding:
     if "GStreamer" in backends:
         return Finding("OpenCV", "good", told, facts=probe.told)
     return Finding("OpenCV", "good", f"{told}; without GStreamer, so no csi:// and no gst:", facts=probe.told)
+
+
+def _pyav() -> Finding:
+    if find_spec("av") is None:
+        found = "not installed; OpenCV decodes video files, at up to twice the cost a picture"
+        return Finding("PyAV", "missing", found, "If files are played at --speed max: pip install 'mm-edge[video]'")
+    probe = Probe(PYAV)
+    if not probe:
+        todo = "Install it again: pip install --force-reinstall av; till then: --set sources.camera.decoder=opencv"
+        return Finding("PyAV", "broken", f"it does not load: {probe.failed}", todo)
+    told = f"{probe.told['version']} with FFmpeg {probe.told['ffmpeg']}; decodes video files at --speed max"
+    return Finding("PyAV", "good", told, facts=probe.told)

@@ -8,6 +8,7 @@ import pytest
 from bundles import senses_bundle
 from sinks import Kept
 from sources import END, Script, picture, pictures, sounds
+from videos import write_video
 
 from mm_edge.bundle import Bundle
 from mm_edge.config import LoopConfig, RunConfig
@@ -15,6 +16,8 @@ from mm_edge.errors import DeviceError, EngineError, SourceLostError, WorkFailed
 from mm_edge.runtime.engines.stub import StubEngine
 from mm_edge.runtime.session import Session
 from mm_edge.runtime.source import Capture
+from mm_edge.runtime.sources.camera.video_file import VideoFile
+from mm_edge.runtime.sources.play import PlayClock
 from mm_edge.spec import InputSync, Sync
 
 SOON_S = 10.0  # far more than anything here takes; only a hang reaches it
@@ -50,6 +53,21 @@ def test_every_picture_gives_its_own_prediction_in_order(bundle, depth):
     assert reds == list(range(100))
     assert kept.summary.captured["image"] == kept.summary.predictions == 100
     assert kept.closed
+
+
+def test_a_file_gives_the_same_predictions_in_order_by_each_decoder(bundle, tmp_path):
+    path = write_video(tmp_path / "camera.mp4", count=60)
+    told = {}
+    for decoder in ("pyav", "opencv"):
+        kept = run(bundle, [VideoFile("image", path, PlayClock("max"), decoder), words()])
+        predictions, first = kept.predictions, kept.predictions[0]
+        assert [prediction.seq for prediction in predictions] == list(range(60))
+        assert kept.summary.captured["image"] == kept.summary.predictions == 60
+        times = [prediction.t_ns - first.t_ns for prediction in predictions]
+        told[decoder] = times, [prediction.outputs["seen"]["red"] * 255 for prediction in predictions]
+    assert told["pyav"][0] == told["opencv"][0] == [40_000_000 * number for number in range(60)]
+    np.testing.assert_allclose(told["pyav"][1], told["opencv"][1], atol=3)  # levels of 255
+    np.testing.assert_allclose(told["pyav"][1], [20 * number % 256 for number in range(60)], atol=8)
 
 
 def test_the_model_hears_the_sound_and_reads_the_text(bundle):

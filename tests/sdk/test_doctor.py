@@ -338,6 +338,25 @@ def test_camera_that_does_not_answer(machine):
     assert "Inappropriate ioctl" in told.found
 
 
+@pytest.mark.parametrize(
+    ("there", "loads", "state", "todo"),
+    [
+        (True, True, "good", ""),
+        (True, False, "broken", "decoder=opencv"),
+        (False, False, "missing", "mm-edge[video]"),
+    ],
+)
+def test_who_decodes_video_files_is_told(monkeypatch, there, loads, state, todo):
+    monkeypatch.setattr(cameras, "find_spec", lambda _: there or None)
+    if not loads:
+        monkeypatch.setattr(cameras, "PYAV", "import nonsense_that_is_not_there")
+    told = cameras._pyav()
+    assert told.state == state
+    assert todo in told.todo
+    if loads:
+        assert "with FFmpeg" in told.found
+
+
 JETSON = {
     "proc/device-tree/model": "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super\0",
     "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64",

@@ -45,7 +45,7 @@ def _synthetic(request: Request) -> Source:
 def _video(request: Request) -> Source:
     from .video_file import VideoFile
 
-    return VideoFile(request.input.name, existing_file(request), request.play)
+    return VideoFile(request.input.name, existing_file(request), request.play, request.config.camera.decoder)
 
 
 def _images(request: Request) -> Source:

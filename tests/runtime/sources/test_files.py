@@ -1,4 +1,4 @@
-"""Videos, pictures, tables and takes, from files made here."""
+"""Pictures, tables and takes, from files made here."""
 
 import json
 
@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 from playing import ManualPlayClock
+from videos import write_video
 
 from mm_edge.config import SourcesConfig
 from mm_edge.errors import InputError, UsageError
-from mm_edge.runtime.clock import NS_PER_MS, NS_PER_S
+from mm_edge.runtime.clock import NS_PER_S
 from mm_edge.runtime.sources.camera.image_files import ImageFiles, pictures_at
-from mm_edge.runtime.sources.camera.video_file import VideoFile
 from mm_edge.runtime.sources.take import open_take, stream_of
 from mm_edge.runtime.sources.vector.table import read_table
 from mm_edge.spec import (
@@ -28,54 +28,6 @@ from mm_edge.spec import (
 IMAGE = ImageInput("image", ImagePrepare((32, 32)))
 AUDIO = AudioInput("audio", AudioPrepare(16000, 16000, 1600))
 TEXT = TextInput("text", TextPrepare("t.json", 8))
-
-
-def write_video(path, count=10, fps=25.0, size=(64, 48)):
-    """Pictures that get brighter."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
-    assert writer.isOpened()
-    for number in range(count):
-        writer.write(np.full((size[1], size[0], 3), 20 * number, np.uint8))
-    writer.release()
-    return path
-
-
-def test_every_picture_of_a_video_comes_at_its_time(tmp_path):
-    play = ManualPlayClock(start_ns=NS_PER_S)
-    source = VideoFile("image", write_video(tmp_path / "camera.mp4"), play)
-    for _ in range(2):  # played again it begins again
-        opened = source.open()
-        assert opened.detail == "camera.mp4, 64x48 at 25 fps, 0.4 s"
-        assert opened.period_ns == 40 * NS_PER_MS
-        captures = []
-        while (capture := source.read()) is not None:
-            captures.append(capture)
-        start_ns = captures[0].t_ns
-        assert [capture.t_ns - start_ns for capture in captures] == [40 * k * NS_PER_MS for k in range(10)]
-        assert [round(capture.payload.mean() / 20) for capture in captures] == list(range(10))
-        assert {capture.shift_ns for capture in captures} == {0}
-        assert source.figures()["frames"] >= 10  # we held them all
-        source.close()
-    assert start_ns > NS_PER_S + 300 * NS_PER_MS
-
-
-def test_pictures_that_are_let_go_are_read_into_again(tmp_path):
-    source = VideoFile("image", write_video(tmp_path / "camera.mp4"), ManualPlayClock("max"))
-    source.open()
-    places = set()
-    while (capture := source.read()) is not None:
-        places.add(capture.payload.ctypes.data)
-        del capture
-    assert len(places) <= 2
-    source.close()
-
-
-def test_a_file_that_is_no_video_is_refused(tmp_path):
-    (tmp_path / "camera.mp4").write_bytes(b"not a video at all")
-    source = VideoFile("image", tmp_path / "camera.mp4", ManualPlayClock())
-    with pytest.raises(InputError, match="no pictures can be read"):
-        source.open()
-    source.close()
 
 
 def test_numbered_pictures_come_in_the_order_of_their_numbers(tmp_path):

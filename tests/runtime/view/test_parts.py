@@ -1,13 +1,17 @@
 """Small parts of the page's server on their own: names, links, sound."""
 
+import cv2
 import numpy as np
 import pytest
+from planar import natural, planes_of
 
 from mm_edge.runtime.sound import SoundBlock, SoundRing
 from mm_edge.runtime.view.address import invitation, reachable_host
+from mm_edge.runtime.view.frame import make_frame
 from mm_edge.runtime.view.machine import machine_name
 from mm_edge.runtime.view.server import ViewServer
 from mm_edge.runtime.view.sound import newest_samples
+from mm_edge.sample import Prediction, Sample
 
 
 def test_a_board_goes_by_its_own_name_and_a_computer_by_its_processor(tmp_path):
@@ -56,3 +60,14 @@ def test_loud_sound_is_cut_and_does_not_turn_over():
     ring = SoundRing(1_000)
     ring.write(np.array([2.0, -2.0] * 50, np.float32))
     assert set(np.frombuffer(newest_samples(SoundBlock(ring, 100, 100), 1_000).pcm, "<i2")) == {32767, -32767}
+
+
+def test_a_picture_in_planes_is_shown_like_any_other():
+    picture = natural(144, 256)
+    shown = [
+        make_frame(0, Prediction(0, 0, {}, {}, {}, False, "ok", {"image": Sample("image", 0, 0, payload)}), {})
+        for payload in (picture, planes_of(picture))
+    ]
+    assert shown[0].message == shown[1].message
+    seen = cv2.imdecode(np.frombuffer(shown[1].jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(seen.astype(float) - picture).mean() < 5

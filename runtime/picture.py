@@ -1,0 +1,78 @@
+"""A picture in the form in which its decoder leaves it: brightness and colour in planes of their own sizes."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+
+class Colours(NamedTuple):
+    """How brightness and colour become red, green and blue: float32 [3, 4], as cv2.transform takes it."""
+
+    bgr: NDArray[np.float32]
+    rgb: NDArray[np.float32]
+
+
+class Planes:
+    """What a camera may give instead of an array in BGR: whoever wants the model's small picture shrinks the planes
+    first and converts what is left, which costs a fraction of converting all pixels of the large one.
+
+    The planes are views of the decoder's own memory and keep it alive; nobody writes to them. `np.asarray` makes BGR of
+    this as well as of an array, so that who looks at a whole picture need not ask in which form it came.
+    """
+
+    __slots__ = ("_whole", "colours", "planes", "shape")
+
+    def __init__(
+        self, planes: Sequence[NDArray[np.uint8]], colours: Colours, whole: Callable[[], NDArray[np.uint8]]
+    ) -> None:
+        """`planes`: brightness and its two differences of colour, the latter two possibly smaller. `whole` makes BGR
+        of them; any thread may call it.
+        """
+        self.planes, self.colours, self._whole = planes, colours, whole
+        self.shape = (*planes[0].shape, 3)
+
+    def bgr(self) -> NDArray[np.uint8]:
+        """The whole picture, uint8 [height, width, 3], made anew each time."""
+        return self._whole()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a picture in planes becomes an array only by a conversion")
+        return self.bgr().astype(dtype or np.uint8, copy=False)
+
+    def within(self, left: int, top: int, width: int, height: int) -> list[NDArray[np.uint8]]:
+        """The planes inside a box of the picture; colour that the box cuts through is kept."""
+        parts = []
+        for plane in self.planes:
+            down, across = (round(whole / own) for whole, own in zip(self.shape, plane.shape, strict=False))
+            rows = slice(top // down, -(-(top + height) // down))
+            parts.append(plane[rows, left // across : -(-(left + width) // across)])
+        return parts
+
+
+@cache
+def colours(red: float, blue: float, *, full: bool) -> Colours:
+    """`red`, `blue`: their shares of the brightness. `full`: black is 0 and white 255, where they usually are 16 and
+    235, and colours have 224 levels.
+    """
+    green = 1 - red - blue
+    low, levels, colour_levels = (0, 255, 255) if full else (16, 219, 224)
+    of_brightness, of_colour = 255 / levels, 2 * 255 / colour_levels
+    to_blue, to_red = of_colour * (1 - blue), of_colour * (1 - red)
+    mix = np.array(
+        [
+            [of_brightness, to_blue, 0],
+            [of_brightness, -to_blue * blue / green, -to_red * red / green],
+            [of_brightness, 0, to_red],
+        ]
+    )
+    bgr = np.column_stack([mix, -mix @ [low, 128, 128]]).astype(np.float32)
+    return Colours(bgr, np.ascontiguousarray(bgr[::-1]))

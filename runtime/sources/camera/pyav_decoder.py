@@ -1,0 +1,133 @@
+"""Video files by PyAV (extra `video`): pictures in the planes that FFmpeg has decoded, neither copied nor converted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import av
+import cv2
+import numpy as np
+from av.error import FFmpegError
+from av.video.reformatter import VideoReformatter
+
+from mm_edge.runtime.clock import NS_PER_S
+from mm_edge.runtime.picture import Planes, colours
+
+from .video_decoder import Decoded, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+# Three planes of bytes. In the old ones with a j black is 0, as it is wherever the stream says that its range is full.
+PLANAR = {f"yuv{j}{ratio}p" for j in ("", "j") for ratio in ("410", "411", "420", "422", "440", "444")}
+FULL_RANGE = 2
+# The shares of red and blue in the brightness, by FFmpeg's number of the standard. Where a stream names none (2) it is
+# taken for BT.601, as FFmpeg and OpenCV do.
+BT601, BT709, SMPTE240, BT2020 = (0.299, 0.114), (0.2126, 0.0722), (0.212, 0.087), (0.2627, 0.0593)
+SHARES = {1: BT709, 2: BT601, 5: BT601, 6: BT601, 7: SMPTE240, 9: BT2020}
+# What a file of a telephone says that it has to be turned by, counterclockwise.
+TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, -90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, -180: cv2.ROTATE_180}
+log = logging.getLogger(__name__)
+
+
+class PyavDecoder:
+    """Broken packets are passed over and counted."""
+
+    name = "PyAV"
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._path, self._undecoded, self._bgr = path, 0, BgrOf()
+        try:
+            self._container = av.open(str(path), metadata_errors="ignore")
+        except FFmpegError:
+            raise unreadable(path) from None
+        stream = self._container.streams.best("video")
+        if not isinstance(stream, av.VideoStream) or stream.time_base is None:
+            raise unreadable(path)
+        stream.codec_context.thread_count = threads
+        stream.codec_context.thread_type = "AUTO" if threads > 1 else "NONE"
+        tick = stream.time_base.numerator / stream.time_base.denominator
+        self._stream, self._start, self._ns_a_tick = stream, stream.start_time or 0, tick * NS_PER_S
+        self._pictures = self._decode()
+        self._first = next(self._pictures, None)  # only a picture tells how it is turned
+        if self._first is None:
+            raise unreadable(path)
+        self.height, self.width = self._first.picture.shape[:2]
+        self.fps = float(stream.guessed_rate or 0)
+        self.seconds = stream.duration * tick if stream.duration else (self._container.duration or 0) / av.time_base
+
+    def read(self) -> Decoded | None:
+        first, self._first = self._first, None
+        return first or next(self._pictures, None)
+
+    def figures(self) -> Mapping[str, float]:
+        return {"undecoded": self._undecoded}
+
+    def close(self) -> None:
+        """Pictures that somebody still holds stay good: each keeps its own memory."""
+        self._first = None
+        self._pictures.close()
+        self._container.close()
+
+    def _decode(self) -> Generator[Decoded]:
+        for frame in self._frames():
+            ticks = frame.dts if frame.pts is None else frame.pts
+            media_ns = None if ticks is None else round((ticks - self._start) * self._ns_a_tick)
+            yield Decoded(media_ns, self._picture(frame))
+
+    def _frames(self) -> Iterator[av.VideoFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError as error:
+                log.warning("%s breaks off: %s", self._path, error)
+                yield from self._stream.decode(None)  # what the decoder still holds
+                return
+            if packet is None:
+                return
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                self._undecoded += 1
+                continue
+            yield from frames
+
+    def _picture(self, frame: av.VideoFrame) -> Planes | NDArray[np.uint8]:
+        turn = TURNS.get(frame.rotation)
+        whole = partial(self._bgr, frame, turn)
+        shares, layout, memory = SHARES.get(frame.colorspace), frame.format.name, frame.planes
+        upside_down = memory[0].line_size < 0
+        if shares is None or layout not in PLANAR or upside_down:
+            return whole()
+        planes = [seen(plane, (plane.height, plane.width), (plane.line_size, 1)) for plane in memory]
+        if turn is not None:
+            planes = [cv2.rotate(plane, turn) for plane in planes]  # type: ignore[misc]  # OpenCV's stubs know no dtype
+        full = frame.color_range == FULL_RANGE or layout.startswith("yuvj")
+        return Planes(planes, colours(*shares, full=full), whole)
+
+
+class BgrOf:
+    """FFmpeg's own conversion of a whole picture, for any thread: two at once would share one context of its."""
+
+    def __init__(self) -> None:
+        self._lock, self._reformatter = threading.Lock(), VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame, turn: int | None) -> NDArray[np.uint8]:
+        with self._lock:
+            converted = self._reformatter.reformat(frame, format="bgr24", threads=1)
+        (plane,) = converted.planes
+        picture = seen(plane, (converted.height, converted.width, 3), (plane.line_size, 3, 1))
+        return picture if turn is None else cv2.rotate(picture, turn)  # type: ignore[return-value]
+
+
+def seen(memory: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[np.uint8]:
+    """FFmpeg's memory as an array: rows may be longer than what they show. The array keeps the picture alive."""
+    array: NDArray[np.uint8] = np.ndarray(shape, np.uint8, memory, strides=strides)
+    return array
