@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .budget import hold, read_budgets
-from .peers.results import Results, winner
+from .peers.results import Results, winners
 from .proving import Agreement, Proof
 from .report import read_report
 from .table import BUDGETS, FIGURES, budget_rows, figure_rows, machine_lines, number
@@ -88,9 +88,11 @@ def _peers(results: Path) -> list[str]:
         title,
         "    python -m mm_edge.benchmarks.peers --json benchmarks/results/peers.json",
         (
-            "Each peer runs in an environment of its own, all in turns. *Keeps up*: a camera at 30 a second. "
-            "*Too slow*: frames come three times as fast as ours takes them offline. Age: from the capture to the "
-            "answer. Bold: the best of its row."
+            "Each peer runs in an environment of its own with its own defaults, all in turns, in new processes every "
+            "round. *Keeps up*: a camera at 30 a second. *Too slow*: frames come three times as fast as ours takes "
+            "them offline. Age: from the capture to the answer, in whatever thread it comes. Memory: of the process, "
+            "without the camera's frames. Start: from the start of the process, files cached. **Bold**: the best of "
+            "its row, and whatever its rounds cannot tell from it."
         ),
         *(paragraph for each in found for paragraph in _side_by_side(each)),
     ]
@@ -99,23 +101,23 @@ def _peers(results: Path) -> list[str]:
 def _side_by_side(found: Results) -> list[str]:
     rows = []
     for figure in found.peers[0].figures:
-        best = winner(found, figure)
-        cells = [
-            f"**{number(peer.figures[figure])}**" if peer.name == best else number(peer.figures[figure])
-            for peer in found.peers
-        ]
-        rows.append((figure, *cells))
-    rows.append(("same answers as ours", *("yes" if peer.same_labels else "no" for peer in found.peers)))
+        best = winners(found, figure)
+        told = ((peer.name, number(peer.figures[figure].value)) for peer in found.peers)
+        rows.append((figure, *(f"**{value}**" if name in best else value for name, value in told)))
+    rows.append((f"same answers as {found.right}", *(f"{peer.same_answers:.0%}" for peer in found.peers)))
+    pinned = [(peer.name, peer.versions) for peer in found.peers if peer.versions]
     return [
         f"### {found.title}",
         (
-            f"{found.model}, the same {found.frames} frames of 720p; {found.rounds} rounds. Keeps up: at "
-            f"{found.keeps_up_fps:g} a second; too slow: at {found.too_slow_fps:g}."
+            f"{found.model}; the same {found.frames} frames of 720 x 720; {found.rounds} rounds with {found.seconds:g} "
+            f"s of each live run, on {found.when[:10]}. Keeps up: at {found.keeps_up_fps:g} a second; too slow: at "
+            f"{found.too_slow_fps:g}."
         ),
         *_doubts(found.machine.heat),
         _table(("", *(peer.name for peer in found.peers)), rows),
         *(["What cannot run this model, and what it said:"] if found.absent else []),
         *(["\n".join(f"- {name}: `{why}`" for name, why in found.absent.items())] if found.absent else []),
+        "\n".join(f"- {name}: " + ", ".join(f"{k} {v}" for k, v in versions.items()) for name, versions in pinned),
     ]
 
 

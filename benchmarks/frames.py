@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 1280, 720
+POOL = 60  # different pictures in a video
 NS_PER_S = 1_000_000_000
 
 
@@ -42,13 +43,20 @@ def frames(count: int) -> list[NDArray[np.uint8]]:
     return made
 
 
-def video(path: Path, count: int, fps: float = 30.0) -> Path:
+def square(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Its middle."""
+    edge = (WIDTH - HEIGHT) // 2
+    return frame[:, edge : edge + HEIGHT]
+
+
+def video(path: Path, count: int, fps: float = 30.0, *, cut_square: bool = False) -> Path:
     """The frames as a file, in MPEG-4, which every build of OpenCV writes and reads."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"partial-{path.name}")
-        writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, (WIDTH, HEIGHT))
-        pool = frames(60)
+        size = (HEIGHT if cut_square else WIDTH, HEIGHT)
+        writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
+        pool = [square(frame) if cut_square else frame for frame in frames(POOL)]
         for k in range(count):
             writer.write(pool[k % len(pool)])
         writer.release()

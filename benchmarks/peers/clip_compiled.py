@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from . import clip_eager
+from . import clip_kept
 
 
-class Peer(clip_eager.Peer):
+class Peer(clip_kept.Peer):
     """Everything else is the eager one's."""
 
-    def _made_ready(self, model: Any) -> Any:
-        return torch.compile(model)
+    def _made_ready(self, tower: Any) -> Any:
+        return torch.compile(tower)

@@ -5,43 +5,32 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mm_edge.errors import WorkFailedError
-from mm_edge.places import cache_folder
+from .environments import CannotRunError, python_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-SYSTEM_PYTHON = "/usr/bin/python3"  # the one that the distribution's GStreamer bindings belong to
-OF_THE_SYSTEM = {"gstreamer"}  # environments that see the system's packages
-
-
-class CannotRunError(Exception):
-    """What a peer, or making its environment, said when it was given this model."""
+MOST_S = 300.0  # for one answer: torch.compile takes the longest
 
 
 class Driven:
     """One peer in a process of its own, ready."""
 
     def __init__(self, name: str, environment: str, model: Path, film: Path) -> None:
-        command = [python_of(environment), "-m", f"{HERE.name}.drive", name, str(model), str(film)]
+        command = [str(python_of(environment)), "-m", f"{HERE.name}.drive", name, str(model), str(film)]
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  # until close
         began_s = time.perf_counter()
         self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True, env=surroundings()
         )
-        self.name = name
-        told = self._told()
-        if "cannot" in told:
-            self.close()
-            raise CannotRunError(told["cannot"])
-        self.first: int = told["first"]
+        self._told()
         self.start_s = time.perf_counter() - began_s
 
     def ask(self, *words: str) -> dict[str, Any]:
@@ -51,34 +40,39 @@ class Driven:
         return self._told()
 
     def close(self) -> None:
-        if self._process.stdin is not None:
+        if self._process.stdin is not None and not self._process.stdin.closed:
             self._process.stdin.close()
-        self._process.wait()
+        try:
+            self._process.wait(MOST_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._said.close()
 
     def _told(self) -> dict[str, Any]:
+        """One line of JSON; CannotRunError, with everything closed, where there is none to be had."""
+        limit = threading.Timer(MOST_S, self._process.kill)
+        limit.start()
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
-        if not line:
-            raise WorkFailedError("it ended without an answer", asked=f"running the peer {self.name}")
-        told: dict[str, Any] = json.loads(line)
+        limit.cancel()
+        told: dict[str, Any] = json.loads(line) if line else {"cannot": self._last_words()}
+        if "cannot" in told:
+            self.close()
+            raise CannotRunError(told["cannot"])
         return told
 
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        self._said.seek(0)
+        return next(_backwards(self._said.read()), f"it ended with exit code {code} and without a word")
 
-def python_of(environment: str) -> str:
-    """The interpreter of a peer's environment, made from its pinned requirements if it is not there."""
-    if not environment:
-        return sys.executable
-    requirements = HERE / f"{environment}.txt"
-    folder = cache_folder("peers") / environment
-    python = folder / "bin" / "python"
-    made = folder / "made-from.txt"
-    if not made.exists() or made.read_text(encoding="utf-8") != requirements.read_text(encoding="utf-8"):
-        maker = [SYSTEM_PYTHON, "-m", "venv", "--system-site-packages"] if environment in OF_THE_SYSTEM else []
-        for command in (
-            [*(maker or [sys.executable, "-m", "venv"]), "--clear", str(folder)],
-            [str(python), "-m", "pip", "install", "-q", "-r", str(requirements)],
-        ):
-            ran = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-            if ran.returncode:
-                raise CannotRunError(f"its environment cannot be made: {(ran.stderr.strip().splitlines() or [''])[-1]}")
-        made.write_text(requirements.read_text(encoding="utf-8"), encoding="utf-8")
-    return str(python)
+
+def surroundings() -> dict[str, str]:
+    """Of a process that runs this folder as a package of its own."""
+    return {**os.environ, "PYTHONPATH": str(HERE.parent)}
+
+
+def _backwards(text: str) -> Iterator[str]:
+    return (line.strip() for line in reversed(text.splitlines()) if line.strip())

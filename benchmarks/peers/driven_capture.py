@@ -30,7 +30,7 @@ class DrivenCapture:
         return self._open
 
     def grab(self) -> bool:
-        self._now = self._camera.read()
+        self._now = self._camera.grab()
         self._open = self._now is not None
         return self._open
 

@@ -21,6 +21,9 @@ from gi.repository import Gst  # noqa: E402  # after the versions are named
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .answers import Answers
+    from .camera import Camera
+
 SIDE = 224
 # Scaled first: converting a small picture costs less.
 PREPARED = f"videoscale ! videoconvert ! video/x-raw,format=RGB,width={SIDE},height={SIDE}"
@@ -42,21 +45,21 @@ class Peer:
     def label(self, frame: Any) -> int:
         return self._model.label(frame)
 
-    def offline(self, video: str) -> list[int]:
+    def offline(self, video: str, answers: Answers) -> None:
         pipeline = Gst.parse_launch(OFFLINE.format(video=video, prepared=PREPARED))
         pipeline.set_state(Gst.State.PLAYING)
-        labels = [label for _, label in self._answers(pipeline.get_by_name("out"))]
+        for number, (_, label) in enumerate(self._answered(pipeline.get_by_name("out"))):
+            answers(number, label)
         pipeline.set_state(Gst.State.NULL)
-        return labels
 
-    def live(self, camera: Any) -> Iterator[int]:
+    def live(self, camera: Camera, answers: Answers) -> None:
         height, width = camera.size
         pipeline = Gst.parse_launch(LIVE.format(width=width, height=height, prepared=PREPARED))
         source = pipeline.get_by_name("in")
         pipeline.set_state(Gst.State.PLAYING)
 
         def feed() -> None:
-            while (captured := camera.read()) is not None:
+            while (captured := camera.grab()) is not None:
                 stamp, frame = captured
                 buffer = Gst.Buffer.new_wrapped(frame.tobytes())
                 buffer.pts = stamp
@@ -65,12 +68,12 @@ class Peer:
 
         feeder = threading.Thread(target=feed)
         feeder.start()
-        for stamp, _ in self._answers(pipeline.get_by_name("out")):
-            yield stamp
+        for stamp, label in self._answered(pipeline.get_by_name("out")):
+            answers(stamp, label)
         feeder.join()
         pipeline.set_state(Gst.State.NULL)
 
-    def _answers(self, sink: Any) -> Iterator[tuple[int, int]]:
+    def _answered(self, sink: Any) -> Iterator[tuple[int, int]]:
         while (sample := sink.emit("pull-sample")) is not None:
             buffer = sample.get_buffer()
             good, mapped = buffer.map(Gst.MapFlags.READ)

@@ -1,8 +1,8 @@
-"""Ours, driven like the others: `run` on a file at full speed, and live on the same camera."""
+"""Ours, driven like the others: `run` on a file at full speed, and live on the same camera; nothing is configured."""
 
 from __future__ import annotations
 
-import queue
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from mm_edge.bundle import Bundle
@@ -16,8 +16,10 @@ from mm_edge.runtime.sources.registry import open_source
 from mm_edge.sample import Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
+    from .answers import Answers
+    from .camera import Camera
 
 AHEAD = 64  # results that may wait for the one who reads them
 
@@ -26,52 +28,47 @@ class Peer:
     """`model` is the bundle that holds the same ONNX file."""
 
     def __init__(self, model: str) -> None:
-        self._bundle = Bundle.open(model)
-        self._predictor = Predictor.load(self._bundle, RunConfig())
+        self.bundle = Bundle.open(model)
+
+    def inputs(self, frame: Any) -> dict[str, Any]:
+        return {"image": frame}
+
+    def beside_the_camera(self) -> list[Any]:
+        return []
+
+    def number(self, prediction: Prediction) -> int:
+        told: Any = prediction.outputs["label"]
+        return int(told["label"].split()[1])
 
     def label(self, frame: Any) -> int:
-        return _number(self._predictor.predict({"image": frame}))
+        with closing(Predictor.load(self.bundle, RunConfig())) as predictor:
+            return self.number(predictor.predict(self.inputs(frame)))
 
-    def offline(self, video: str) -> list[int]:
-        kept = Kept()
-        session = Session(self._bundle, RunConfig(), [film_source(self._bundle, video)], [kept], in_step=True)
-        with session:
+    def offline(self, video: str, answers: Answers) -> None:
+        sink = Told(lambda prediction: answers(prediction.seq, self.number(prediction)))
+        film = open_source(video, self.bundle.manifest.input("image"), RunConfig().sources, PlayClock("max"))
+        with Session(self.bundle, RunConfig(), [film, *self.beside_the_camera()], [sink], in_step=True) as session:
             session.wait()
         session.raise_error()
-        return [_number(prediction) for prediction in kept.predictions()]
 
-    def live(self, camera: Any) -> Iterator[int]:
-        return stamps(Session(self._bundle, RunConfig(), [DrivenCamera(camera)], []))
-
-
-def film_source(bundle: Bundle, video: str) -> Any:
-    """A file, at full speed."""
-    return open_source(video, bundle.manifest.input("image"), RunConfig().sources, PlayClock("max"))
-
-
-def stamps(session: Session) -> Iterator[int]:
-    """When each of what is answered was captured, as the answers come."""
-    with session.tap(AHEAD) as tap, session:
-        while (item := tap.wait_take()) is not None:
-            if isinstance(item, Prediction):
-                yield item.t_ns
+    def live(self, camera: Camera, answers: Answers) -> None:
+        session = Session(self.bundle, RunConfig(), [DrivenCamera(camera), *self.beside_the_camera()], [])
+        with session.tap(AHEAD) as tap, session:
+            while (item := tap.wait_take()) is not None:
+                if isinstance(item, Prediction):
+                    answers(item.t_ns, self.number(item))
+        session.raise_error()
 
 
-class Kept(NullSink):
-    """Hands predictions over from the sink's thread."""
+class Told(NullSink):
+    """Hands each prediction over."""
 
-    def __init__(self) -> None:
-        self._queue: queue.Queue[Any] = queue.Queue()
+    def __init__(self, tell: Callable[[Prediction], None]) -> None:
+        self._tell = tell
 
     def take(self, item: Any) -> None:
         if isinstance(item, Prediction):
-            self._queue.put(item)
-        elif hasattr(item, "predictions"):
-            self._queue.put(None)
-
-    def predictions(self) -> Iterator[Any]:
-        while (item := self._queue.get()) is not None:
-            yield item
+            self._tell(item)
 
 
 class DrivenCamera:
@@ -79,7 +76,7 @@ class DrivenCamera:
 
     name, input, live = "camera", "image", True
 
-    def __init__(self, camera: Any) -> None:
+    def __init__(self, camera: Camera) -> None:
         self._camera = camera
 
     def open(self) -> Opened:
@@ -97,7 +94,3 @@ class DrivenCamera:
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def _number(prediction: Any) -> int:
-    return int(prediction.outputs["label"]["label"].split()[1])

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import onnxruntime as ort
 
-from .drive import frames_of
+from .film import frames_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from .answers import Answers
+    from .camera import Camera
 
 SIDE = 224
 
 
 class Peer:
-    """ONNX Runtime with its own defaults but for the threads: one a session is the best there is on few cores."""
+    """ONNX Runtime's own number of threads, one a core, unless told otherwise."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, threads: int = 0) -> None:
         options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.intra_op_num_threads = threads
         options.log_severity_level = 3
         self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._name = self._session.get_inputs()[0].name
@@ -31,11 +32,11 @@ class Peer:
     def answer(self, prepared: Any) -> int:
         return int(self._session.run(None, {self._name: prepared})[0].argmax())
 
-    def offline(self, video: str) -> list[int]:
-        return [self.label(frame) for frame in frames_of(video)]
+    def offline(self, video: str, answers: Answers) -> None:
+        for number, frame in enumerate(frames_of(video)):
+            answers(number, self.label(frame))
 
-    def live(self, camera: Any) -> Iterator[int]:
+    def live(self, camera: Camera, answers: Answers) -> None:
         while (captured := camera.read()) is not None:
             stamp, frame = captured
-            self.label(frame)
-            yield stamp
+            answers(stamp, self.label(frame))

@@ -5,20 +5,22 @@ Models of its own need an account; what is compared is what it brings around a m
 
 from __future__ import annotations
 
-import queue
-import threading
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from . import torchvision_operators  # noqa: F401  # before what imports torchvision
+
+# isort: split
 from inference import InferencePipeline  # type: ignore[import-not-found]
 
-from . import (
-    plain,
-    torchvision_operators,  # noqa: F401  # before what imports torchvision
-)
+from . import plain
 from .driven_capture import instead_of_cv2, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from .answers import Answers
+    from .camera import Camera
 
 
 class Peer:
@@ -30,28 +32,19 @@ class Peer:
     def label(self, frame: Any) -> int:
         return self._model.label(frame)
 
-    def offline(self, video: str) -> list[int]:
-        labels: list[int] = []
-        pipeline = self._pipeline(video, lambda label, _frame: labels.append(label))
+    def offline(self, video: str, answers: Answers) -> None:
+        numbers = count()
+        pipeline = self._pipeline(video, lambda label, _frame: answers(next(numbers), label))
         pipeline.start()
         pipeline.join()
-        return labels
 
-    def live(self, camera: Any) -> Iterator[int]:
-        answered: queue.Queue[int | None] = queue.Queue()
+    def live(self, camera: Camera, answers: Answers) -> None:
         with instead_of_cv2(camera):
-            pipeline = self._pipeline(0, lambda _label, frame: answered.put(stamp_of(frame.image)))
+            pipeline = self._pipeline(0, lambda label, frame: answers(stamp_of(frame.image), label))
             pipeline.start(use_main_thread=False)
-
-            def stop() -> None:
-                camera.ended.wait()  # it would open a camera that is gone again and again
-                pipeline.terminate()
-                pipeline.join()
-                answered.put(None)
-
-            threading.Thread(target=stop, daemon=True).start()
-            while (stamp := answered.get()) is not None:
-                yield stamp
+            camera.ended.wait()
+            pipeline.terminate()  # it would open a camera that is gone again and again
+            pipeline.join()
 
     def _pipeline(self, source: Any, sink: Callable[[int, Any], Any]) -> Any:
         return InferencePipeline.init_with_custom_logic(

@@ -8,34 +8,36 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from . import plain
-from .drive import frames_of
+from .film import frames_of
 from .newest import newest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from .answers import Answers
+    from .camera import Camera
 
 AHEAD = 8
 
 
 class Peer:
-    """As many sessions as there are cores, one thread each."""
+    """Live one session with all the cores: that answers soonest. Offline as many sessions, a thread each."""
 
     def __init__(self, model: str) -> None:
-        self._models = [plain.Peer(model) for _ in range(len(os.sched_getaffinity(0)))]
+        self._path = model
+        self._quick = plain.Peer(model)
 
     def label(self, frame: Any) -> int:
-        return int(self._models[0].label(frame))
+        return self._quick.label(frame)
 
-    def offline(self, video: str) -> list[int]:
+    def offline(self, video: str, answers: Answers) -> None:
         frames: queue.Queue[Any] = queue.Queue(AHEAD)
-        results: dict[int, int] = {}
 
-        def work(model: Any) -> None:
+        def work(model: plain.Peer) -> None:
             while (item := frames.get()) is not None:
                 number, frame = item
-                results[number] = model.label(frame)
+                answers(number, model.label(frame))
 
-        workers = [threading.Thread(target=work, args=(model,)) for model in self._models]
+        models = [plain.Peer(self._path, threads=1) for _ in os.sched_getaffinity(0)]
+        workers = [threading.Thread(target=work, args=(model,)) for model in models]
         for worker in workers:
             worker.start()
         for item in enumerate(frames_of(video)):
@@ -44,9 +46,7 @@ class Peer:
             frames.put(None)
         for worker in workers:
             worker.join()
-        return [results[number] for number in sorted(results)]
 
-    def live(self, camera: Any) -> Iterator[int]:
+    def live(self, camera: Camera, answers: Answers) -> None:
         for stamp, frame in newest(camera):
-            self.label(frame)
-            yield stamp
+            answers(stamp, self.label(frame))

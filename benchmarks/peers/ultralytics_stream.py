@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from . import torchvision_operators  # noqa: F401  # before what imports torchvision
+
+# isort: split
 os.environ["YOLO_OFFLINE"] = "1"  # before it is imported: it would look for updates
 
 from ultralytics import YOLO  # type: ignore[import-not-found]
 
-from . import torchvision_operators  # noqa: F401  # before what imports torchvision
 from .driven_capture import instead_of_cv2, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from .answers import Answers
+    from .camera import Camera
 
 SIDE = 224
 A_CAMERA = "0"
@@ -29,10 +32,11 @@ class Peer:
     def label(self, frame: Any) -> int:
         return int(self._model.predict(frame, **self._how)[0].probs.top1)
 
-    def offline(self, video: str) -> list[int]:
-        return [int(result.probs.top1) for result in self._model.predict(video, stream=True, **self._how)]
+    def offline(self, video: str, answers: Answers) -> None:
+        for number, result in enumerate(self._model.predict(video, stream=True, **self._how)):
+            answers(number, int(result.probs.top1))
 
-    def live(self, camera: Any) -> Iterator[int]:
+    def live(self, camera: Camera, answers: Answers) -> None:
         with instead_of_cv2(camera):
             for result in self._model.predict(A_CAMERA, stream=True, **self._how):
-                yield stamp_of(result.orig_img)
+                answers(stamp_of(result.orig_img), int(result.probs.top1))

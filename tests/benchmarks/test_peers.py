@@ -1,16 +1,30 @@
 """What drives the peers: the camera that loses frames as a driver does, and its stand-in for cv2.VideoCapture."""
 
+import os
+import sys
+from types import SimpleNamespace
+
 import cv2
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
+from mm_edge.benchmarks import models
 from mm_edge.benchmarks.figure import Heat, Machine
+from mm_edge.benchmarks.peers import answers as peer_answers
+from mm_edge.benchmarks.peers import camera as peer_camera
+from mm_edge.benchmarks.peers import driven
+from mm_edge.benchmarks.peers.__main__ import keep, read
+from mm_edge.benchmarks.peers.answers import STARTING_UP, Answers
+from mm_edge.benchmarks.peers.camera import Camera
 from mm_edge.benchmarks.peers.driven_capture import instead_of_cv2, stamp_of
+from mm_edge.benchmarks.peers.environments import CannotRunError, versions_of
 from mm_edge.benchmarks.peers.float_input import with_float_input
-from mm_edge.benchmarks.peers.results import Peer, Results, winner
+from mm_edge.benchmarks.peers.results import Found, Peer, Results, winners
+from mm_edge.benchmarks.peers.tasks import TASKS
 
 MACHINE = Machine("x", "y", 2.0, "", "", 1, {}, Heat(0.0, 0.0, 0, None, None, None, None))
 
@@ -23,7 +37,7 @@ class Frames:
     def __init__(self, count):
         self._left = list(range(1, count + 1))
 
-    def read(self):
+    def grab(self):
         return (self._left.pop(0) * 1_000_000_007, np.zeros((4, 6, 3), np.uint8)) if self._left else None
 
 
@@ -51,7 +65,115 @@ def test_the_float_input_gives_the_graph_its_bytes_back(tmp_path):
     assert np.array_equal(session.run(None, {"images": fed})[0], levels)
 
 
-@pytest.mark.parametrize(("figure", "best"), [("age ms", "a"), ("results a second", "b")])
+def results(**rounds):
+    peers = tuple(
+        Peer(name, False, {}, {"age ms": Found(values[0], values), "results a second": Found(values[0], values)}, 1.0)
+        for name, values in rounds.items()
+    )
+    return Results("t", "m", "2026-01-01", 1, 1, 1.0, 30.0, 90.0, MACHINE, "a", peers, {})
+
+
+@pytest.mark.parametrize(("figure", "best"), [("age ms", {"a"}), ("results a second", {"b"})])
 def test_whoever_wins_a_row_is_named_ours_or_not(figure, best):
-    peers = tuple(Peer(name, False, {figure: value}, True) for name, value in (("a", 1.0), ("b", 2.0)))
-    assert winner(Results("t", "m", 1, 1, 1.0, 30.0, 90.0, MACHINE, peers, {}), figure) == best
+    assert winners(results(a=(1.0, 1.1), b=(2.0, 1.9)), figure) == best
+
+
+def test_what_rounds_cannot_tell_from_the_best_is_best_too():
+    assert winners(results(a=(1.0, 1.3), b=(1.2, 1.6), c=(1.4, 1.5)), "age ms") == {"a", "b"}
+
+
+def test_a_reader_who_is_late_gets_the_oldest_that_the_driver_holds_and_loses_the_rest(monkeypatch):
+    now = [1_000_000_000]
+    monkeypatch.setattr(peer_camera, "time", SimpleNamespace(monotonic_ns=lambda: now[0], sleep=lambda _s: None))
+    camera = Camera([np.full((2, 2, 3), k, np.uint8) for k in range(10)], fps=100.0, seconds=0.11)
+    period_ns = 10_000_000
+
+    def wait(seconds):
+        now[0] += round(seconds * 1e9)
+
+    monkeypatch.setattr(peer_camera.time, "sleep", wait)
+    stamp, picture = camera.grab()
+    assert (stamp, now[0], picture[0, 0, 0]) == (1_000_000_000 + period_ns, stamp, 0)  # it begins when it is asked
+    wait(0.07)  # frames 1 to 7 come; four are held
+    seen = [camera.read() for _ in range(4)]
+    assert [picture[0, 0, 0] for _, picture in seen] == [1, 2, 3, 4]
+    assert [now[0] - stamp for stamp, _ in seen] == [60_000_000, 50_000_000, 40_000_000, 30_000_000]
+    assert camera.read()[1][0, 0, 0] == 8
+    while camera.read() is not None:
+        assert not camera.ended.is_set()
+    assert camera.ended.is_set()
+
+
+def test_a_frame_that_is_read_is_the_readers_own():
+    pictures = [np.zeros((2, 2, 3), np.uint8)]
+    _, picture = Camera(pictures, fps=1e6, seconds=60).read()
+    picture[:] = 1
+    assert not pictures[0].any()
+
+
+def test_answers_count_from_where_a_peer_has_settled(monkeypatch):
+    clock = SimpleNamespace(ns=0, cpu=0.0)
+    monkeypatch.setattr(peer_answers, "time", SimpleNamespace(monotonic_ns=lambda: clock.ns))
+    monkeypatch.setattr(peer_answers, "cpu_s", lambda: clock.cpu)
+    answers = Answers()
+    for number in range(STARTING_UP + 5):
+        slow = number < STARTING_UP
+        clock.ns += 1_000_000_000 if slow else 10_000_000
+        clock.cpu += 1.0 if slow else 0.02
+        answers(clock.ns - 3_000_000, number)
+    assert answers.cost() == pytest.approx({"results": 4, "seconds": 0.04, "cpu_s": 0.08})
+    assert answers.ages_ms() == [3.0] * 5
+    assert answers.labels() == list(range(STARTING_UP + 5))
+
+
+def test_answers_out_of_turn_are_told_in_the_films_order():
+    answers = Answers()
+    for number in (2, 0, 1):
+        answers(number, 10 * number)
+    assert answers.labels() == [0, 10, 20]
+    with pytest.raises(ValueError, match="3 answers"):
+        answers.cost()
+
+
+def test_a_task_measured_anew_leaves_the_others_results_as_they_are(tmp_path):
+    path, titles = tmp_path / "peers.json", [task.title for task in TASKS.values()]
+    first, second = (msgspec.structs.replace(results(a=(1.0,)), title=title) for title in titles)
+    keep(second, path)
+    keep(first, path)
+    assert read(path) == [first, second]
+    anew = msgspec.structs.replace(second, rounds=9)
+    keep(anew, path)
+    assert read(path) == [first, anew]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("import sys; sys.stderr.write('first\\nlast words\\n')", "last words"),
+        ("import os; os._exit(7)", "exit code 7"),
+    ],
+)
+def test_a_peer_that_dies_is_told_in_its_own_words(tmp_path, monkeypatch, answer, said):
+    (tmp_path / "dying").write_text(f"#!{sys.executable}\n{answer}\n")
+    (tmp_path / "dying").chmod(0o755)
+    monkeypatch.setattr(driven, "python_of", lambda _environment: tmp_path / "dying")
+    with pytest.raises(CannotRunError, match=said):
+        driven.Driven("plain", "", tmp_path, tmp_path)
+
+
+def test_every_peer_is_pinned_and_has_its_file():
+    for task in TASKS.values():
+        assert task.right in {each.file for each in task.contenders}
+        for each in task.contenders:
+            assert (driven.HERE / f"{each.file}.py").is_file()
+            assert all(versions_of(each.environment).values())
+
+
+def test_only_what_nobody_may_still_be_using_leaves_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "CACHE", tmp_path)
+    newest = tmp_path / "vision-3.mmb"
+    for name, hours in (("vision-1.mmb", 3), ("vision-2.mmb", 0.5), ("senses-1.mmb", 3), (newest.name, 0)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1e9 - hours * 3600,) * 2)
+    models.forget_older("vision-*", newest)
+    assert {path.name for path in tmp_path.iterdir()} == {"vision-2.mmb", "senses-1.mmb", newest.name}
