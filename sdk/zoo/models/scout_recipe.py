@@ -14,7 +14,7 @@ FULL = Size(
     tune_sounds=3000,
     voices_at_most=None,
     takes=1,
-    hearing=Plan(steps=2400, batch=128, learning_rate=3e-3, averaging=0.99, evaluate_every=800),
+    hearing=Plan(steps=1600, batch=128, learning_rate=3e-3, averaging=0.99, evaluate_every=400),
     seeing=Plan(steps=6200, batch=64, learning_rate=3e-3, averaging=0.99, evaluate_every=300, first_exam=5000),
     looks=(Look(3200, side=48, pieces=3, phrases=1), Look(3800, side=80, pieces=1, phrases=2), Look(6200, None, 1, 2)),
     deciding=Plan(steps=1500, batch=512, learning_rate=2e-3, warm_up=50, averaging=0.99, evaluate_every=500),
