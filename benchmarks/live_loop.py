@@ -8,12 +8,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import platform
 import statistics
-import subprocess
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +29,11 @@ from mm_edge.runtime.sinks.null import NullSink
 from mm_edge.sample import Prediction
 from mm_edge.spec import AudioPrepare
 
+from .file_loops import offline
 from .first_prediction import first_prediction
-from .frames import ReadyCamera, frames, video
-from .models import CACHE, senses_bundle, vision_bundle
-from .plain_loops import PlainModel, newest_wins, one_after_the_other, read_video, reader_and_two_workers
+from .frames import ReadyCamera, frames
+from .models import senses_bundle, vision_bundle
+from .plain_loops import PlainModel, newest_wins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -257,87 +255,6 @@ def parts_ms(bundle: Bundle) -> dict[str, float]:
             runs.append((time.perf_counter() - began) * 1000)
         taken[part.name] = statistics.median(runs[5:])
     return taken
-
-
-def offline(count: int = 600) -> dict[str, Any]:
-    """A 720p file through the model, in order: frames a second, and CPU a frame, of each loop in turns."""
-    from mm_edge.runtime.sources.play import PlayClock
-    from mm_edge.runtime.sources.registry import open_source
-
-    path = video(CACHE / f"shapes-{count}.mp4", count)
-    rates: dict[str, list[float]] = {"mm_edge": [], "one_after_the_other": [], "reader_and_two_workers": []}
-    cpu: dict[str, list[float]] = {name: [] for name in rates}
-    answers: dict[str, list[int]] = {}
-    with Bundle.open(vision_bundle()) as bundle:
-        graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
-        models = [PlainModel(graph, (224, 224)) for _ in range(2)]
-
-        def ours() -> Callable[[], list[int]]:
-            config = RunConfig()
-            source = open_source(str(path), bundle.manifest.input("image"), config.sources, PlayClock("max"))
-            labels: list[int] = []
-
-            class Labels(NullSink):
-                def take(self, item: Any) -> None:
-                    if isinstance(item, Prediction):
-                        labels.append(int(item.outputs["label"]["label"].split()[1]))
-
-            sources: list[Any] = [source]
-            session = Session(bundle, config, sources, [Labels()], in_step=True)
-
-            def run() -> list[int]:
-                with session:
-                    session.wait()
-                session.raise_error()
-                return labels
-
-            return run
-
-        # Every loop is ready before its time is taken: sessions are loaded, nothing is read.
-        loops: dict[str, Callable[[], Callable[[], list[int]]]] = {
-            "mm_edge": ours,
-            "one_after_the_other": lambda: partial(one_after_the_other, path, models[0]),
-            "reader_and_two_workers": lambda: partial(reader_and_two_workers, path, models),
-        }
-        for turn in range(4):
-            for name, loop in loops.items():
-                ready = loop()
-                cpu_before, began = cpu_seconds(), time.perf_counter()
-                answers[name] = ready()
-                if turn:  # the first turn warms caches up
-                    rates[name].append(count / (time.perf_counter() - began))
-                    cpu[name].append((cpu_seconds() - cpu_before) / count * 1000)
-            if turn and (told := gstreamer(graph, path)) is not None:
-                rates.setdefault("gstreamer_appsink", []).append(told["frames_per_s"])
-                cpu.setdefault("gstreamer_appsink", []).append(told["cpu_ms"])
-        began = time.perf_counter()
-        decode = sum(1 for _ in read_video(path)) / (time.perf_counter() - began)
-    best = max(statistics.median(rates[name]) for name in rates if name != "mm_edge")
-    leanest = min(statistics.median(cpu[name]) for name in cpu if name != "mm_edge")
-    return {
-        **{f"{name}_frames_per_s": statistics.median(values) for name, values in rates.items()},
-        **{f"{name}_cpu_ms_a_frame": statistics.median(values) for name, values in cpu.items()},
-        "decode_alone_frames_per_s": decode,
-        "ratio_to_the_best_loop": statistics.median(rates["mm_edge"]) / best,
-        "cpu_ratio_to_the_leanest": statistics.median(cpu["mm_edge"]) / leanest,
-        "same_answers_in_order": answers["mm_edge"] == answers["one_after_the_other"],
-    }
-
-
-def gstreamer(graph: bytes, path: Path) -> dict[str, float] | None:
-    """The appsink loop, in the system's Python, which has GStreamer's bindings; None where there are none."""
-    python, script = "/usr/bin/python3", Path(__file__).with_name("gstreamer_loop.py").resolve()
-    model = path.with_suffix(".onnx")
-    model.write_bytes(graph)
-    command = [python, str(script), str(model), str(path)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(np.__file__).parent.parent)}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        print("the GStreamer loop does not run here:", getattr(error, "stderr", error))
-        return None
-    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return told
 
 
 def live_peers(seconds: float = 24.0) -> dict[str, float]:
