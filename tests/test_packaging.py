@@ -20,7 +20,7 @@ FOLDERS |= {"benchmarks": "mm_edge/benchmarks", "jetson": "mm_edge/jetson"}
 # What the extras bring, by import name; TensorRT is the system's own.
 OF_EXTRAS = {"torch", "onnx", "onnxscript", "transformers", "matplotlib", "openvino", "tensorrt", "tensorrt_rtx"}
 OF_EXTRAS |= {"pycuda", "cuda", "foxglove", "mcap", "av"}
-OF_EXTRAS |= {"gi", "mediapipe", "inference", "ultralytics"}  # of the peers' own environments
+OF_EXTRAS |= {"gi", "mediapipe", "litert_torch", "inference", "ultralytics"}  # of the peers' own environments
 # Rooms that are of no use without one. A peer is driven in an environment of its own, by the module that imports it.
 NEED_EXTRA = ("mm_edge.export", "mm_edge.zoo", "mm_edge.benchmarks.peers")
 IMPORT_ALL = """

@@ -6,6 +6,7 @@ The stamp of the capture travels in the first bytes of the picture: it survives 
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -21,8 +22,8 @@ STAMP_BYTES = 8
 class DrivenCapture:
     """As much of cv2.VideoCapture as a camera has."""
 
-    def __init__(self, camera: Any) -> None:
-        self._camera = camera
+    def __init__(self, camera: Any, stalls_s: float = 0.0) -> None:
+        self._camera, self._stalls_s = camera, stalls_s
         self._now: tuple[int, Any] | None = None
         self._open = True
 
@@ -32,6 +33,8 @@ class DrivenCapture:
     def grab(self) -> bool:
         self._now = self._camera.grab()
         self._open = self._now is not None
+        if not self._open:
+            time.sleep(self._stalls_s)
         return self._open
 
     def retrieve(self, *_channel: Any) -> tuple[bool, Any]:
@@ -63,9 +66,9 @@ class DrivenCapture:
 
 
 @contextlib.contextmanager
-def instead_of_cv2(camera: Any) -> Iterator[None]:
-    """Whoever opens a camera gets this one."""
-    with mock.patch.object(cv2, "VideoCapture", return_value=DrivenCapture(camera)):
+def instead_of_cv2(camera: Any, stalls_s: float = 0.0) -> Iterator[None]:
+    """Whoever opens a camera gets this one. At its end it stalls for so long before it says so."""
+    with mock.patch.object(cv2, "VideoCapture", return_value=DrivenCapture(camera, stalls_s)):
         yield
 
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .answers import Answers
     from .camera import Camera
 
+# It opens a camera that is gone again and again, so it has to be told to end; but told just when the camera ends, it
+# throws away the mark that its own reader leaves for it, and waits for ever.
+STALLS_S = 1.0
+
 
 class Peer:
     """The model of the plain loop, in its pipeline."""
@@ -39,11 +43,11 @@ class Peer:
         pipeline.join()
 
     def live(self, camera: Camera, answers: Answers) -> None:
-        with instead_of_cv2(camera):
+        with instead_of_cv2(camera, STALLS_S):
             pipeline = self._pipeline(0, lambda label, frame: answers(stamp_of(frame.image), label))
             pipeline.start(use_main_thread=False)
             camera.ended.wait()
-            pipeline.terminate()  # it would open a camera that is gone again and again
+            pipeline.terminate()
             pipeline.join()
 
     def _pipeline(self, source: Any, sink: Callable[[int, Any], Any]) -> Any:
