@@ -36,12 +36,14 @@ def measure(task: Task, only: Collection[str], rounds: int, seconds: float) -> R
     ours = task.contenders[0]
     wanted = [each for each in task.contenders if not only or each.file in {*only, ours.file, task.right}]
     able, absent = _able(task, wanted)
+    if missing := {ours.file, task.right} - {each.file for each in able}:
+        raise WorkFailedError(f"{absent}", asked=f"comparing with {', '.join(sorted(missing))}, which must run")
     watch, film = Watch(), film_of(task.frames)
     turns: dict[str, list[Turn]] = {each.file: [] for each in able}
     too_slow_fps = 0.0
     for number in range(rounds):
         # New processes each round: where memory comes to lie is part of what a run is worth.
-        for each in list(able) if number % 2 == 0 else able[::-1]:
+        for each in able if number % 2 == 0 else reversed(able):
             try:
                 turn = _turn(each, able[each], film, seconds, too_slow_fps)
             except CannotRunError as error:

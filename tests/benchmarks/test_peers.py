@@ -3,6 +3,7 @@
 import os
 import sys
 from types import SimpleNamespace
+from typing import ClassVar
 
 import cv2
 import msgspec
@@ -16,7 +17,7 @@ from mm_edge.benchmarks import models
 from mm_edge.benchmarks.figure import Heat, Machine
 from mm_edge.benchmarks.peers import answers as peer_answers
 from mm_edge.benchmarks.peers import camera as peer_camera
-from mm_edge.benchmarks.peers import driven
+from mm_edge.benchmarks.peers import driven, side_by_side
 from mm_edge.benchmarks.peers.__main__ import keep, read
 from mm_edge.benchmarks.peers.answers import STARTING_UP, Answers
 from mm_edge.benchmarks.peers.camera import Camera
@@ -24,7 +25,7 @@ from mm_edge.benchmarks.peers.driven_capture import instead_of_cv2, stamp_of
 from mm_edge.benchmarks.peers.environments import CannotRunError, versions_of
 from mm_edge.benchmarks.peers.float_input import with_float_input
 from mm_edge.benchmarks.peers.results import Found, Peer, Results, winners
-from mm_edge.benchmarks.peers.tasks import TASKS
+from mm_edge.benchmarks.peers.tasks import TASKS, Contender, Task
 
 MACHINE = Machine("x", "y", 2.0, "", "", 1, {}, Heat(0.0, 0.0, 0, None, None, None, None))
 
@@ -133,6 +134,46 @@ def test_answers_out_of_turn_are_told_in_the_films_order():
     assert answers.labels() == [0, 10, 20]
     with pytest.raises(ValueError, match="3 answers"):
         answers.cost()
+
+
+class Quick:
+    """A peer that answers at once, the same in every environment; `broken` cannot."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self, name, _environment, _model, film):
+        if name == "broken":
+            raise CannotRunError("no such  operator")
+        self._name, self._frames, self.start_s = name, int(film.name), 0.5
+        Quick.asked.append(name)
+
+    def ask(self, way, *_rate):
+        cost = {"results": 100, "seconds": 2.0, "cpu_s": 1.0}
+        labels = [0] * self._frames if self._name != "wrong" else [0, 1] * (self._frames // 2)
+        return cost | ({"labels": labels} if way == "offline" else {"ages_ms": [4.0, 5.0, 9.0], "memory_mb": 7.0})
+
+    def close(self):
+        pass
+
+
+def test_contenders_take_turns_and_who_cannot_run_is_told_beside_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(side_by_side, "Driven", Quick)
+    monkeypatch.setattr(side_by_side, "film_of", lambda frames: tmp_path / f"{frames}")
+    contenders = tuple(Contender(name, name.title()) for name in ("ours", "right", "wrong", "broken"))
+    task = Task("t", "m", 80, contenders, "right", lambda _file: tmp_path)
+    Quick.asked.clear()
+    found = side_by_side.measure(task, (), rounds=2, seconds=1.0)
+    rehearsed, rounds = Quick.asked[:3], Quick.asked[3:]
+    assert rehearsed == ["ours", "right", "wrong"]
+    assert rounds == [*rehearsed, *reversed(rehearsed)]
+    assert (found.absent, found.right, found.too_slow_fps) == ({"Broken": "no such operator"}, "Right", 150.0)
+    assert [peer.same_answers for peer in found.peers] == [1.0, 1.0, 0.5]
+    assert [peer.ours for peer in found.peers] == [True, False, False]
+    figures = found.peers[0].figures
+    assert figures["offline, frames a second"] == Found(50.0, (50.0, 50.0))
+    assert figures["too slow, CPU ms a result"].value == 10.0
+    assert figures["keeps up, age p50 ms"].value == 5.0
+    assert figures["start to first result s"].value == 0.5
 
 
 def test_a_task_measured_anew_leaves_the_others_results_as_they_are(tmp_path):
