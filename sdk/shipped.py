@@ -13,6 +13,11 @@ def default_bundle() -> Path:
     return _there(DATA / "scout.mmb", "the bundle that ships with mm-edge", "Give a bundle: mm-edge run BUNDLE …")
 
 
+def default_key() -> Path:
+    """The public key of whoever made the default bundle."""
+    return _there(DATA / "scout.pub", "the key of the bundle that ships with mm-edge", "Check against a key of yours")
+
+
 def demo_take() -> Path:
     return _there(DATA / "demo", "the take that ships with mm-edge", "Give your own: mm-edge run --take FOLDER")
 

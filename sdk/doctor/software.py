@@ -7,6 +7,10 @@ import re
 import sys
 from importlib import metadata
 
+from mm_edge.bundle import Bundle, Trust
+from mm_edge.errors import MmEdgeError
+from mm_edge.shipped import default_bundle, default_key
+
 from .finding import Finding
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
@@ -17,7 +21,7 @@ _EXTRA = re.compile(r"extra == [\"']([a-z-]+)[\"']")
 
 
 def software() -> list[Finding]:
-    return [_python(), *_packages(), *_full_opencv()]
+    return [_python(), *_packages(), *_full_opencv(), shipped_model()]
 
 
 def _python() -> Finding:
@@ -86,6 +90,17 @@ def _full_opencv() -> list[Finding]:
         for name in FULL_OPENCV
         if _version(name)
     ]
+
+
+def shipped_model() -> Finding:
+    """The bundle that a run takes by default: every byte of it, against the key that ships beside it."""
+    name = "shipped model"
+    try:
+        with Bundle.open(default_bundle(), Trust(keys=(str(default_key()),))) as bundle:
+            manifest, signer = bundle.manifest, bundle.signature.key if bundle.signature else ""
+    except MmEdgeError as error:
+        return Finding(name, "broken", f"{error}", "Install it again: pip install --force-reinstall mm-edge")
+    return Finding(name, "good", f"{manifest.name} version {manifest.version}, whole, signed by {signer}")
 
 
 def _version(package: str) -> str | None:

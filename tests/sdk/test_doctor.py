@@ -14,6 +14,7 @@ import pytest
 
 from mm_edge.doctor import cameras, engines, examine, gpu, processor, software, sound, storage, system, v4l2
 from mm_edge.jetson import board, power
+from mm_edge.signing import generate_keys
 
 STATES = {"good", "note", "missing", "broken"}
 
@@ -263,6 +264,17 @@ def test_packages(monkeypatch):
         ("good", "export"),
         ("missing", "hf lacks absent"),
     ]
+
+
+def test_the_model_that_ships_is_held_against_the_key_that_ships(monkeypatch, tmp_path):
+    told = software.shipped_model()
+    assert told.state == "good"
+    assert "signed by" in told.found
+    _, stranger = generate_keys(tmp_path / "stranger")
+    monkeypatch.setattr(software, "default_key", lambda: stranger)
+    told = software.shipped_model()
+    assert told.state == "broken"
+    assert "signed by the key" in told.found
 
 
 def test_full_opencv_is_a_fault(monkeypatch):
