@@ -122,7 +122,8 @@ def _teach_where(network: Any) -> None:
         made = []
         for frame in frames(POOL):
             packed = cv2.imencode(".jpg", square(frame), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-            small = cv2.resize(cv2.imdecode(packed, cv2.IMREAD_COLOR), (224, 224), interpolation=interpolation)
+            unpacked: Any = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+            small = cv2.resize(unpacked, (224, 224), interpolation=interpolation)
             made.append(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
         return torch.from_numpy(np.stack(made))
 

@@ -46,7 +46,7 @@ class Peer:
 
     def offline(self, video: str, answers: Answers) -> None:
         sink = Told(lambda prediction: answers(prediction.seq, self.number(prediction)))
-        film = open_source(video, self.bundle.manifest.input("image"), RunConfig().sources, PlayClock("max"))
+        film: Any = open_source(video, self.bundle.manifest.input("image"), RunConfig().sources, PlayClock("max"))
         with Session(self.bundle, RunConfig(), [film, *self.beside_the_camera()], [sink], in_step=True) as session:
             session.wait()
         session.raise_error()

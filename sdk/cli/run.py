@@ -103,7 +103,6 @@ def run(
     mm-edge run --demo --view 8700                                  the demo, in the browser
     """
     from mm_edge.errors import NotBuiltYetError
-    from mm_edge.runtime.live import Live
 
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings would break the table; what matters is told by us
     if record is not None:
@@ -125,6 +124,8 @@ def run(
     ]
     options = {"camera": camera or [], "mic": mic or [], "text": text or []}
     opened, config_made, sources, play = _wire(bundle, config, changes, options, take, demo=demo)
+    from mm_edge.runtime.live import Live
+
     try:
         recorder, server = _trace(trace), _view(view)
         specs = [*([f"jsonl:{jsonl}"] if jsonl else []), *(sink or [])]
@@ -148,13 +149,19 @@ def _wire(
     demo: bool,
 ) -> tuple[Bundle, RunConfig, list[Source], PlayClock]:
     """The bundle, the whole configuration, and the sources that it comes to; no device has been touched."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from mm_edge.bundle import Bundle
     from mm_edge.config import RunConfig, load_config
-    from mm_edge.runtime.wiring import by_options, wire_sources, with_inputs
     from mm_edge.shipped import default_bundle, demo_take
 
     config = load_config(RunConfig, config_file, changes)
-    opened = Bundle.open(bundle or default_bundle(), config.trust)
+    with ThreadPoolExecutor(1) as beside:
+        # Its digests need no interpreter, and what a run imports needs no bundle: each takes a tenth of a second.
+        opening = beside.submit(Bundle.open, bundle or default_bundle(), config.trust)
+        from mm_edge.runtime.live import Live  # noqa: F401
+        from mm_edge.runtime.wiring import by_options, wire_sources, with_inputs
+    opened = opening.result()
     try:
         played = str(demo_take() if demo else take or "") or None
         config = with_inputs(config, by_options(opened.manifest, options), played)
