@@ -91,8 +91,8 @@ def _peers(results: Path) -> list[str]:
             "Each peer runs as its documentation shows, in an environment of its own, all in turns, in new processes "
             "every round. *Keeps up*: a camera at 30 a second. *Too slow*: frames come three times as fast as ours "
             "takes them offline. Age: from the capture to the answer, in whatever thread it comes. Memory: of the "
-            "process, without the camera's frames. Start: from the start of the process, files cached. **Bold**: the best of "
-            "its row, and whatever its rounds cannot tell from it."
+            "process, without the camera's frames. Start: from the start of the process, files cached. **Bold**: the "
+            "best of its row, and whatever its rounds cannot tell from it."
         ),
         *(paragraph for each in found for paragraph in _side_by_side(each)),
     ]
