@@ -157,7 +157,7 @@ def _wire(
 
     config = load_config(RunConfig, config_file, changes)
     with ThreadPoolExecutor(1) as beside:
-        # Its digests need no interpreter, and what a run imports needs no bundle: each takes a tenth of a second.
+        # Taking digests lets go of the interpreter, and what a run imports needs no bundle.
         opening = beside.submit(Bundle.open, bundle or default_bundle(), config.trust)
         from mm_edge.runtime.live import Live  # noqa: F401
         from mm_edge.runtime.wiring import by_options, wire_sources, with_inputs

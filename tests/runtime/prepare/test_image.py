@@ -1,11 +1,11 @@
 """Pictures: the right pixels in the caller's own memory, and nothing left behind."""
 
 import threading
-import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
+from allocation import allocated
 
 from mm_edge.errors import InputError
 from mm_edge.runtime.prepare import preparer
@@ -92,17 +92,9 @@ def test_what_is_no_picture_is_refused(picture):
 def test_nothing_of_a_pictures_size_is_allocated(fit):
     prepare = preparer(ImageInput("image", ImagePrepare((224, 224), fit=fit)), lambda _: b"")
     picture, arrays = colourful(720, 1280), {"": np.empty((1, 224, 224, 3), np.uint8)}
-    prepare.write(picture, arrays)
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        for _ in range(20):
-            prepare.write(picture, arrays)
-        after, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak - before < 4096
-    assert after - before < 2048
+    peak, kept = allocated(lambda: prepare.write(picture, arrays))
+    assert peak < 4096
+    assert kept < 2048
 
 
 def test_several_threads_prepare_at_once():

@@ -1,11 +1,11 @@
 """Pictures in planes become the same small picture as those in BGR, up to what their colour has lost."""
 
 import itertools
-import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
+from allocation import allocated
 from planar import natural, planes_of, smooth
 
 from mm_edge.runtime.picture import colours
@@ -98,14 +98,6 @@ def test_a_video_takes_planes():
 def test_nothing_of_a_pictures_size_is_allocated():
     prepare = preparer(ImageInput("image", ImagePrepare((160, 160))), lambda _: b"")
     picture, arrays = planes_of(natural(720, 1280)), {"": np.empty((1, 160, 160, 3), np.uint8)}
-    prepare.write(picture, arrays)
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        for _ in range(20):
-            prepare.write(picture, arrays)
-        after, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak - before < 8192
-    assert after - before < 2048
+    peak, kept = allocated(lambda: prepare.write(picture, arrays))
+    assert peak < 8192
+    assert kept < 2048
