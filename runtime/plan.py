@@ -12,7 +12,6 @@ from mm_edge.spec import ImageInput, SimilarityOutput, TextInput, TextOutput, Vi
 
 from .decode import decoder
 from .outcome import STATE, TOKEN, DecodeStage, Decoding, Feed, GenerateStage
-from .prepare import preparer
 from .stage import HistoryStage, PartStage, PrepareStage, PresenceStage, Stage
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from mm_edge.manifest import Manifest, Part, Read
 
     from .engine import Engine, Executable
+    from .prepare import Preparer
 
 
 class Plan(Struct, frozen=True):
@@ -53,9 +53,11 @@ class _Builder:
         manifest: Manifest,
         executables: Mapping[str, Executable],
         engine: Engine,
+        preparers: Mapping[str, Preparer],
         read_file: Callable[[str], bytes],
     ) -> None:
-        self.manifest, self.executables, self.engine, self.read_file = manifest, executables, engine, read_file
+        self.manifest, self.executables, self.engine = manifest, executables, engine
+        self.preparers, self.read_file = preparers, read_file
         self.stages: list[Stage] = []
         self._found: dict[str, int] = {}
 
@@ -106,7 +108,6 @@ class _Builder:
         stage, name = self._source_now(read.source)
         if read.history == 1:
             return stage, name
-        self._on_host(stage, name)
         shape, dtype = self._shape(read.source)
         label = f"{read.source} x {read.history}"
         return self._once(
@@ -130,7 +131,7 @@ class _Builder:
             part.to_host.add(tensor)
 
     def _prepare(self, name: str) -> PrepareStage:
-        made = preparer(self.manifest.input(name), self.read_file)
+        made = self.preparers[name]
         shapes = {field: self.manifest.fixed(spec.shape) for field, spec in made.fields.items()}
         return PrepareStage(name, made, self.engine, shapes)
 
@@ -191,9 +192,13 @@ class _Builder:
 
 
 def build_plan(
-    manifest: Manifest, executables: Mapping[str, Executable], engine: Engine, read_file: Callable[[str], bytes]
+    manifest: Manifest,
+    executables: Mapping[str, Executable],
+    engine: Engine,
+    preparers: Mapping[str, Preparer],
+    read_file: Callable[[str], bytes],
 ) -> Plan:
-    return _Builder(manifest, executables, engine, read_file).build()
+    return _Builder(manifest, executables, engine, preparers, read_file).build()
 
 
 def _parts_behind_outputs(manifest: Manifest) -> set[str]:

@@ -15,6 +15,7 @@ from mm_edge.spec import AudioInput
 from .clock import ns_to_ms
 from .engines.settle import settle
 from .plan import build_plan
+from .prepare import preparers
 from .sound import sound_block
 from .stage import MISSING
 from .task import Task
@@ -47,7 +48,8 @@ class Predictor:
     def load(cls, bundle: Bundle, config: RunConfig) -> Predictor:
         """Loads and checks the parts for it alone, each with all the cores: nothing runs beside them."""
         settled = settle(bundle, config.engine, depth=1)
-        plan = build_plan(bundle.manifest, settled.executables, settled.engine, bundle.read)
+        prepare = preparers(bundle.manifest.inputs, bundle.read)
+        plan = build_plan(bundle.manifest, settled.executables, settled.engine, prepare, bundle.read)
         return cls(bundle.manifest, plan, settled)
 
     def close(self) -> None:

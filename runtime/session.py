@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from mm_edge.errors import MmEdgeError, WorkFailedError
@@ -19,10 +20,11 @@ from .clock import Clock, MonotonicClock
 from .delivery import Delivery
 from .engine import DeviceMemoryError
 from .engines.choose import usable_cores
-from .engines.settle import settle
+from .engines.settle import Use, settle
 from .lane import Lane
 from .loop import Loop
 from .plan import build_plan
+from .prepare import preparers
 from .process import cpu_seconds, resident_mb
 from .realtime import Realtime
 from .sink import Counts, RunInfo, Summary
@@ -77,7 +79,10 @@ class Session:
         self._cpu_at_start = cpu_seconds()
         manifest = bundle.manifest
         self.depth = config.loop.depth  # fewer where a device has too little memory for it
-        self._settled = settle(bundle, config.engine, depth=self.depth, engine=engine, fit=self._fit)
+        # Made while graphs load, which leaves the interpreter free for the packages that prepare.
+        self._preparers = cache(partial(preparers, manifest.inputs, bundle.read))
+        use = Use(self._preparers, self._fit)
+        self._settled = settle(bundle, config.engine, depth=self.depth, engine=engine, use=use)
         self.engine, plan = self._settled.engine, self._plan
         bundle.release()
 
@@ -314,7 +319,8 @@ class Session:
         """Makes the plan with all its buffers; where a device has no room for them, for fewer moments in flight."""
         if self.trace is not None:
             settled.engine.trace_to(self.trace)
-        self._plan = build_plan(self.bundle.manifest, settled.executables, settled.engine, self.bundle.read)
+        manifest, read = self.bundle.manifest, self.bundle.read
+        self._plan = build_plan(manifest, settled.executables, settled.engine, self._preparers(), read)
         for depth in range(self.config.loop.depth, 0, -1):
             try:
                 self._plan.own_places(depth)

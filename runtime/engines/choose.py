@@ -165,8 +165,10 @@ def load_each(
     parts: Sequence[Part],
     precisions: Mapping[str, Precision],
     threads: Mapping[str, int],
+    *,
+    beside: Callable[[], object] = lambda: None,
 ) -> dict[str, Executable | Exception]:
-    """Some parts, each loaded or with the reason why not, in the order given."""
+    """Some parts, each loaded or with the reason why not, in the order given. `beside` is called while they load."""
     manifest = bundle.manifest
     loaded: dict[str, Executable | Exception] = {}
 
@@ -182,6 +184,7 @@ def load_each(
     loaders = [threading.Thread(target=load, args=(part,)) for part in parts]
     for loader in loaders:
         loader.start()
+    beside()
     for loader in loaders:
         loader.join()
     return {part.name: loaded[part.name] for part in parts}

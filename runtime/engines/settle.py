@@ -74,6 +74,15 @@ class Settled(Struct):
         self.engine.close()
 
 
+class Use(Struct, frozen=True):
+    """What becomes of it. `beside` is called while parts load, perhaps more than once: what needs the interpreter fits
+    there. `fit` takes what passed into use; what it finds missing, the engine lacks.
+    """
+
+    beside: Callable[[], object] = lambda: None
+    fit: Callable[[Settled], None] = lambda _: None
+
+
 class Failed(Struct, frozen=True):
     """Parts that must not run as they are, with the reasons. `together`: each is good alone, and the chain is not."""
 
@@ -88,20 +97,20 @@ def settle(
     depth: int,
     engine: Engine | None = None,
     watch: Watch | None = None,
-    fit: Callable[[Settled], None] = lambda _: None,
+    use: Use | None = None,
 ) -> Settled:
-    """`engine`: one that is open already. `fit` takes what passed into use; what it finds missing, the engine lacks.
+    """`engine`: one that is open already.
     An engine that was asked for by name is taken or refused; `auto` goes on to the next. Raises an EngineError (exit
     code 3) where it does not load, a WorkFailedError (1) where none passes.
     """
-    watch = watch or Watch()
+    watch, use = watch or Watch(), use or Use()
     try:
         if engine is not None:
-            return _settle_on(engine, bundle, config, depth, fit)
+            return _settle_on(engine, bundle, config, depth, use)
         if config.name != "auto":
-            settled = _settle_on(open_engine(config, watch, bundle.read), bundle, config, depth, fit)
+            settled = _settle_on(open_engine(config, watch, bundle.read), bundle, config, depth, use)
         else:
-            settled = _settle_by_trying(bundle, config, depth, watch, fit)
+            settled = _settle_by_trying(bundle, config, depth, watch, use)
     except KeyboardInterrupt:
         watch.stopped.set()
         raise
@@ -113,9 +122,7 @@ def settle(
     return settled
 
 
-def _settle_by_trying(
-    bundle: Bundle, config: EngineConfig, depth: int, watch: Watch, fit: Callable[[Settled], None]
-) -> Settled:
+def _settle_by_trying(bundle: Bundle, config: EngineConfig, depth: int, watch: Watch, use: Use) -> Settled:
     passed_over: dict[str, str] = {}
     tried: dict[str, str] = {}
     for name in ON_A_GPU:
@@ -126,7 +133,7 @@ def _settle_by_trying(
         try:
             # Options belong to an engine that was named, and `auto` names the one on the CPU.
             named = replace(config, name=name, options={})
-            settled = _settle_on(open_engine(named, watch, bundle.read), bundle, config, depth, fit)
+            settled = _settle_on(open_engine(named, watch, bundle.read), bundle, config, depth, use)
         except (UnavailableError, WorkFailedError) as error:
             # It should have run, so this is worth a line even where something else runs instead.
             passed_over[name] = tried[name] = str(error)
@@ -136,14 +143,12 @@ def _settle_by_trying(
             break
     else:
         named = replace(config, name="onnxruntime")
-        settled = _settle_on(open_engine(named, watch, bundle.read), bundle, config, depth, fit)
+        settled = _settle_on(open_engine(named, watch, bundle.read), bundle, config, depth, use)
     settled.passed_over, settled.tried = passed_over, tried
     return settled
 
 
-def _settle_on(
-    engine: Engine, bundle: Bundle, config: EngineConfig, depth: int, fit: Callable[[Settled], None]
-) -> Settled:
+def _settle_on(engine: Engine, bundle: Bundle, config: EngineConfig, depth: int, use: Use) -> Settled:
     """Goes down in precision, part by part, until all of it is good."""
     manifest = bundle.manifest
     precisions = choose_precisions(manifest, engine.family, config.precision)
@@ -152,12 +157,12 @@ def _settle_on(
     try:
         while True:
             missing = [part for part in manifest.parts if part.name not in settled.executables]
-            failed = _load(settled, bundle, missing, precisions, threads)
+            failed = _load(settled, bundle, missing, precisions, threads, beside=use.beside)
             if not failed.why and engine.golden_tolerance is not None:
                 settled.golden = measure_golden(bundle, engine, settled.executables, engine.golden_tolerance)
                 failed = _that_failed(settled.golden)
             if not failed.why:
-                fit(settled)
+                use.fit(settled)
                 return settled
             _go_down(settled, bundle, precisions, failed)
     except BaseException:
@@ -171,11 +176,13 @@ def _load(
     parts: list[Part],
     precisions: Mapping[str, Precision],
     threads: Mapping[str, int],
+    *,
+    beside: Callable[[], object],
 ) -> Failed:
     """Loads what is missing; gives the parts that the engine would not build."""
     refused: dict[str, str] = {}
     errors = []
-    for name, made in load_each(bundle, settled.engine, parts, precisions, threads).items():
+    for name, made in load_each(bundle, settled.engine, parts, precisions, threads, beside=beside).items():
         if not isinstance(made, Exception):
             settled.executables[name] = made
         elif isinstance(made, WorkFailedError):

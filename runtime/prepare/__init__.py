@@ -11,7 +11,7 @@ meanwhile raises OverrunError. Pictures are BGR, as OpenCV gives them: also thos
 """
 
 from .geometry import Geometry
-from .preparer import Preparer, preparer
+from .preparer import Preparer, preparer, preparers
 from .prompts import prompts_of
 
-__all__ = ["Geometry", "Preparer", "preparer", "prompts_of"]
+__all__ = ["Geometry", "Preparer", "preparer", "preparers", "prompts_of"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mm_edge.spec import AudioInput, ImageInput, TextInput, VideoInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -50,3 +50,8 @@ def preparer(spec: InputSpec, read_file: Callable[[str], bytes]) -> Preparer:
     from .vector import VectorPreparer
 
     return VectorPreparer(spec)
+
+
+def preparers(specs: Iterable[InputSpec], read_file: Callable[[str], bytes]) -> dict[str, Preparer]:
+    """One an input, by its name."""
+    return {spec.name: preparer(spec, read_file) for spec in specs}

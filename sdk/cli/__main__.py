@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 
+from .uncollected import uncollected
+
 INTERRUPTED = 130
 
 
@@ -12,7 +14,8 @@ def main() -> None:
     # SIGTERM ends a command as Ctrl-C does, so that what it holds is closed and what is half written is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        from .app import run  # inside, so that Ctrl-C during the imports is no traceback either
+        with uncollected():
+            from .app import run  # inside, so that Ctrl-C during the imports is no traceback either
 
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:

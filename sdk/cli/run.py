@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .uncollected import uncollected
+
 if TYPE_CHECKING:
     from mm_edge.bundle import Bundle
     from mm_edge.config import RunConfig
@@ -123,17 +125,18 @@ def run(
         *(f"{key}={value}" for key, value in flags.items() if value is not None),
     ]
     options = {"camera": camera or [], "mic": mic or [], "text": text or []}
-    opened, config_made, sources, play = _wire(bundle, config, changes, options, take, demo=demo)
-    from mm_edge.runtime.live import Live
+    with uncollected():
+        opened, config_made, sources, play = _wire(bundle, config, changes, options, take, demo=demo)
+        from mm_edge.runtime.live import Live
 
-    try:
-        recorder, server = _trace(trace), _view(view)
-        specs = [*([f"jsonl:{jsonl}"] if jsonl else []), *(sink or [])]
-        sinks = [*_sinks(specs, quiet=quiet), *([server] if server else [])]
-        live = Live(opened, config_made, sources, play=play, sinks=sinks, trace=recorder)
-    except BaseException:
-        opened.close()
-        raise
+        try:
+            recorder, server = _trace(trace), _view(view)
+            specs = [*([f"jsonl:{jsonl}"] if jsonl else []), *(sink or [])]
+            sinks = [*_sinks(specs, quiet=quiet), *([server] if server else [])]
+            live = Live(opened, config_made, sources, play=play, sinks=sinks, trace=recorder)
+        except BaseException:
+            opened.close()
+            raise
     if server is not None:
         _connect(server, live)
     _run(live, recorder)

@@ -189,7 +189,7 @@ def test_an_engine_that_was_named_and_passes_in_no_precision_fails_the_work(bund
 
 
 def test_an_interrupt_stops_what_is_being_built(bundle, machine, monkeypatch):
-    def interrupted(*given):
+    def interrupted(*given, **more):
         raise KeyboardInterrupt
 
     watch = Watch()
