@@ -44,6 +44,19 @@ class Buffer(Value, Protocol):
         """Before it is written again: a device may still be copying what it held."""
 
 
+class History(Protocol):
+    """The last N values of a tensor, kept where the engine computes. Called by one thread at a time, in order."""
+
+    def room(self) -> Value:
+        """Room for one result: the last N, oldest first, along a new axis 1; zeros at first."""
+
+    def push(self, value: Value, into: Value) -> None:
+        """Takes `value` in as the newest, drops the oldest, and puts the last N into such a room."""
+
+    def drop(self, room: Value) -> None:
+        """Gives a room's memory back before the engine is closed."""
+
+
 class Slot(Protocol):
     """One set of buffers of an executable, so that several moments can be in flight."""
 
@@ -100,6 +113,9 @@ class Engine(Protocol):
         """For devices: tell when they computed. Called before any slot is made."""
 
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer: ...
+
+    def history(self, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> History:
+        """Of values of that shape, batch first; zeros before there were any."""
 
     def load(
         self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, tuple[int, ...]], threads: int

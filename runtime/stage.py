@@ -7,7 +7,6 @@ so an encoder runs only when its input has something new, and a text is encoded 
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -138,21 +137,18 @@ class HistoryStage(Stage):
         dtype: np.dtype[Any],
     ) -> None:
         super().__init__(f"history.{tensor}", [source])
-        self._tensor, self._length, self._engine = tensor, length, engine
-        self._shape, self._dtype = (shape[0], length, *shape[1:]), dtype
-        self._kept: deque[Any] = deque([np.zeros(shape, dtype) for _ in range(length)], length)
+        self._tensor, self._history = tensor, engine.history(shape, dtype, length)
 
     def make_place(self) -> Place:
-        buffer = self._engine.buffer(self._shape, self._dtype)
-        return Place({"": buffer}, buffer)
+        room = self._history.room()
+        return Place({"": room}, room)
+
+    def drop_place(self, place: Place) -> None:
+        if place is not NOWHERE:
+            self._history.drop(place.extra)
 
     def run(self, task: Task) -> None:
-        oldest = self._kept.popleft()
-        np.copyto(oldest, task.inputs[0].value(self._tensor).host())
-        self._kept.append(oldest)
-        buffer: Buffer = task.place.extra
-        buffer.wait_until_read()
-        np.stack(list(self._kept), axis=1, out=buffer.array)
+        self._history.push(task.inputs[0].value(self._tensor), task.place.extra)
 
 
 class PartStage(Stage):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from mm_edge.runtime.engine import Slot
+    from mm_edge.runtime.engine import Buffer, Engine, Slot, Value
     from mm_edge.runtime.trace import Trace
 
 
@@ -25,6 +28,26 @@ class HostTensor:
 
     def wait_until_read(self) -> None:
         """Nobody reads it any more."""
+
+
+class HostHistory:
+    """The last values of a tensor, in buffers of the engine's own."""
+
+    def __init__(self, engine: Engine, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> None:
+        self._engine, self._shape, self._dtype = engine, (shape[0], length, *shape[1:]), dtype
+        self._kept: deque[NDArray[Any]] = deque([np.zeros(shape, dtype) for _ in range(length)], length)
+
+    def room(self) -> Buffer:
+        return self._engine.buffer(self._shape, self._dtype)
+
+    def push(self, value: Value, into: Value) -> None:
+        oldest = self._kept.popleft()
+        np.copyto(oldest, value.host())
+        self._kept.append(oldest)
+        np.stack(list(self._kept), axis=1, out=into.host())
+
+    def drop(self, room: Value) -> None:
+        """Nothing to give back."""
 
 
 class HostSlot:
@@ -58,6 +81,9 @@ class HostEngine:
 
     def trace_to(self, trace: Trace) -> None:
         """What it computes is in the lanes' spans."""
+
+    def history(self: Engine, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> HostHistory:
+        return HostHistory(self, shape, dtype, length)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .executable import CudaExecutable
 from .faults import DeviceLostError, abandon
+from .history import DeviceHistory
 from .timing import Timeline
 from .values import PinnedBuffer
 
@@ -43,6 +44,7 @@ class CudaEngine:
         self.name = name
         self._device, self._compiler, self._use_graphs = device, compiler, use_graphs
         self._buffers: list[PinnedBuffer] = []
+        self._histories: list[DeviceHistory] = []
         self._executables: dict[str, CudaExecutable] = {}
 
     def attach(self) -> None:
@@ -64,6 +66,12 @@ class CudaEngine:
         self._buffers.append(made)
         return made
 
+    def history(self, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> DeviceHistory:
+        with self._device.current("making room for a history"):
+            made = DeviceHistory(self._device, shape, dtype, length)
+        self._histories.append(made)
+        return made
+
     def load(
         self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, Dims], threads: int
     ) -> CudaExecutable:
@@ -77,13 +85,15 @@ class CudaEngine:
 
     def close(self) -> None:
         try:
-            with self._device.current("freeing the inputs"):
+            with self._device.current("freeing inputs and histories"):
+                for history in self._histories:
+                    history.free()
                 for buffer in self._buffers:
                     buffer.free()
         except DeviceLostError as error:
             log.debug("nothing to free any more: %s", error)
-            abandon(self._device, self._buffers)
-        self._buffers = []
+            abandon(self._device, self._histories, self._buffers)
+        self._histories, self._buffers = [], []
 
     def describe(self) -> dict[str, Any]:
         device = self._device

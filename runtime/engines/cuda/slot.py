@@ -47,9 +47,13 @@ class CudaSlot:
                 self._memory.append(self._room(tensor))
             self._own = tuple(memory.address for memory in self._memory)
             for tensor in part.gives:
-                at_home = device.pinned(shapes[tensor.name], numpy_dtype(tensor.dtype))
                 self.outputs[tensor.name] = DeviceValue(
-                    device, self._room(tensor), at_home, ready=self._computed, copies=self._copies, came=self._came
+                    device,
+                    (shapes[tensor.name], numpy_dtype(tensor.dtype)),
+                    ready=self._computed,
+                    copies=self._copies,
+                    came=self._came,
+                    to_host=tensor.name in to_host,
                 )
             self._wanted = [value for name, value in self.outputs.items() if name in to_host]
             self._context: Context = executable.compiled.context()

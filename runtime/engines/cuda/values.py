@@ -6,6 +6,7 @@ host before it prepares into a buffer, a stream before it computes into an outpu
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from .faults import explain
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pycuda.driver import Event, Stream
 
-    from .device import Device, DeviceMemory
+    from .device import Device
 
 
 class PinnedBuffer:
@@ -46,25 +47,29 @@ class PinnedBuffer:
 
 
 class DeviceValue:
-    """An output of a slot. On the host it is only where it is asked for; what is known to be is sent there at once."""
+    """A tensor on the device. On the host it is only where it is asked for; what is known to be is sent there at once,
+    to memory that is pinned when the value is made.
+    """
 
-    __slots__ = ("_at_home", "_came", "_copies", "_device", "_fetched", "memory", "readers", "ready")
+    __slots__ = ("_at_home", "_came", "_copies", "_device", "_fetched", "_form", "memory", "readers", "ready")
 
     mapped = 0  # it lies on the device, and moves to a slot's own memory by a copy there
 
     def __init__(
         self,
         device: Device,
-        memory: DeviceMemory,
-        at_home: NDArray[Any],
+        form: tuple[tuple[int, ...], np.dtype[Any]],
         *,
         ready: Event,
         copies: Stream,
         came: Event,
+        to_host: bool,
     ) -> None:
-        self._device, self.memory, self.ready = device, memory, ready
+        shape, dtype = self._form = form
+        self._device, self.memory = device, device.memory(math.prod(shape) * dtype.itemsize, copies)
+        self._at_home: NDArray[Any] | None = device.pinned(*form) if to_host else None
+        self.ready, self._copies, self._came = ready, copies, came
         self.readers: set[Event] = set()
-        self._at_home, self._copies, self._came = at_home, copies, came
         self._fetched = False
 
     def host(self) -> NDArray[Any]:
@@ -75,11 +80,16 @@ class DeviceValue:
             self._came.synchronize()
         except self._device.error as error:
             raise explain(error, "waiting for a result of the GPU") from error
+        return self._home()
+
+    def _home(self) -> NDArray[Any]:
+        if self._at_home is None:
+            self._at_home = self._device.pinned(*self._form)
         return self._at_home
 
     def fetch(self) -> None:
         """Puts the way home on the slot's own stream, which has waited for the result."""
-        self._device.fetch(self._at_home, self.memory.address, self._copies)
+        self._device.fetch(self._home(), self.memory.address, self._copies)
         self._fetched = True
 
     def written(self) -> None:
@@ -96,4 +106,5 @@ class DeviceValue:
 
     def free(self) -> None:
         self.memory.free()
-        self._device.unpin(self._at_home)
+        if self._at_home is not None:
+            self._device.unpin(self._at_home)

@@ -1,0 +1,96 @@
+"""The last N values of a tensor on the GPU: a ring that values are copied into, and rooms that it is laid out in.
+
+Nothing of it crosses the host. All copies of one history are on one stream, so the newest value is in the ring before
+the ring is laid out, and laid out before the next value takes the oldest one's place.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from .faults import explain
+from .values import DeviceValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
+    from .device import Device
+
+Copy = tuple[int, int, int]  # to, from, size: in bytes, from the begin of the room and of the ring
+
+
+class DeviceHistory:
+    """Owns its ring; a room is its caller's until it is dropped."""
+
+    def __init__(self, device: Device, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> None:
+        self._device, self._dtype, self._length = device, dtype, length
+        self._shape = (shape[0], length, *shape[1:])
+        self._value_size = math.prod(shape) * dtype.itemsize
+        self._stream = device.stream()
+        self._ring = device.memory(length * self._value_size, self._stream)
+        self._rooms: list[DeviceValue] = []
+        self._newest = length - 1
+        row_size = self._value_size // shape[0]
+        self._copies = [list(_copies(shape[0], length, row_size, oldest)) for oldest in range(length)]
+
+    def room(self) -> DeviceValue:
+        with self._device.current("making room for a history"):
+            made = DeviceValue(
+                self._device,
+                (self._shape, self._dtype),
+                ready=self._device.event(),
+                copies=self._stream,
+                came=self._device.event(),
+                to_host=False,
+            )
+            made.ready.record(self._stream)
+        self._rooms.append(made)
+        return made
+
+    def push(self, value: Any, into: Any) -> None:
+        try:
+            self._newest = (self._newest + 1) % self._length
+            value.copy_to(self._ring.address + self._newest * self._value_size, self._stream)
+            into.wait_until_read(self._stream)
+            into.written()
+            for to, source, size in self._copies[(self._newest + 1) % self._length]:
+                self._device.move(into.memory.address + to, self._ring.address + source, size, self._stream)
+            into.ready.record(self._stream)
+            value.readers.add(into.ready)
+        except self._device.error as error:
+            raise explain(error, "keeping a history on the GPU") from error
+
+    def drop(self, room: Any) -> None:
+        with self._device.current("freeing a history"):
+            self._stream.synchronize()
+            self._rooms.remove(room)
+            room.free()
+
+    def free(self) -> None:
+        self._stream.synchronize()
+        for room in self._rooms:
+            room.free()
+        self._rooms = []
+        self._ring.free()
+
+
+def _copies(rows: int, length: int, row_size: int, oldest: int) -> Iterator[Copy]:
+    """From the ring (value after value, from wherever the oldest is) to a room (row after row, oldest first), in as few
+    pieces as lie together: two at most where there is one row.
+    """
+    begun: Copy | None = None
+    for row in range(rows):
+        for age in range(length):
+            to = (row * length + age) * row_size
+            source = ((oldest + age) % length * rows + row) * row_size
+            if begun is not None and source == begun[1] + begun[2]:
+                begun = (begun[0], begun[1], begun[2] + row_size)
+                continue
+            if begun is not None:
+                yield begun
+            begun = (to, source, row_size)
+    if begun is not None:
+        yield begun
