@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from onnx import NodeProto, TensorProto
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto
 
 from mm_edge.errors import InputError
 
 from .base_graph import name_nodes, sort_nodes, typed
 from .fp16 import fp32_by_nature, to_fp16
-from .graph import GraphIndex, save
-from .weights import filled
+from .channels import put_back, show_extremes
+from .graph import GraphIndex
+from .runner import ALL_CORES, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-
-    from onnx import ModelProto
 
     from .feeds import Feed
     from .recipe import Method
@@ -43,6 +43,7 @@ BETWEEN = (
     "Squeeze",
     "Unsqueeze",
 )
+CALIBRATED = (*HEAVY, *BETWEEN)
 SAMPLES_AT_ONCE = 4  # the calibrator holds every intermediate value of so many samples
 LEAST_RANGE = 1e-6
 
@@ -70,31 +71,33 @@ def quiet() -> Iterator[None]:
         root.setLevel(level)
 
 
-def calibrate(base: ModelProto, feeds: Sequence[Feed], method: Method) -> Any:
-    """The range of every value that may be quantized (the library's TensorsData)."""
-    from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
+def calibrate(base: ModelProto, feeds: Sequence[Feed], method: Method, kinds: Sequence[str] = CALIBRATED) -> Any:
+    """The range of every value that goes in or out of these kinds of node (the library's TensorsData)."""
+    from onnxruntime.quantization.calibrate import EntropyCalibrater, MinMaxCalibrater, PercentileCalibrater
 
-    methods = {
-        "minmax": CalibrationMethod.MinMax,
-        "percentile": CalibrationMethod.Percentile,
-        "entropy": CalibrationMethod.Entropy,
-    }
+    calibrators = {"minmax": MinMaxCalibrater, "percentile": PercentileCalibrater, "entropy": EntropyCalibrater}
     with tempfile.TemporaryDirectory(prefix="mm-edge-calibrate-") as folder, quiet():
-        path = Path(folder) / "base.onnx"
-        save(base, path)
-        calibrator = create_calibrator(
-            path,
-            [*HEAVY, *BETWEEN],
-            augmented_model_path=str(Path(folder) / "augmented.onnx"),
-            calibrate_method=methods[method],
-            extra_options={"symmetric": False},
-        )
+        # The library opens the graph from a file, all weights in it, four times. It gets one without nodes, then the
+        # graph itself, and the session that reads the weights where they are mapped.
+        path = Path(folder) / "empty.onnx"
+        onnx.save(_without_nodes(base), str(path))
+        augmented = str(Path(folder) / "augmented.onnx")
+        calibrator = calibrators[method](path, [*kinds], augmented, symmetric=False)
+        calibrator.model = ModelProto()
+        calibrator.model.CopyFrom(base)
+        calibrator.augment_graph()
+        calibrator.infer_session = Runner(calibrator.model, threads=ALL_CORES).session
         for start in range(0, len(feeds), SAMPLES_AT_ONCE):
             calibrator.collect_data(Feeds(feeds[start : start + SAMPLES_AT_ONCE]))
         ranges = calibrator.compute_data()
     if not ranges.data:
         raise InputError("no value has a range", asked="calibrating")
     return ranges
+
+
+def _without_nodes(model: ModelProto) -> ModelProto:
+    graph = onnx.helper.make_graph([], model.graph.name, model.graph.input, model.graph.output)
+    return onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 
 def quantizable(base: ModelProto) -> list[str]:
@@ -185,8 +188,12 @@ def _quantize(
 ) -> ModelProto:
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+    from onnxruntime.quantization.quant_utils import add_infer_metadata
 
-    copy = filled(base)
+    copy = ModelProto()
+    copy.CopyFrom(base)
+    weights = show_extremes(copy, set(kinds))
+    add_infer_metadata(copy)  # the types are known; the library would write the graph to a file to infer them again
     heavy = set(quantizable(base))
     excluded = (
         set(keep)
@@ -209,6 +216,7 @@ def _quantize(
         )
         quantizer.quantize_model()
     quantized: ModelProto = quantizer.model.model
+    put_back(quantized, weights)
     _float_outputs(quantized)
     sort_nodes(quantized)
     return quantized

@@ -28,7 +28,7 @@ def put_aside(model: ModelProto, folder: Path) -> ModelProto:
     for tensor in model.graph.initializer:
         if len(tensor.raw_data) < LARGE_BYTES:
             continue
-        path = folder / hashlib.sha256(tensor.raw_data).hexdigest()
+        path = folder / _digest(tensor.raw_data)
         if not path.exists():
             path.write_bytes(tensor.raw_data)
         _point(tensor, path)
@@ -63,17 +63,37 @@ def cast(tensor: TensorProto, kind: int) -> None:
     _point(tensor, path)
 
 
+def rounded(tensor: TensorProto, scale: Array, axis: int, name: str) -> TensorProto:
+    """A weight in int8, symmetric, with a scale a channel; in a file too where it is large."""
+    result = TensorProto(name=name, data_type=TensorProto.INT8, dims=tensor.dims)
+    values = array_of(tensor)
+    if values.size < LARGE_BYTES:
+        result.raw_data = _to_int8(values, scale, axis).tobytes()
+        return result
+    source = _file_of(tensor)
+    path = source.with_name(f"{source.name}.int8.{axis}.{_digest(scale.tobytes())}")
+    if not path.exists():
+        path.write_bytes(_to_int8(values, scale, axis).tobytes())
+    _point(result, path)
+    return result
+
+
 def filled(model: ModelProto) -> ModelProto:
     """A copy with all weights in it, as it is written to a file or given to a library that reads weights."""
     whole = ModelProto()
     whole.CopyFrom(model)
     for tensor in whole.graph.initializer:
         if is_aside(tensor):
-            content = _file_of(tensor).read_bytes()
-            tensor.ClearField("external_data")
-            tensor.ClearField("data_location")
-            tensor.raw_data = content
+            fill(tensor)
     return whole
+
+
+def fill(tensor: TensorProto) -> None:
+    """Reads a weight, in place, from its file into the graph."""
+    content = _file_of(tensor).read_bytes()
+    tensor.ClearField("external_data")
+    tensor.ClearField("data_location")
+    tensor.raw_data = content
 
 
 def digest_of_model(model: ModelProto) -> str:
@@ -84,6 +104,17 @@ def digest_of_model(model: ModelProto) -> str:
         if is_aside(tensor):
             _point(tensor, Path(_file_of(tensor).name))
     return hashlib.sha256(named.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _to_int8(values: Array, scale: Array, axis: int) -> Array:
+    shape = [-1 if place == axis else 1 for place in range(values.ndim)]
+    numbers = np.rint(values / scale.reshape(shape))
+    return np.asarray(np.clip(numbers, -128, 127, out=numbers).astype(np.int8))
+
+
+def _digest(content: bytes) -> str:
+    """Names a file that lives as long as one export; quicker than SHA-256 where the CPU has no instruction for that."""
+    return hashlib.blake2b(content, digest_size=32).hexdigest()
 
 
 def _converted(values: Array, kind: int) -> Array:
