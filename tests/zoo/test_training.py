@@ -15,6 +15,7 @@ from mm_edge.zoo.fusions import Concatenation
 from mm_edge.zoo.heads import ClassesHead
 from mm_edge.zoo.training import checkpoint
 from mm_edge.zoo.training.loop import CHECKPOINT, Plan, Pupil, Run, class_weights, learn, predictor
+from mm_edge.zoo.training.optimizer import evened
 from mm_edge.zoo.training.pictures import draw_confusion, draw_curves
 
 SPEC = ModelSpec(
@@ -56,9 +57,7 @@ def model():
     return FusionModel(SPEC, encoders, fusion, {"side": ClassesHead(8, 2)})
 
 
-PLAN = Plan(
-    steps=60, batch=64, learning_rate=0.02, warm_up=5, averaging=0.8, evaluate_every=20, save_every=20, threads=1
-)
+PLAN = Plan(steps=60, batch=64, plain_rate=0.5, warm_up=5, averaging=0.8, evaluate_every=20, save_every=20, threads=1)
 
 
 def test_it_learns_what_needs_both_inputs(tmp_path):
@@ -111,18 +110,29 @@ def test_it_stops_early_when_nothing_gets_better(tmp_path):
 
 
 def test_a_checkpoint_brings_everything_back(tmp_path):
-    pupil = Pupil.of(model(), nn.Linear(2, 2), PLAN)
+    pupil = Pupil.of(model(), nn.Linear(32, 32), PLAN)
+    pupil.tutor(torch.randn(4, 32)).sum().backward()  # a matrix that both kinds of step are taken for
     pupil.step(Sides(), PLAN, 0, Sides().batch(0, 32, 0))
     run = Run(step=1, losses=[{"step": 1.0, "loss": 0.5}])
-    checkpoint.save(tmp_path / CHECKPOINT, pupil.modules(), pupil.optimizer, dict(vars(run)))
-    other = Pupil.of(model(), nn.Linear(2, 2), PLAN)
-    found = checkpoint.load(tmp_path / CHECKPOINT, other.modules(), other.optimizer)
+    checkpoint.save(tmp_path / CHECKPOINT, pupil.modules(), pupil.optimizer.kinds, dict(vars(run)))
+    other = Pupil.of(model(), nn.Linear(32, 32), PLAN)
+    found = checkpoint.load(tmp_path / CHECKPOINT, other.modules(), other.optimizer.kinds)
     assert Run(**found) == run
-    states = (pupil.optimizer.state_dict()["state"], other.optimizer.state_dict()["state"])
-    assert states[0].keys() == states[1].keys()
-    for key, entry in states[0].items():
-        assert all(torch.equal(value, states[1][key][name]) for name, value in entry.items())
+    assert [*pupil.optimizer.kinds] == ["rest", "matrices"]
+    for kind, optimizer in pupil.optimizer.kinds.items():
+        before, after = optimizer.state_dict()["state"], other.optimizer.kinds[kind].state_dict()["state"]
+        assert before
+        assert before.keys() == after.keys()
+        for key, entry in before.items():
+            assert all(torch.equal(value, after[key][name]) for name, value in entry.items())
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def test_a_step_goes_equally_far_in_every_direction():
+    evened_out = evened(torch.diag(torch.tensor([5.0, 1.0, 0.2])) @ torch.linalg.qr(torch.randn(3, 3)).Q)
+    sizes = torch.linalg.svdvals(evened_out)
+    assert sizes.min() > 0.5
+    assert sizes.max() < 1.3
 
 
 def test_rare_classes_weigh_more():

@@ -80,10 +80,18 @@ class LogMel(nn.Module):
 
 
 class AudioCnn(Encoder):
-    """Residual convolutions over the picture of bands and frames."""
+    """Residual convolutions over the picture of bands and frames. `blocks`: how many at the first two sizes of it.
+
+    Those at the first cost much time and few weights: what a second of sound needs on a model that must be small.
+    """
 
     def __init__(
-        self, stages: tuple[int, int, int] = (16, 32, 48), *, width: int = 64, front: LogMel | None = None
+        self,
+        stages: tuple[int, int, int] = (16, 32, 48),
+        *,
+        blocks: tuple[int, int] = (0, 1),
+        width: int = 64,
+        front: LogMel | None = None,
     ) -> None:
         super().__init__()
         first, second, third = stages
@@ -91,8 +99,9 @@ class AudioCnn(Encoder):
         self.front = LogMel() if front is None else front
         self.body = nn.Sequential(
             Conv(1, first, stride=2),
+            *(Residual(first) for _ in range(blocks[0])),
             Conv(first, second, stride=2),
-            Residual(second),
+            *(Residual(second) for _ in range(blocks[1])),
             Conv(second, third, stride=2),
             Conv(third, third),
         )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     Told = Callable[[str, int, int], None]
 
+EDITION = 2  # of the world; raised whenever a number no longer gives the picture or the sound that it gave
 CHUNK = 250
 NONE = len(SIGNS)  # the label of "no command"
 SILENT_SHARES = 3  # of nine sounds command nothing
@@ -114,8 +115,8 @@ class Order:
 
     @property
     def home(self) -> Path:
-        voices = self.voices_at_most or "all"
-        return self.folder / f"{self.split}-{self.condition.name}-{self.seed}-{self.pictures}-{self.sounds}-{voices}"
+        made = (self.split, self.condition.name, self.seed, self.pictures, self.sounds, self.voices_at_most or "all")
+        return self.folder / "-".join(str(part) for part in (*made, f"e{EDITION}"))
 
     def arrays(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
         return {

@@ -82,6 +82,12 @@ class Scene:
 
 
 SPLIT_NUMBER: dict[Split, int] = {"train": 0, "tune": 1, "held-out": 2}
+# How often none, one and two cards that command nothing. Training has more: there is more to tell apart in them.
+OTHER_CARDS: dict[Split, tuple[float, ...]] = {
+    "train": (0.3, 0.5, 0.2),
+    "tune": (0.55, 0.35, 0.1),
+    "held-out": (0.55, 0.35, 0.1),
+}
 
 
 def rgb_of(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
@@ -110,7 +116,7 @@ def sample(seed: int, index: int, split: Split, *, half_hidden: bool | None = No
     )
     sign = SIGNS[rng.integers(len(SIGNS))] if rng.random() < 0.66 else None
     wanted: list[str | None] = [sign] if sign is not None else []
-    wanted += [None] * int(rng.choice([0, 1, 2], p=[0.55, 0.35, 0.1]))
+    wanted += [None] * int(rng.choice([0, 1, 2], p=OTHER_CARDS[split]))
     count = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.08, 0.2, 0.27, 0.23, 0.14, 0.08]))
     layouts = HELD_OUT_LAYOUTS if held_out else TRAINING_LAYOUTS
     places = _places(rng, str(rng.choice(layouts)), count + len(wanted), camera.reach)

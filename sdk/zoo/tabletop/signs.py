@@ -21,9 +21,13 @@ CARD_SIDE = 128
 TRAINING_FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX)
 HELD_OUT_FONTS = (cv2.FONT_HERSHEY_COMPLEX,)
 OTHER_WORDS = (
-    *("MILK", "OPEN", "SALE", "EXIT", "TAXI", "PULL", "BUS", "42", "7", "A", "R2", "HELLO", "FRAGILE", "TOOLS"),
-    *("SPARE", "LOFT", "GATE", "STEP"),
+    *("MILK", "OPEN", "SALE", "EXIT", "TAXI", "PULL", "BUS", "HELLO", "FRAGILE", "TOOLS", "SPARE", "LOFT", "GATE"),
+    *("STEP", "FISH", "HOTEL", "BANK", "SOUP", "ZONE", "KEEP", "DRY", "HEAT", "WARM", "COLD", "OUT", "IN", "UP"),
+    *("DOWN", "HOME", "PLAY", "PAUSE", "MENU", "BOX", "TOP", "LID", "JAM", "TEA", "SALT", "BOOKS", "POST", "LIFT"),
+    *("NIGHT", "FOLLY", "SERVE", "GOLD", "STAR", "LATE", "RIDE"),
 )
+LETTERS, MOST_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", 6
+LETTERED = 0.5  # of the written cards in training: letters and digits by chance; words alone would be learned by heart
 HELD_OUT_WORDS = ("CAFE", "PUSH", "ROOM", "15", "B", "SHOP", "LIGHT")
 WHITE: Color = (250, 250, 250)
 INKS: tuple[Color, ...] = ((20, 20, 20), (30, 40, 90), (120, 20, 20), (20, 80, 40), (60, 60, 60))
@@ -73,7 +77,7 @@ def card(rng: np.random.Generator, sign: str | None, *, held_out: bool) -> Pictu
     fonts = HELD_OUT_FONTS if held_out else TRAINING_FONTS
     font = int(fonts[rng.integers(len(fonts))])
     if sign is None:
-        _other(rng, picture, ink, font, HELD_OUT_WORDS if held_out else OTHER_WORDS)
+        _other(rng, picture, ink, font, HELD_OUT_WORDS if held_out else None)
     elif rng.random() < 0.2:
         write(picture, sign.upper(), ink, font, middle=64, width=112)
     else:
@@ -171,10 +175,12 @@ def _search(rng: np.random.Generator, pen: Pen) -> None:
     cv2.line(pen.picture, a, b, pen.ink, round(thick * 1.5), cv2.LINE_AA)
 
 
-def _other(rng: np.random.Generator, picture: Picture, ink: Color, font: int, words: tuple[str, ...]) -> None:
+def _other(rng: np.random.Generator, picture: Picture, ink: Color, font: int, words: tuple[str, ...] | None) -> None:
+    """`words` None: any that are not held out."""
     style = rng.integers(6)
     if style <= 1:
-        write(picture, words[rng.integers(len(words))], ink, font, middle=64, width=110)
+        word = _any_word(rng) if words is None else words[rng.integers(len(words))]
+        write(picture, word, ink, font, middle=64, width=110)
     elif style == 2:  # a face
         cv2.circle(picture, (64, 64), 44, ink, 5, cv2.LINE_AA)
         cv2.circle(picture, (48, 52), 6, ink, -1, cv2.LINE_AA)
@@ -191,6 +197,16 @@ def _other(rng: np.random.Generator, picture: Picture, ink: Color, font: int, wo
         for x in range(16, 112, 8):
             if rng.random() < 0.55:
                 cv2.rectangle(picture, (x, 30), (x + int(rng.integers(2, 7)), 98), ink, -1)
+
+
+def _any_word(rng: np.random.Generator) -> str:
+    kept_out = {*HELD_OUT_WORDS, *(sign.upper() for sign in SIGNS)}
+    while True:
+        if rng.random() >= LETTERED:
+            return OTHER_WORDS[rng.integers(len(OTHER_WORDS))]
+        word = "".join(LETTERS[n] for n in rng.integers(len(LETTERS), size=rng.integers(1, MOST_LETTERS + 1)))
+        if word not in kept_out:
+            return word
 
 
 DRAWINGS: dict[str, Callable[[np.random.Generator, Pen], None]] = {

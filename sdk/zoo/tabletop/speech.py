@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from mm_edge.errors import UnavailableError
 
 from .scene import SPLIT_NUMBER
 from .signs import SIGNS
+from .words import HELD_OUT_OTHER_WORDS, HELD_OUT_SENTENCES, OTHER_WORDS, SENTENCES, near_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,33 +44,17 @@ HELD_OUT_VOICES = (
     *("adam", "anika", "f3", "f5", "m3", "m6", "m8", "klatt2", "klatt4", "Gene2", "iven4", "miguel", "norbert"),
     *("steph2", "travis", "victor", "zac", "grandma"),
 )
-OTHER_WORDS = (
-    *("hello", "yes", "no", "please", "water", "table", "seven", "window", "music", "morning", "shop", "step"),
-    *("top", "so", "low", "lift", "write", "light", "bright", "hollow", "fellow", "yellow", "church", "such"),
-    *("surge", "robot", "camera", "kitchen", "green", "orange", "ball", "cube", "stock", "star", "gold", "ghost"),
-    *("load", "rest", "last", "best", "fight", "wall", "fall", "full", "fuller", "per", "first", "nurse"),
-    *("listen", "over", "under", "again", "maybe", "later", "never", "always"),
-)
-HELD_OUT_OTHER_WORDS = (
-    *("drop", "snow", "night", "swallow", "perch", "desk", "hand", "coffee", "garden", "winter", "letter"),
-    *("pocket", "spoke", "slope", "laugh", "ripe", "flow", "thirst", "paper"),
-)
-SENTENCES = (
-    "the weather is quite nice today and we will walk to the park",
-    "i would like a cup of tea with some milk and sugar",
-    "she told him that the train would be late again this evening",
-    "there are seven boxes on the upper shelf in the kitchen",
-    "when the meeting ends we can have lunch near the river",
-    "my brother plays the guitar in a small band on weekends",
-    "numbers such as twelve and forty are easy to remember",
-    "the children were singing a song about the sea",
-)
-HELD_OUT_SENTENCES = (
-    "an old man bought fresh bread and apples at the market",
-    "we painted the fence white before the summer holidays",
-    "her computer needs a new battery and a better screen",
-    "nobody knew why the lights were on in the empty house",
-)
+# Voices of other languages speak the commands by their sounds, and all else as they would read it.
+FOREIGN = ("es", "it", "de", "pl", "nl", "sv", "hi", "pt")
+SOUNDS = {
+    "stop": "[[st'op]]",
+    "go": "[[g'o]]",
+    "left": "[[l'eft]]",
+    "right": "[[r'ait]]",
+    "follow": "[[f'olo]]",
+    "search": "[[s'ertS]]",
+}
+FOREIGN_SHARE, NEAR_SHARE = 0.15, 0.5  # of what is spoken in training; of its other words
 Call = tuple[str, str, int, int]  # text, voice, words a minute, pitch
 
 
@@ -87,8 +73,8 @@ def require_espeak() -> str:
 def voices_there() -> frozenset[str]:
     """Accents and variants that espeak-ng has; for any other it uses its default voice without saying so."""
     found = set()
-    for kind in ("en", "variant"):
-        listed = subprocess.run([require_espeak(), f"--voices={kind}"], capture_output=True, text=True, check=False)
+    for kind in ("", "=variant"):
+        listed = subprocess.run([require_espeak(), f"--voices{kind}"], capture_output=True, text=True, check=False)
         for line in listed.stdout.splitlines()[1:]:
             words = line.split()
             found |= {words[1], line[line.find("!v/") + 3 :].split("  ")[0].strip() if "!v/" in line else ""}
@@ -133,11 +119,15 @@ def calls(split: Split, seed: int, voices_at_most: int | None = None) -> list[Ca
     voices, accents = (HELD_OUT_VOICES, HELD_OUT_ACCENTS) if held_out else (VOICES, ACCENTS)
     others = HELD_OUT_OTHER_WORDS if held_out else OTHER_WORDS
     sentences = HELD_OUT_SENTENCES if held_out else SENTENCES
+    near = () if held_out else near_words()
     takes = 2 if split != "train" else 4 if voices_at_most else 12
     made: list[Call] = []
 
     def speak(text: str, voice: str) -> None:
         accent = accents[rng.integers(len(accents))]
+        if near and rng.random() < FOREIGN_SHARE:
+            accent = FOREIGN[rng.integers(len(FOREIGN))]
+            text = SOUNDS.get(text, text)
         full = accent if voice == DEFAULT else f"{accent}+{voice}"
         made.append((text, full, int(rng.integers(115, 225)), int(rng.integers(20, 85))))
 
@@ -146,7 +136,8 @@ def calls(split: Split, seed: int, voices_at_most: int | None = None) -> list[Ca
             for _ in range(takes):
                 speak(word, voice)
         for _ in range(6 * takes):
-            speak(others[rng.integers(len(others))], voice)
+            words = near if near and rng.random() < NEAR_SHARE else others
+            speak(words[rng.integers(len(words))], voice)
         for _ in range(-(-takes // 4)):
             speak(sentences[rng.integers(len(sentences))], voice)
     return made
@@ -165,7 +156,8 @@ def bank(
     from safetensors.numpy import load_file, save_file
 
     wanted = calls(split, seed, voices_at_most)
-    path = folder / f"speech-{split}-{seed}-{len(wanted)}.safetensors"
+    digest = hashlib.sha256(repr(wanted).encode()).hexdigest()[:12]
+    path = folder / f"speech-{split}-{seed}-{digest}.safetensors"
     if not path.exists():
         require_espeak()
         with ProcessPoolExecutor(workers) as pool:
@@ -181,6 +173,13 @@ def bank(
     kept = load_file(str(path))
     sounds: Sounds = {word: [] for word in (*SIGNS, "other", "talk")}
     for number, (text, *_) in enumerate(wanted):
-        kind = text if text in SIGNS else "talk" if " " in text else "other"
-        sounds[kind].append(kept[str(number)])
+        sounds[_kind(text)].append(kept[str(number)])
     return sounds
+
+
+def _kind(text: str) -> str:
+    """Under what an utterance is kept."""
+    for word, spelled in SOUNDS.items():
+        if text in {word, spelled}:
+            return word
+    return "talk" if " " in text else "other"

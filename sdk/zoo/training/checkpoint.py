@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def save(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def save(
+    path: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer], state: dict[str, Any]
+) -> None:
     from safetensors.torch import save_file
 
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
-    for number, entry in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{number}/{key}": value for key, value in entry.items()}
+    for name, optimizer in optimizers.items():
+        for number, entry in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{name}/{number}/{key}": value for key, value in entry.items()}
     partial = path.with_suffix(".partial")
     save_file(
         {key: value.contiguous() for key, value in tensors.items()}, str(partial), metadata={"state": json.dumps(state)}
@@ -27,7 +30,7 @@ def save(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optim
     partial.rename(path)
 
 
-def load(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def load(path: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]) -> dict[str, Any]:
     from safetensors import safe_open
 
     with safe_open(str(path), "pt") as file:
@@ -36,12 +39,11 @@ def load(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optim
     for name, module in modules.items():
         own = f"{name}/"
         module.load_state_dict({key[len(own) :]: value for key, value in tensors.items() if key.startswith(own)})
-    entries: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer/"):
-            _, number, field = key.split("/")
-            entries.setdefault(int(number), {})[field] = value
-    whole = optimizer.state_dict()
-    whole["state"] = entries
-    optimizer.load_state_dict(whole)
+    for name, optimizer in optimizers.items():
+        entries: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith(f"optimizer/{name}/"):
+                *_, number, field = key.split("/")
+                entries.setdefault(int(number), {})[field] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": entries})
     return state

@@ -1,4 +1,4 @@
-"""The training loop: AdamW on one cosine, averaged weights, early stopping, and a checkpoint to go on from."""
+"""The training loop: one cosine, averaged weights, early stopping, and a checkpoint to go on from."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from . import checkpoint
+from .optimizer import Optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,8 @@ class Plan:
 
     steps: int
     batch: int = 96
-    learning_rate: float = 3e-3
+    learning_rate: float = 0.04  # of matrices
+    plain_rate: float = 0.075  # of all else, as a share of it
     weight_decay: float = 0.02
     warm_up: int = 150
     averaging: float = 0.998
@@ -87,17 +89,12 @@ class Pupil:
     tutor: nn.Module
     average: FusionModel
     best: FusionModel
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
 
     @classmethod
     def of(cls, model: FusionModel, tutor: nn.Module, plan: Plan) -> Pupil:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks the keyword alone
-        parameters = [*model.parameters(), *tutor.parameters()]
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": plan.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate)
+        optimizer = Optimizer((model, tutor), plan.learning_rate, plan.plain_rate, plan.weight_decay)
         return cls(model, tutor, copy.deepcopy(model), copy.deepcopy(model), optimizer)
 
     def modules(self) -> dict[str, nn.Module]:
@@ -107,15 +104,12 @@ class Pupil:
         """One step of the optimizer; gives the loss and what the course shows."""
         progress = max(0.0, (number - plan.warm_up) / max(plan.steps - plan.warm_up, 1))
         rate = plan.learning_rate * min(1.0, (number + 1) / plan.warm_up) * (0.5 + 0.5 * math.cos(math.pi * progress))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         self.model.train()
         self.tutor.train()
         loss, shown = course.loss(self.model, self.tutor, batch)
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
-        torch.nn.utils.clip_grad_norm_([*self.model.parameters(), *self.tutor.parameters()], LARGEST_GRADIENT)
-        self.optimizer.step()
+        torch.nn.utils.clip_grad_norm_(self.optimizer.parameters, LARGEST_GRADIENT)
+        self.optimizer.step(rate)
         keep = min(plan.averaging, (number + 1) / (number + 10))
         with torch.no_grad():
             for mean, now in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
@@ -144,7 +138,7 @@ def learn(
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
     if path.exists():
-        run = Run(**checkpoint.load(path, pupil.modules(), pupil.optimizer))
+        run = Run(**checkpoint.load(path, pupil.modules(), pupil.optimizer.kinds))
     if run.step >= plan.steps or run.stopped:
         return pupil.best.eval(), run
     with ThreadPoolExecutor(1) as ahead:
@@ -162,7 +156,7 @@ def learn(
                 _examine(pupil, course, plan, run)
             run.seconds += time.monotonic() - began
             if run.step % plan.save_every == 0 or last or run.stopped:
-                checkpoint.save(path, pupil.modules(), pupil.optimizer, dict(vars(run)))
+                checkpoint.save(path, pupil.modules(), pupil.optimizer.kinds, dict(vars(run)))
             if told is not None:
                 told(run, shown)
     return pupil.best.eval(), run
