@@ -8,11 +8,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from mm_edge.errors import InputError
 from mm_edge.sample import InputAge, Moment, Prediction, Reading, Sample, State
 from mm_edge.spec import AudioInput
 
 from .clock import ns_to_ms
+from .engines.choose import usable_cores
 from .engines.settle import settle
 from .plan import build_plan
 from .prepare import preparers
@@ -47,7 +50,8 @@ class Predictor:
     @classmethod
     def load(cls, bundle: Bundle, config: RunConfig) -> Predictor:
         """Loads and checks the parts for it alone, each with all the cores: nothing runs beside them."""
-        settled = settle(bundle, config.engine, depth=1)
+        engine = replace(config.engine, threads=config.engine.threads or usable_cores())
+        settled = settle(bundle, engine, depth=1)
         prepare = preparers(bundle.manifest.inputs, bundle.read)
         plan = build_plan(bundle.manifest, settled.executables, settled.engine, prepare, bundle.read)
         return cls(bundle.manifest, plan, settled)

@@ -123,8 +123,10 @@ class OnnxRuntimeEngine(HostEngine):
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _NO_LOGS_BELOW
-        # A thread that spins while it waits takes the core that another lane could use.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # A thread that spins while nothing runs takes the core that another lane could use. Within a run helpers must:
+        # to wake them for each step takes as long as most steps (docs/decisions/0035).
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if threads > 1 else "0")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         if self._provider != CPU:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
