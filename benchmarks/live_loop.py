@@ -18,70 +18,24 @@ import cv2
 import numpy as np
 
 from mm_edge.bundle import Bundle
-from mm_edge.config import LoopConfig, MicConfig, RunConfig
-from mm_edge.errors import WorkFailedError
+from mm_edge.config import MicConfig, RunConfig
 from mm_edge.runtime.engines.choose import usable_cores
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from mm_edge.runtime.engines.tensors import fixed_shapes
-from mm_edge.runtime.process import cpu_seconds
 from mm_edge.runtime.session import Session
 from mm_edge.runtime.sinks.null import NullSink
-from mm_edge.sample import Prediction
 from mm_edge.spec import AudioPrepare
 
 from .file_loops import offline
 from .first_prediction import first_prediction
 from .frames import ReadyCamera, frames
+from .live_peers import live_peers
 from .models import senses_bundle, vision_bundle
-from .plain_loops import PlainModel, newest_wins
+from .plain_loops import PlainModel
+from .timed_run import SIZE, SLOWER, model_ms, p, run_live, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from mm_edge.runtime.sink import Summary
-
-SLOWER = 3.0  # "three times too slow": the camera gives a frame in a third of the model's time
-
-
-class Ages(NullSink):
-    """Keeps what the loop says of each prediction."""
-
-    def __init__(self) -> None:
-        self.total_ms: list[float] = []
-        self.taken_s: list[float] = []
-        self.stages_ms: list[dict[str, float]] = []
-
-    def take(self, item: Any) -> None:
-        if isinstance(item, Prediction):
-            self.total_ms.append(item.latency_ms["total"])
-            self.taken_s.append(time.perf_counter())
-            self.stages_ms.append(dict(item.latency_ms))
-
-    def rate(self) -> float:
-        return (len(self.taken_s) - 1) / (self.taken_s[-1] - self.taken_s[0])
-
-
-def run_live(bundle: Bundle, sources: list[Any], seconds: float | None, **loop: Any) -> tuple[Ages, Summary, float]:
-    """Runs, and gives the ages, the summary, and the CPU seconds that the run itself took (not loading)."""
-    ages = Ages()
-    session = Session(bundle, RunConfig(loop=LoopConfig(**loop)), sources, [ages])
-    before = 0.0
-    with session:
-        before = cpu_seconds()
-        session.wait(seconds)
-        used = cpu_seconds() - before
-    session.raise_error()
-    return ages, summary_of(session), used
-
-
-def summary_of(session: Session) -> Summary:
-    if session.summary is None:
-        raise WorkFailedError("the run left no summary", asked="measuring")
-    return session.summary
-
-
-def p(values: list[float], percent: float) -> float:
-    return float(np.percentile(values, percent))
 
 
 def overhead(seconds: float = 20.0) -> dict[str, float]:
@@ -109,7 +63,7 @@ def overhead(seconds: float = 20.0) -> dict[str, float]:
 
 def bare_stages(graph: bytes, pictures: list[Any], seconds: float, fps: float = 30.0) -> list[float]:
     """Resize, colour, bound session, argmax, with nothing around them, at the camera's pace: the floor."""
-    model = PlainModel(graph, (224, 224))
+    model = PlainModel(graph, SIZE)
     binding = model.session.io_binding()
     small, rgb = np.empty((224, 224, 3), np.uint8), np.empty((1, 224, 224, 3), np.uint8)
     logits = np.empty((1, 1000), np.float32)
@@ -151,38 +105,6 @@ def saturated(rounds: int = 12, seconds: float = 2.0) -> dict[str, float]:
         "loop_per_s": statistics.median(ours),
         "ratio": statistics.median([a / b for a, b in zip(ours, beside, strict=True)]),
     }
-
-
-def side_by_side(graph: bytes, pictures: list[Any], seconds: float, cores: int) -> float:
-    """Prepare and run on every core at once, with nothing between: what the slowest stage allows."""
-    import threading
-
-    counts = [0] * cores
-    models = [PlainModel(graph, (224, 224)) for _ in range(cores)]
-
-    def work(index: int) -> None:
-        until = time.perf_counter() + seconds
-        while time.perf_counter() < until:
-            models[index].run(models[index].prepare(pictures[counts[index] % len(pictures)])).argmax()
-            counts[index] += 1
-
-    workers = [threading.Thread(target=work, args=(index,)) for index in range(cores)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return sum(counts) / seconds
-
-
-def model_ms(graph: bytes, pictures: list[Any]) -> float:
-    model = PlainModel(graph, (224, 224))
-    prepared = model.prepare(pictures[0])
-    taken = []
-    for _ in range(40):
-        began = time.perf_counter()
-        model.run(prepared)
-        taken.append((time.perf_counter() - began) * 1000)
-    return statistics.median(taken[10:])
 
 
 def too_slow(seconds: float = 60.0) -> dict[str, float]:
@@ -255,36 +177,6 @@ def parts_ms(bundle: Bundle) -> dict[str, float]:
             runs.append((time.perf_counter() - began) * 1000)
         taken[part.name] = statistics.median(runs[5:])
     return taken
-
-
-def live_peers(seconds: float = 24.0) -> dict[str, float]:
-    """Live age against the newest-wins loop: with a model that keeps up, and with one that is three times too slow."""
-    pictures = frames(60)
-    results: dict[str, float] = {}
-    with Bundle.open(vision_bundle()) as bundle:
-        graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
-        own_ms = model_ms(graph, pictures)
-        for name, fps in (("keeps_up", 30.0), ("too_slow", SLOWER * 1000 / own_ms)):
-            ours, theirs, our_cpu, their_cpu = [], [], 0.0, 0.0
-            for _ in range(3):
-                before = cpu_seconds()
-                theirs += newest_wins(ReadyCamera("image", pictures, fps), PlainModel(graph, (224, 224)), seconds / 6)[
-                    0
-                ][3:]
-                their_cpu += cpu_seconds() - before
-                ages, _, used = run_live(bundle, [ReadyCamera("image", pictures, fps)], seconds / 6)
-                ours += ages.total_ms[3:]
-                our_cpu += used
-            results |= {
-                f"{name}.age_p50_ms": p(ours, 50),
-                f"{name}.age_p99_ms": p(ours, 99),
-                f"{name}.newest_wins_age_p50_ms": p(theirs, 50),
-                f"{name}.newest_wins_age_p99_ms": p(theirs, 99),
-                f"{name}.results_ratio": len(ours) / len(theirs),
-                f"{name}.age_p50_ratio": p(ours, 50) / p(theirs, 50),
-                f"{name}.cpu_a_result_ratio": (our_cpu / len(ours)) / (their_cpu / len(theirs)),
-            }
-    return results
 
 
 def soak(seconds: float = 600.0) -> dict[str, float]:

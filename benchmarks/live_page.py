@@ -25,8 +25,8 @@ from mm_edge.runtime.session import Session
 from mm_edge.runtime.view.server import ViewServer
 
 from .frames import ReadyCamera, frames
-from .live_loop import Ages
 from .models import vision_bundle
+from .timed_run import Ages
 
 FPS = 30.0
 ROUNDS = 4  # each way in turns, so that a machine that changes its pace changes it for both

@@ -79,27 +79,24 @@ def reader_and_two_workers(path: Path, models: list[PlainModel]) -> list[int]:
     return [results[number] for number in sorted(results)]
 
 
-def newest_wins(camera: Any, model: PlainModel, seconds: float) -> tuple[list[float], int]:
-    """The usual live loop: a thread keeps the newest frame, the main thread takes it. Gives ages in ms, and frames
-    read.
+def newest_wins(camera: Any, model: PlainModel, seconds: float) -> tuple[list[float], list[float]]:
+    """The usual live loop: a thread keeps the newest frame, the main thread takes it. Gives the age of each result in
+    ms, and when it was there, in s.
     """
     newest: deque[Any] = deque(maxlen=1)
     arrived = threading.Event()
     ended = threading.Event()
-    read = 0
 
     def keep() -> None:
-        nonlocal read
         camera.open()
         while not ended.is_set() and (capture := camera.read()) is not None:
             newest.append(capture)
-            read += 1
             arrived.set()
         arrived.set()
 
     reader = threading.Thread(target=keep)
     reader.start()
-    ages = []
+    ages, taken_s = list[float](), list[float]()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         arrived.wait()
@@ -109,7 +106,8 @@ def newest_wins(camera: Any, model: PlainModel, seconds: float) -> tuple[list[fl
         capture = newest.popleft()
         model.run(model.prepare(capture.payload)).argmax()
         ages.append((time.monotonic_ns() - capture.t_ns) / 1e6)
+        taken_s.append(time.perf_counter())
     ended.set()
     camera.interrupt()
     reader.join()
-    return ages, read
+    return ages, taken_s
