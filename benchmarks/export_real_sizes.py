@@ -240,8 +240,11 @@ def whisper_fusion(folder: Path) -> Callable[[], Any]:
             tokens = torch.cat([size(values) for size, values in zip(self.sizes, (heard, seen, read), strict=True)], 1)
             return {"logits": self.head(self.fuse(tokens).mean(1))}
 
-    module = Robot().eval()
-    return lambda: from_module(module, module.spec, "whisper_fusion")
+    def made() -> SourceModel:
+        module = Robot().eval()
+        return from_module(module, module.spec, "whisper_fusion")
+
+    return made
 
 
 MODELS: dict[str, Callable[[Path], Any]] = {"clip": clip, "clap": clap, "vilt": vilt, "whisper_fusion": whisper_fusion}

@@ -8,11 +8,11 @@ from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.manifest import Calibration
 
 from .candidates import PartWork
-from .chain import part_feed, part_outputs, run_chain, sources_of
+from .chain import part_feed, part_outputs, run_one_by_one, sources_of
 from .chain_parity import ChainProof
 from .graph import save
 from .made import LEAST_GAIN, Made
-from .runner import Runner, race
+from .runner import ALL_CORES, Runner, race
 from .whole import WholeProof
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mm_edge.manifest import Precision
 
     from .datasets import Data
-    from .feeds import Feed
+    from .feeds import Array, Feed
     from .model import SourceModel
     from .partition import Split
     from .progress import Progress
@@ -32,6 +32,7 @@ REDUCED: tuple[Precision, ...] = ("fp16", "int8-cpu", "int8-trt")
 GPU_NOTE = (
     "on a GPU `auto` takes fp16: measured here was the loss, not the time; `mm-edge bench` on the device measures both"
 )
+SMALL_SHARE = 0.05  # of the largest part's work; what a smaller part loses is not reckoned with beforehand
 NO_INT8_NOTE = "no int8: it is calibrated on samples, and none were given (--calibrate)"
 
 
@@ -47,20 +48,8 @@ def make_artefacts(  # noqa: PLR0917
 ) -> Made:
     """`reference` is what the model's origin gives for the unseen samples."""
     made = Made({}, {})
-    states = {state.name: state.output for state in model.spec.states}
-    runners: dict[str, Runner] = {}
     with progress.step("fp32"):
-        for part in split.parts:
-            path = work / f"{part.name}.fp32.onnx"
-            save(part.graph, path)
-            made.paths[part.name] = {"fp32": path}
-            made.sizes[part.name] = path.stat().st_size
-            runners[part.name] = Runner(path, threads=recipe.threads)
-        proof = [run_chain(split.parts, runners, sources_of(feed, states)) for feed in data.unseen]
-        for part in split.parts:
-            made.costs[part.name] = race({"fp32": runners[part.name]}, part_feed(part.reads, proof[0]))
-    calibration = [run_chain(split.parts, runners, sources_of(feed, states)) for feed in data.calibration]
-    runners.clear()  # each holds its weights once more
+        proof, calibration = _fp32(model, split, data, work, made)
     wanted = _wanted(recipe, data, made)
     works: dict[str, PartWork] = {}
     count, number = len(split.parts) * len(wanted), 0
@@ -74,25 +63,65 @@ def make_artefacts(  # noqa: PLR0917
             [part_outputs(part, values) for values in calibration],
             [part_outputs(part, values) for values in proof],
             store,
+            share=_share(split),
         )
         for precision in wanted:
             number += 1
             with progress.step(f"{precision} {part.name}", number, count):
                 _add(made, works[part.name], precision, recipe)
-        works[part.name].release()
     _check_asked(made, recipe)
     with progress.step("prove every precision in the chain"):
-        chain = ChainProof(model, split, data, recipe, reference, proof)
+        chain = ChainProof(model, split, data, recipe, reference, proof, _given(split, made, proof))
         whole = WholeProof(made, chain, works, calibration or proof)
         made.parity += chain.chain_rows(made.paths, "fp32")
         for precision in REDUCED:  # fp16 first: it stands in where a part has no int8 for a GPU
             if precision in wanted and made.has(precision):
                 made.parity += whole.prove(precision)
         made.parity += chain.part_rows(made.paths)
+    _time_the_rest(made, split, proof[0], recipe)
     _choose(made, split)
+    made.tell_of_stopped_searches(recipe)
     if data.calibration and any(precision.startswith("int8") for precision in wanted):
         made.calibration = Calibration(data.digest, len(data.calibration), data.source, recipe.method)
     return made
+
+
+def _fp32(
+    model: SourceModel, split: Split, data: Data, work: Path, made: Made
+) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
+    """Writes the parts; gives what they take and give for the unseen samples, and for those to calibrate on."""
+    states = {state.name: state.output for state in model.spec.states}
+    for part in split.parts:
+        path = work / f"{part.name}.fp32.onnx"
+        save(part.graph, path)
+        made.paths[part.name] = {"fp32": path}
+        made.costs[part.name] = {}
+        made.sizes[part.name] = path.stat().st_size
+    values = [sources_of(feed, states) for feed in (*data.unseen, *data.calibration)]
+    run_one_by_one(split.parts, lambda part: Runner(made.paths[part.name]["fp32"], threads=ALL_CORES), values)
+    return values[: len(data.unseen)], values[len(data.unseen) :]
+
+
+def _share(split: Split) -> float:
+    """Of the tolerance, for a part that fails alone: losses of unlike parts add up in squares."""
+    most = max(part.flops for part in split.parts)
+    return float(max(1, sum(part.flops >= SMALL_SHARE * most for part in split.parts)) ** -0.5)
+
+
+def _given(split: Split, made: Made, proof: list[dict[str, Array]]) -> dict[Path, list[Feed]]:
+    """What the artefacts of parts that read no other part gave when they were proven is what they give in the chain."""
+    alone = [part for part in split.parts if part.stands_alone]
+    known = {made.paths[part.name]["fp32"]: [part_outputs(part, values) for values in proof] for part in alone}
+    names = {part.name for part in alone}
+    return known | {item.path: item.given for item in made.candidates if item.given is not None and item.part in names}
+
+
+def _time_the_rest(made: Made, split: Split, values: dict[str, Array], recipe: Recipe) -> None:
+    """Parts that no other precision was raced against."""
+    for part in split.parts:
+        if "fp32" not in made.costs[part.name]:
+            runner = Runner(made.paths[part.name]["fp32"], threads=recipe.threads)
+            made.costs[part.name] |= race({"fp32": runner}, part_feed(part.reads, values))
 
 
 def _wanted(recipe: Recipe, data: Data, made: Made) -> list[Precision]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -16,7 +17,9 @@ from .base_graph import base_graph
 from .blame import worst_node
 from .fp16 import fp32_by_nature, to_fp16
 from .graph import save
+from .harm import harms_of_fp16, harms_of_int8, ranked, share_of_work
 from .int8 import (
+    CALIBRATED,
     FORMS,
     HEAVY,
     calibrate,
@@ -30,12 +33,12 @@ from .parity import relative_error, usual_norm
 from .remainder import Search, smallest_remainder
 from .restore import restored
 from .rounding import as_rounded
-from .runner import Runner, race
+from .runner import ALL_CORES, Runner, open_artefact, race, run_all
 from .store import Store, digest_of, digest_of_feeds
 from .weights import WEIGHTS, digest_of_model, put_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from onnx import ModelProto
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from mm_edge.manifest import Precision
 
     from .feeds import Feed
+    from .harm import Harm
     from .int8 import Form
     from .partition import PartGraph
     from .recipe import Recipe
@@ -54,9 +58,10 @@ LOG = logging.getLogger("mm_edge.export")
 SEARCH_SAMPLES = 4  # the search looks at a few samples that were calibrated on; the proof, at unseen ones
 SEARCH_MARGIN = 0.7  # of the tolerance, because unseen samples lose a little more
 STRICTER = 3  # times that the search is tried again with half of what was allowed
+MOST_KEPT = 2 / 3  # of a part's work; with more of it in fp32 a reduced precision hardly pays
 FAILED = float("inf")
-LARGE_PARAMETERS = 20_000_000  # quantizing such a part takes many seconds; one form of int8 for the CPU is tried
-LARGE_SEARCH = (4, 10)  # blocks and trials in such a part: coarser, and done in minutes
+LARGE_PARAMETERS, LARGE_WORK = 20_000_000, 5_000_000_000  # such a part takes seconds a trial: one form, fewer trials
+LARGE_TRIALS = 12
 
 
 @dataclass
@@ -74,9 +79,11 @@ class Candidate:
     trials: int = 0
     form: Form | None = None  # of int8 for the CPU
     note: str = ""
+    stopped: bool = False  # the search ran out of time: more is kept in fp32 than must be
+    given: list[Feed] | None = None  # for the unseen samples, while the export that made it runs
 
 
-RECORDED = ("part", "precision", "loss", "ms", "fp32_ms", "size", "trials", "form", "note")
+RECORDED = ("part", "precision", "loss", "ms", "fp32_ms", "size", "trials", "form", "note", "stopped")
 
 
 @dataclass
@@ -91,10 +98,12 @@ class PartWork:
     wanted_calibration: list[Feed]  # what the part in fp32 gives for them
     wanted_proof: list[Feed]
     store: Store
-    failure: str = ""  # where the last precision that could not be had went wrong
+    share: float = 1.0  # of the tolerance: parts that fail alone are searched so that they pass together
+    failure: str = ""  # why the last precision could not be had
     kept: dict[Precision, frozenset[str]] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)  # of the files that were written
     _quantized: dict[Form | None, ModelProto] = field(default_factory=dict)  # with nothing kept
-    _last: tuple[ModelProto, bool, Runner] | None = None
+    _harms: dict[bool, list[Harm]] = field(default_factory=dict)  # of fp16, and of both kinds of int8
 
     @cached_property
     def base(self) -> ModelProto:
@@ -105,6 +114,15 @@ class PartWork:
         """Where the large weights of every graph of this part lie while it is worked on."""
         return self.folder / WEIGHTS
 
+    @property
+    def large(self) -> bool:
+        return self.part.parameters >= LARGE_PARAMETERS or self.part.flops >= LARGE_WORK
+
+    @property
+    def most_kept(self) -> float:
+        """The share of the work beyond which a precision is given up, unless it was asked for by name."""
+        return 1.0 if self.recipe.precisions else MOST_KEPT
+
     @cached_property
     def _heavy(self) -> frozenset[str]:
         """Where the work is: a graph that keeps all of these in fp32 has not been reduced."""
@@ -114,43 +132,14 @@ class PartWork:
 
     @cached_property
     def ranges(self) -> Any:
-        return calibrate(self.base, self.calibration, self.recipe.method)
-
-    @cached_property
-    def reference(self) -> Runner:
-        return Runner(self.part.graph, threads=self.recipe.threads)
+        kinds = CALIBRATED if "integers" in self._forms("int8-cpu") else HEAVY
+        return calibrate(self.base, self.calibration, self.recipe.method, kinds)
 
     @cached_property
     def seen(self) -> Pairs:
         """What the search looks at: a few samples, and what the part in fp32 gives for them."""
         pairs = list(zip(self.calibration, self.wanted_calibration, strict=True))
-        return (pairs or self.unseen)[:SEARCH_SAMPLES]
-
-    @cached_property
-    def unseen(self) -> Pairs:
-        """What the proof looks at."""
-        return list(zip(self.proof, self.wanted_proof, strict=True))
-
-    def loss(self, graph: ModelProto, precision: Precision, pairs: Pairs) -> float:
-        """A graph that does not even load has lost everything; why is in the log."""
-        try:
-            runner = self._runner(graph, rounds=precision in {"fp16", "int8-trt"})
-            got = [runner(feed) for feed, _ in pairs]
-        except MmEdgeError as error:
-            LOG.debug("%s: %s", self.part.name, error)
-            return FAILED
-        wanted = [given for _, given in pairs]
-        scales = {name: usual_norm([value[name] for value in wanted]) for name in wanted[0]}
-        return max(
-            relative_error(a[name], b[name], scales[name]) for a, b in zip(got, wanted, strict=True) for name in b
-        )
-
-    def _runner(self, graph: ModelProto, *, rounds: bool) -> Runner:
-        """The last one is held: what passed the search last is mostly what is proven next."""
-        if self._last is None or self._last[0] is not graph or self._last[1] != rounds:
-            self._last = None  # two of them do not lie in memory at once
-            self._last = graph, rounds, Runner(as_rounded(graph) if rounds else graph, threads=self.recipe.threads)
-        return self._last[2]
+        return (pairs or list(zip(self.proof, self.wanted_proof, strict=True)))[:SEARCH_SAMPLES]
 
     def make(self, precision: Precision, tolerance: float) -> Candidate | None:
         """The best candidate within `tolerance`, or None; what was found before an interruption is taken."""
@@ -173,7 +162,7 @@ class PartWork:
             self._content,
             self._samples,
             precision,
-            f"{tolerance}",
+            f"{tolerance} {self.share}",
             recipe,
             *RECORDED,
             onnxruntime.__version__,
@@ -196,40 +185,55 @@ class PartWork:
         """The nodes whose precision is in question, in order."""
         return _reducible(self.base, precision)
 
-    def nothing_is_left(self, precision: Precision, kept: frozenset[str]) -> bool:
+    def nothing_is_left(self, precision: Precision, kept: Collection[str]) -> bool:
         """Whether a graph that keeps these in fp32 is an fp32 graph in all that costs time."""
+        kept = set(kept)
         return kept >= set(self.reducible(precision)) or bool(self._heavy and kept >= self._heavy)
+
+    def hardly_pays(self, precision: Precision, kept: Collection[str]) -> bool:
+        """Whether so much stays in fp32 that the part is better off in the wider type altogether."""
+        return self.nothing_is_left(precision, kept) or (
+            self.most_kept < 1 and bool(kept) and share_of_work(self.harms(precision), kept) > self.most_kept
+        )
+
+    def harms(self, precision: Precision) -> list[Harm]:
+        """What each node in question loses by itself; both kinds of int8 go by the one for TensorRT."""
+        half = precision == "fp16"
+        if half not in self._harms:
+            feeds = [feed for feed, _ in self.seen]
+            nodes = set(self.reducible(precision))
+            if half:
+                self._harms[half] = harms_of_fp16(self.base, nodes, feeds)
+            else:
+                quantized = self._quantized_keeping(frozenset(), None)
+                self._harms[half] = harms_of_int8(self.base, quantized, nodes, feeds)
+        return self._harms[half]
 
     def widened(self, candidate: Candidate, kept: frozenset[str]) -> Candidate:
         """The candidate with more nodes in fp32, measured again."""
-        graph = self._maker(candidate.precision, candidate.form)(kept)
-        made = self._saved(candidate.precision, graph, self.loss(graph, candidate.precision, self.unseen), kept)
-        made.form, made.trials = candidate.form, candidate.trials
+        made = self._written(candidate.precision, candidate.form, kept)
+        made.trials = candidate.trials
         return self._fastest([made]) if candidate.precision == "int8-cpu" else made
-
-    def release(self) -> None:
-        """Lets go of what holds the weights once more; it is made again when it is needed."""
-        self.__dict__.pop("reference", None)
-        self._last = None
 
     def _make(self, precision: Precision, tolerance: float) -> Candidate | None:
         nodes = self.reducible(precision)
         if not nodes:
             return None
-        results = []
-        for form in self._forms(precision):
-            if found := self._search(precision, form, nodes, tolerance):
-                found.form = form
-                results.append(found)
+        self.failure = ""
+        found = [self._within(precision, form, tolerance) for form in self._forms(precision)]
+        results = [candidate for candidate in found if candidate is not None]
         if not results:
-            reduced = self._maker(precision, self._forms(precision)[-1])(frozenset())
-            self.failure = worst_node(self.base, reduced, self.seen[0][0])
+            if not self.failure:
+                reduced = self._maker(precision, self._forms(precision)[-1])(frozenset())
+                self.failure = worst_node(self.base, reduced, self.seen[0][0])
             return None
         return self._fastest(results) if precision == "int8-cpu" else results[0]
 
     def _fastest(self, results: list[Candidate]) -> Candidate:
-        runners = {str(place): Runner(item.path, threads=self.recipe.threads) for place, item in enumerate(results)}
-        times = race({"fp32": self.reference, **runners}, self.proof[0])
+        graphs = {str(place): item.path for place, item in enumerate(results)}
+        threads = self.recipe.threads
+        runners = {name: Runner(path, threads=threads) for name, path in graphs.items()}
+        times = race({"fp32": Runner(self.part.graph, threads=threads), **runners}, self.proof[0])
         for place, item in enumerate(results):
             item.ms, item.fp32_ms = times[str(place)], times["fp32"]
         return min(results, key=lambda item: item.ms or 0.0)
@@ -237,7 +241,7 @@ class PartWork:
     def _forms(self, precision: Precision) -> tuple[Form | None, ...]:
         if precision != "int8-cpu":
             return (None,)
-        return FORMS if self.part.parameters < LARGE_PARAMETERS else FORMS[:1]
+        return FORMS[:1] if self.large else FORMS
 
     def _maker(self, precision: Precision, form: Form | None) -> Maker:
         if precision == "fp16":
@@ -271,70 +275,96 @@ class PartWork:
     def _trials(self, precision: Precision, form: Form | None) -> Maker:
         """Quick graphs for a search. Of int8 for TensorRT they lack the fp16 between, which the proof has."""
         if precision == "fp16":
-            return _remembering_last(self._maker(precision, form))
-        return _remembering_last(lambda kept: self._quantized_keeping(kept, form))
+            maker = self._maker(precision, form)
+            return lambda kept: as_rounded(maker(kept))
+        return lambda kept: self._quantized_keeping(kept, form)
 
-    def _search(self, precision: Precision, form: Form | None, nodes: list[str], tolerance: float) -> Candidate | None:
-        maker, trials = self._maker(precision, form), self._trials(precision, form)
-        if precision != "int8-trt":
-            maker = trials  # what passed last is what is proven
-        rounded: Precision = "fp16" if precision == "fp16" else "int8-cpu"
-        search = Search(lambda kept: self.loss(trials(kept), rounded, self.seen), tolerance * SEARCH_MARGIN)
-        if self.part.parameters >= LARGE_PARAMETERS:
-            search.most_blocks, search.most_trials = LARGE_SEARCH
-        kept = self._known_remainder(precision, search)
-        if kept is None:
-            kept = smallest_remainder(nodes, search)
-        candidate = self._proven(precision, maker, kept, tolerance, search.trials)
-        for _ in range(STRICTER):
-            if candidate is not None or kept is None:
-                break
+    def _within(self, precision: Precision, form: Form | None, tolerance: float) -> Candidate | None:
+        """All of it reduced, if that loses little enough; else what is found to keep the least in fp32."""
+        if (candidate := self._proven(precision, form, frozenset(), tolerance)) is not None:
+            candidate.trials = 1
+            return candidate
+        trials = self._trials(precision, form)
+        search: Search[str] = Search(
+            lambda kept: self._trial_loss(trials(kept)),
+            tolerance * SEARCH_MARGIN * self.share,
+            seconds=self.recipe.search_seconds,
+            known={frozenset(): FAILED},
+        )
+        if self.large:
+            search.most_trials = LARGE_TRIALS
+        for _ in range(1 + STRICTER):
+            kept = self._remainder(precision, search)
+            if kept is None:
+                return None
+            if (candidate := self._proven(precision, form, kept, tolerance)) is not None:
+                candidate.trials, candidate.stopped = 1 + search.trials, search.stopped
+                self.kept.setdefault(precision, kept)
+                return candidate
             # What passed on the samples of the search lost more on unseen ones: half of what was allowed.
-            search = replace(search, tolerance=search.tolerance / 2, most_trials=search.trials + search.most_trials)
-            kept = smallest_remainder(nodes, search)
-            candidate = self._proven(precision, maker, kept, tolerance, search.trials)
-        if candidate is not None:
-            self.kept.setdefault(precision, candidate.kept)
-        return candidate
+            search.tolerance /= 2
+            search.most_trials += search.trials
+        return None
+
+    def _remainder(self, precision: Precision, search: Search[str]) -> frozenset[str] | None:
+        """What one kind of int8 keeps in fp32 is the first guess for the other."""
+        known = self.kept.get(precision) or self.kept.get("int8-cpu" if precision == "int8-trt" else "int8-trt")
+        if known and search.passes(known):
+            return known
+        harms = self.harms(precision)
+        order = ranked(harms)
+        order += sorted(set(self.reducible(precision)) - set(order))
+        longest = next(
+            (place for place in range(len(order)) if share_of_work(harms, order[: place + 1]) > self.most_kept),
+            len(order),
+        )
+        kept = smallest_remainder(order, search, longest)
+        if kept is None and longest < len(order):
+            worst = max(harms, key=lambda harm: harm.loss)
+            self.failure = (
+                f"more than {self.most_kept:.0%} of its work would have to stay fp32; "
+                f"node '{worst.node}' ({worst.kind}) alone loses {worst.loss:.2g} of what it gives"
+            )
+        return kept
+
+    def _trial_loss(self, graph: ModelProto) -> float:
+        """A graph that does not even load has lost everything; why is in the log."""
+        try:
+            got = run_all(Runner(graph, threads=ALL_CORES), [feed for feed, _ in self.seen])
+        except MmEdgeError as error:
+            LOG.debug("%s: %s", self.part.name, error)
+            return FAILED
+        return _loss(got, [given for _, given in self.seen])
 
     def _proven(
-        self, precision: Precision, maker: Maker, kept: frozenset[str] | None, tolerance: float, trials: int
+        self, precision: Precision, form: Form | None, kept: frozenset[str], tolerance: float
     ) -> Candidate | None:
         """The candidate as a file, if it passes on the unseen samples and anything in it is reduced at all."""
-        if kept is None or self.nothing_is_left(precision, kept):
+        if self.nothing_is_left(precision, kept):
             return None
-        graph = maker(kept)
-        loss = self.loss(graph, precision, self.unseen)
-        if loss > tolerance:
+        try:
+            found = self._written(precision, form, kept)
+        except MmEdgeError as error:
+            LOG.debug("%s: %s", self.part.name, error)
             return None
-        found = self._saved(precision, graph, loss, kept)
-        found.trials = trials
-        return found
+        if found.loss <= tolerance:
+            return found
+        found.path.unlink()
+        return None
 
-    def _saved(self, precision: Precision, graph: ModelProto, loss: float, kept: frozenset[str]) -> Candidate:
-        path = self.folder / f"{self.part.name}.{precision}.{len(list(self.folder.iterdir()))}.onnx"
-        save(graph, path)
-        return Candidate(self.part.name, precision, path, loss, kept, size=path.stat().st_size)
-
-    def _known_remainder(self, precision: Precision, search: Search) -> frozenset[str] | None:
-        """What one int8 artefact keeps in fp32 is the first guess for the other."""
-        known = self.kept.get(precision) or self.kept.get("int8-cpu" if precision == "int8-trt" else "int8-trt")
-        if known is None or search.passes(frozenset()):
-            return frozenset() if known is not None else None
-        return known if search.passes(known) else None
+    def _written(self, precision: Precision, form: Form | None, kept: frozenset[str]) -> Candidate:
+        """What is measured is the file that may be packed."""
+        path = self.folder / f"{self.part.name}.{precision}.{next(self._numbers)}.onnx"
+        save(self._maker(precision, form)(kept), path)
+        given = run_all(open_artefact(path, precision, threads=ALL_CORES), self.proof)
+        loss, size = _loss(given, self.wanted_proof), path.stat().st_size
+        return Candidate(self.part.name, precision, path, loss, kept, size=size, form=form, given=given)
 
 
-def _remembering_last(maker: Maker) -> Maker:
-    """What the search made last is mostly what is proven next, and its runner is there."""
-    last: dict[frozenset[str], ModelProto] = {}
-
-    def make(kept: frozenset[str]) -> ModelProto:
-        if kept not in last:
-            last.clear()
-            last[kept] = maker(kept)
-        return last[kept]
-
-    return make
+def _loss(got: list[Feed], wanted: list[Feed]) -> float:
+    """The relative error of the worst output and sample."""
+    scales = {name: usual_norm([value[name] for value in wanted]) for name in wanted[0]}
+    return max(relative_error(a[name], b[name], scales[name]) for a, b in zip(got, wanted, strict=True) for name in b)
 
 
 def _reducible(base: ModelProto, precision: Precision) -> list[str]:

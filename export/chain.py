@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mm_edge.manifest import Read
 
@@ -36,12 +36,28 @@ def part_outputs(part: PartGraph, values: Mapping[str, Array]) -> Feed:
     return {tensor.name: values[f"part:{part.name}.{tensor.name}"] for tensor in part.gives}
 
 
+def run_part(part: PartGraph, runner: Runner, values: dict[str, Array]) -> None:
+    """Adds what the part makes of what is there."""
+    made = runner(part_feed(part.reads, values))
+    values |= {f"part:{part.name}.{name}": value for name, value in made.items()}
+
+
 def run_chain(
     parts: Sequence[PartGraph], runners: Mapping[str, Runner], values: Mapping[str, Array]
 ) -> dict[str, Array]:
     """Everything that was fed or made, by reference (`input:image`, `part:fuse.logits`)."""
     known = dict(values)
     for part in parts:
-        made = runners[part.name](part_feed(part.reads, known))
-        known |= {f"part:{part.name}.{name}": value for name, value in made.items()}
+        run_part(part, runners[part.name], known)
     return known
+
+
+def run_one_by_one(
+    parts: Sequence[PartGraph], opened: Callable[[PartGraph], Runner], values: Sequence[dict[str, Array]]
+) -> None:
+    """The same for many samples at once, in place, with one part loaded at a time: each holds its weights once more."""
+    for part in parts:
+        runner = opened(part)
+        for known in values:
+            run_part(part, runner, known)
+        del runner  # before the next one is opened

@@ -9,10 +9,9 @@ import msgspec
 
 from .accuracy import accuracy
 from .agreement import agreement
-from .chain import part_feed, part_outputs, run_chain, sources_of
+from .chain import part_feed, part_outputs, run_one_by_one, sources_of
 from .parity import compare_all
-from .proof import chain_outputs
-from .runner import open_artefact
+from .runner import ALL_CORES, open_artefact, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +22,9 @@ if TYPE_CHECKING:
     from .datasets import Data
     from .feeds import Array, Feed
     from .model import SourceModel
-    from .partition import Split
+    from .partition import PartGraph, Split
     from .recipe import Recipe
+    from .runner import Runner
 
 # What runs where a part does not have the precision: the order in which an engine takes what a bundle holds.
 STAND_INS: dict[Precision, tuple[Precision, ...]] = {
@@ -50,32 +50,46 @@ class ChainProof:
     recipe: Recipe
     reference: list[Feed]
     made: list[dict[str, Array]]  # what the fp32 parts took and gave, by reference
-    _given: dict[Path, list[Feed]] = field(default_factory=dict)  # what each artefact gave in the chain
+    given: dict[Path, list[Feed]] = field(default_factory=dict)  # by artefacts of parts that read no other part
 
     def chain_rows(self, paths: Mapping[str, Mapping[Precision, Path]], precision: Precision) -> list[ParityRow]:
         """The whole against the model's origin, decoded outputs too."""
         states = {state.name: state.output for state in self.model.spec.states}
-        runners = {}
+        made = [sources_of(feed, states) for feed in self.data.unseen]
         for part in self.split.parts:
-            there = stand_in(paths[part.name], precision)
-            runners[part.name] = open_artefact(paths[part.name][there], there, threads=self.recipe.threads)
-        made = [run_chain(self.split.parts, runners, sources_of(feed, states)) for feed in self.data.unseen]
-        for part in self.split.parts:
-            self._given[paths[part.name][stand_in(paths[part.name], precision)]] = [
-                part_outputs(part, values) for values in made
-            ]
+            for values, given in zip(made, self._outputs(part, paths[part.name], precision, made), strict=True):
+                values |= {f"part:{part.name}.{name}": value for name, value in given.items()}
         got = [{name: values[source] for name, source in self.split.outputs.items()} for values in made]
         tolerance = self.recipe.tolerance_of(precision)
         rows = compare_all("chain", precision, got, self.reference, tolerance, self.data.kind)
-        labelled = [chain_outputs(self.split, runners, sample.feed, states) for sample in self.data.labelled]
+        labelled = [sources_of(sample.feed, states) for sample in self.data.labelled]
+        if labelled:
+            run_one_by_one(self.split.parts, lambda part: self._opened(paths[part.name], precision), labelled)
+        answers = [{name: values[source] for name, source in self.split.outputs.items()} for values in labelled]
         for output in self.model.spec.outputs:
             share = agreement(output, got, self.reference)
-            right = accuracy(output, labelled, self.data.labelled)
+            right = accuracy(output, answers, self.data.labelled)
             for place, row in enumerate(rows):
                 if row.tensor in output.reads.values():
                     passed = row.passed and (share >= self.recipe.agreement or self.data.kind == "random")
                     rows[place] = msgspec.structs.replace(row, agreement=share, accuracy=right, passed=passed)
         return rows
+
+    def _outputs(
+        self, part: PartGraph, there: Mapping[Precision, Path], precision: Precision, made: list[dict[str, Array]]
+    ) -> list[Feed]:
+        """What the part gives in this precision, or in what stands in for it."""
+        path = there[stand_in(there, precision)]
+        if path in self.given:
+            return self.given[path]
+        given = run_all(self._opened(there, precision), [part_feed(part.reads, values) for values in made])
+        if part.stands_alone:
+            self.given[path] = given
+        return given
+
+    def _opened(self, there: Mapping[Precision, Path], precision: Precision) -> Runner:
+        found = stand_in(there, precision)
+        return open_artefact(there[found], found, threads=ALL_CORES)
 
     def part_rows(self, paths: Mapping[str, Mapping[Precision, Path]]) -> list[ParityRow]:
         """Every part on its own, fed with what the fp32 parts before it gave."""
@@ -85,10 +99,7 @@ class ChainProof:
             for precision, path in paths[part.name].items():
                 if precision == "fp32":
                     continue
-                got = self._given.get(path) if part.kind == "encode" else None  # it reads no other part
-                if got is None:
-                    runner = open_artefact(path, precision, threads=self.recipe.threads)
-                    got = [runner(part_feed(part.reads, values)) for values in self.made]
+                got = self._outputs(part, {precision: path}, precision, self.made)
                 tolerance = self.recipe.tolerance_of(precision)
                 rows += compare_all(f"part:{part.name}", precision, got, wanted, tolerance, self.data.kind)
         return rows

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
+from math import isfinite
+from typing import TYPE_CHECKING, TypeAlias
 
 from .agreement import agreement
-from .candidates import FAILED, LARGE_PARAMETERS, LARGE_SEARCH
+from .candidates import FAILED, LARGE_TRIALS
 from .chain import part_feed
 from .parity import compare_all
-from .remainder import Search, smallest_remainder
-from .rounding import as_rounded
-from .runner import Runner, open_artefact
+from .remainder import MOST_TRIALS, Search, smallest_remainder
+from .runner import ALL_CORES, Runner, open_artefact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mm_edge.manifest import Precision
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from .feeds import Array, Feed
     from .model import SourceModel
     from .partition import PartGraph, Split
+
+Place: TypeAlias = tuple[str, str]  # a part and one of its nodes
+WORST = 1e6  # a loss that counts as infinite, and can be multiplied
 
 
 @dataclass
@@ -36,32 +40,54 @@ class ChainSearch:
     candidates: Mapping[str, Candidate]  # of the parts that have the precision
     wider: Mapping[str, tuple[Precision, Path]]  # what each part runs in without it
     samples: Sequence[Mapping[str, Array]]  # what the fp32 parts took and gave
+    guess: frozenset[Place] = frozenset()  # to try first
+    given: dict[tuple[object, ...], list[Feed]] = field(default_factory=dict)  # by what was kept, for each part
     trials: int = 0
-    _given: dict[tuple[object, ...], list[Feed]] = field(default_factory=dict)
-    _runners: dict[str, tuple[frozenset[str], Runner]] = field(default_factory=dict)
+    stopped: bool = False
+    _held: dict[str, tuple[frozenset[str], Runner]] = field(default_factory=dict)
 
     def kept_by_part(self, tolerance: float) -> dict[str, frozenset[str]] | None:
         """The nodes of each part to keep wider; None when even without the precision the whole loses too much."""
-        places = {
-            f"{name}/{node}": (name, node)
+        works = [self.works[name] for name in self.candidates]
+        search: Search[Place] = Search(
+            lambda places: self.loss(self._by_part(places)),
+            tolerance,
+            seconds=works[0].recipe.search_seconds,
+            most_trials=LARGE_TRIALS if any(work.large for work in works) else MOST_TRIALS,
+        )
+        guess = self.guess & self._places
+        kept = guess if guess and search.passes(guess) else smallest_remainder(self._ranked(search), search)
+        self.trials, self.stopped = search.trials, search.stopped
+        if kept is None:
+            return None
+        self.guess = kept
+        return self._by_part(kept)
+
+    def _ranked(self, search: Search[Place]) -> list[Place]:
+        """First the nodes that gain most for their work: what a part loses alone is shared out among its nodes."""
+        everything = self._places
+        weighed: list[tuple[float, Place]] = []
+        for name, candidate in self.candidates.items():
+            own = {place for place in everything if place[0] == name}
+            alone = min(search.loss(everything - own), WORST)
+            harms = [item for item in self.works[name].harms(self.precision) if item.node not in candidate.kept]
+            total = sum(item.loss**2 for item in harms)
+            for item in harms:
+                part_of_it = item.loss**2 / total if isfinite(total) and total else float(not isfinite(item.loss))
+                weighed.append((alone**2 * part_of_it / max(item.work, 1.0), (name, item.node)))
+        order = [place for _, place in sorted(weighed, key=lambda pair: -pair[0])]
+        return order + sorted(everything - set(order))
+
+    @cached_property
+    def _places(self) -> frozenset[Place]:
+        return frozenset(
+            (name, node)
             for name, candidate in self.candidates.items()
             for node in self.works[name].reducible(self.precision)
             if node not in candidate.kept
-        }
-        blocks = [[key for key, (owner, _) in places.items() if owner == name] for name in self.candidates]
-        blocks = [block for block in blocks if block]
+        )
 
-        def loss_of(kept: frozenset[str]) -> float:
-            return self.loss(self._by_part([places[key] for key in kept]))
-
-        search = Search(loss_of, tolerance)
-        if any(self.works[name].part.parameters >= LARGE_PARAMETERS for name in self.candidates):
-            search.most_blocks, search.most_trials = LARGE_SEARCH
-        kept = smallest_remainder(list(places), search, blocks if len(blocks) > 1 else ())
-        self.trials += search.trials
-        return None if kept is None else self._by_part([places[key] for key in kept])
-
-    def _by_part(self, pairs: list[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    def _by_part(self, pairs: Iterable[Place]) -> dict[str, frozenset[str]]:
         kept = {name: set(candidate.kept) for name, candidate in self.candidates.items()}
         for name, node in pairs:
             kept[name].add(node)
@@ -85,29 +111,29 @@ class ChainSearch:
         ]
         path: tuple[object, ...] = ()
         for part in self.split.parts:
-            # An encoder reads no other part: what it gives depends on its own nodes alone.
             own = (part.name, kept.get(part.name))
             path = (*path, own)
-            key = own if part.kind == "encode" else path
-            if key not in self._given:
+            key = own if part.stands_alone else path
+            if key not in self.given:
                 runner = self._runner(part, kept.get(part.name))
-                self._given[key] = [runner(part_feed(part.reads, values)) for values in fed]
-            for values, given in zip(fed, self._given[key], strict=True):
+                self.given[key] = [runner(part_feed(part.reads, values)) for values in fed]
+            for values, given in zip(fed, self.given[key], strict=True):
                 values |= {f"part:{part.name}.{name}": value for name, value in given.items()}
         yield from fed
 
     def _runner(self, part: PartGraph, kept: frozenset[str] | None) -> Runner:
-        """The last one of each part is held: the fusion runs again for every choice in an encoder."""
+        """The last one of a part that reads others is held: it runs again for every choice in those."""
+        if part.stands_alone:
+            return self._opened(part, kept)
         nodes = kept or frozenset()
-        if part.name not in self._runners or self._runners[part.name][0] != nodes:
-            self._runners.pop(part.name, None)
-            self._runners[part.name] = nodes, self._opened(part, kept)
-        return self._runners[part.name][1]
+        if part.name not in self._held or self._held[part.name][0] != nodes:
+            self._held.pop(part.name, None)
+            self._held[part.name] = nodes, self._opened(part, kept)
+        return self._held[part.name][1]
 
     def _opened(self, part: PartGraph, kept: frozenset[str] | None) -> Runner:
-        work, threads = self.works[part.name], self.works[part.name].recipe.threads
+        work = self.works[part.name]
         if kept is None or work.nothing_is_left(self.precision, kept):
             precision, path = self.wider[part.name]
-            return open_artefact(path, precision, threads=threads)
-        graph = work.trial(self.candidates[part.name], kept)
-        return Runner(as_rounded(graph) if self.precision == "fp16" else graph, threads=threads)
+            return open_artefact(path, precision, threads=ALL_CORES)
+        return Runner(work.trial(self.candidates[part.name], kept), threads=ALL_CORES)

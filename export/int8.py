@@ -16,8 +16,8 @@ from onnx import ModelProto, NodeProto, TensorProto
 from mm_edge.errors import InputError
 
 from .base_graph import name_nodes, sort_nodes, typed
-from .fp16 import fp32_by_nature, to_fp16
 from .channels import put_back, show_extremes
+from .fp16 import fp32_by_nature, to_fp16
 from .graph import GraphIndex
 from .runner import ALL_CORES, Runner
 

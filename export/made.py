@@ -37,6 +37,7 @@ class Made:
     failures: dict[str, str] = field(default_factory=dict)  # by precision, the last part that could not be had in it
     left_out: set[Precision] = field(default_factory=set)  # what `auto` could not prove in the whole
     notes: list[str] = field(default_factory=list)
+    searches: dict[str, str] = field(default_factory=dict)  # that ran out of time, by part and precision
 
     def has(self, precision: Precision) -> bool:
         return any(precision in paths for paths in self.paths.values())
@@ -65,6 +66,17 @@ class Made:
     def packed(self, precision: Precision) -> dict[str, Candidate]:
         """The candidates of this precision that are in the bundle, by part."""
         return {item.part: item for item in self.candidates if self.paths[item.part].get(precision) == item.path}
+
+    def tell_of_stopped_searches(self, recipe: Recipe) -> None:
+        for item in self.candidates:
+            if item.stopped:
+                self.searches[f"{item.part} {item.precision}"] = (
+                    f"stopped after {recipe.search_seconds:g} s; {len(item.kept)} nodes stay fp32"
+                )
+        self.notes += [
+            f"the search for what must stay fp32 in {name} was {told} (--search-seconds)"
+            for name, told in self.searches.items()
+        ]
 
     def _refuse(self, candidate: Candidate, findings: list[Finding], recipe: Recipe) -> None:
         """A graph that TensorRT would refuse is left out, or stops the export when it was asked for by name."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,12 @@ import mm_edge
 from mm_edge.bundle import Bundle, digest
 from mm_edge.bundle_writer import write_bundle
 from mm_edge.errors import WorkFailedError
-from mm_edge.manifest import Artefact, Calibration, Cost, EngineFile, Golden, Manifest, ParityRow, Part
+from mm_edge.manifest import Artefact, Calibration, Cost, EngineFile, FileDigest, Golden, Manifest, ParityRow, Part
 
-from .chain import run_chain
+from .chain import run_one_by_one
 from .parity import relative_error
 from .recipe import TOLERANCES
-from .runner import Runner
+from .runner import ALL_CORES, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,14 +37,20 @@ if TYPE_CHECKING:
 GOLDEN_FILE = "golden.safetensors"
 
 
-def golden_tensors(split: Split, runners: Mapping[str, Runner], samples: Sequence[Mapping[str, Array]]) -> bytes:
+def golden_tensors(split: Split, paths: Mapping[str, Path], samples: Sequence[Mapping[str, Array]]) -> bytes:
     """The file of golden tensors: what was fed, and what each part gave in fp32. States are zeros and are left out."""
-    tensors = {}
-    for number, values in enumerate(samples):
-        for source, value in run_chain(split.parts, runners, values).items():
-            if not source.startswith("state:"):
-                tensors[f"{number}/{source}"] = np.ascontiguousarray(value)  # safetensors writes the memory as it lies
-    return bytes(save(tensors))
+    made = [dict(values) for values in samples]
+    run_one_by_one(split.parts, lambda part: Runner(paths[part.name]), made)
+    return bytes(
+        save(
+            {
+                f"{number}/{source}": np.ascontiguousarray(value)  # safetensors writes the memory as it lies
+                for number, values in enumerate(made)
+                for source, value in values.items()
+                if not source.startswith("state:")
+            }
+        )
+    )
 
 
 def make_manifest(
@@ -58,19 +66,22 @@ def make_manifest(
     preferred: dict[Family, dict[str, Precision]],
     calibration: Calibration | None,
     engines: Mapping[str, Sequence[tuple[EngineFile, bytes]]] | None = None,
+    searches: Mapping[str, str] | None = None,
 ) -> tuple[Manifest, dict[str, bytes | Path]]:
     """The manifest and every file that it names."""
     files: dict[str, bytes | Path] = {**model.files, GOLDEN_FILE: golden}
+    for part in split.parts:
+        files |= {_file(part.name, precision): path for precision, path in artefacts[part.name].items()}
+        files |= {record.file: content for record, content in (engines or {}).get(part.name, ())}
+    digests = _digests(files)
     parts = []
     for part in split.parts:
-        named: dict[Precision, Artefact] = {}
-        for precision, path in artefacts[part.name].items():
-            file = f"parts/{part.name}.{precision}.onnx"
-            files[file] = path
-            named[precision] = Artefact(file, _sha256(path))
-        built = (engines or {}).get(part.name, ())
-        files |= {record.file: content for record, content in built}
-        parts.append(_part(part, named, tuple(record for record, _ in built), costs.get(part.name, {})))
+        named = {
+            precision: Artefact(_file(part.name, precision), digests[_file(part.name, precision)].sha256)
+            for precision in artefacts[part.name]
+        }
+        built = tuple(record for record, _ in (engines or {}).get(part.name, ()))
+        parts.append(_part(part, named, built, costs.get(part.name, {})))
     manifest = Manifest(
         format=1,
         name=model.spec.name,
@@ -87,10 +98,7 @@ def make_manifest(
         golden=Golden(GOLDEN_FILE, golden_count),
         parity=tuple(parity),
         calibration=calibration,
-        digests={
-            name: digest(content if isinstance(content, bytes) else Path(content).read_bytes())
-            for name, content in files.items()
-        },
+        digests=digests,
         dims=model.spec.dims,
         preferred=preferred,
         description=model.spec.description,
@@ -101,6 +109,7 @@ def make_manifest(
             "source": model.origin,
             "seed": str(recipe.seed),
             **model.made,
+            **{f"search of {name}": told for name, told in (searches or {}).items()},
         },
     )
     return manifest, files
@@ -122,12 +131,21 @@ def _part(
     )
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        sha = hashlib.sha256()
-        while chunk := file.read(1 << 22):
-            sha.update(chunk)
-        return sha.hexdigest()
+def _file(part: str, precision: Precision) -> str:
+    return f"parts/{part}.{precision}.onnx"
+
+
+def _digests(files: Mapping[str, bytes | Path]) -> dict[str, FileDigest]:
+    """Several at a time: hashing lets go of the interpreter, and is slow on a CPU without an instruction for it."""
+    with ThreadPoolExecutor(ALL_CORES) as pool:
+        return dict(zip(files, pool.map(_digest, files.values()), strict=True))
+
+
+def _digest(content: bytes | Path) -> FileDigest:
+    if isinstance(content, bytes):
+        return digest(content)
+    with Path(content).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+        return FileDigest(hashlib.sha256(mapped).hexdigest(), len(mapped))
 
 
 def write_and_reload(target: Path, manifest: Manifest, files: Mapping[str, bytes | Path], key: Path | None) -> None:
@@ -143,20 +161,25 @@ def check_golden(bundle: Bundle) -> None:
         raise WorkFailedError("it has no golden tensors", asked=f"checking {bundle.path}")
     tensors = load(bundle.read(manifest.golden.file))
     for part in manifest.parts:
-        runner = Runner(bundle.read(part.artefacts["fp32"].file))
-        for sample in range(manifest.golden.samples):
-            feed = {}
-            for name, read in part.reads.items():
-                key = f"{sample}/{read.source}"
-                tensor = next(item for item in part.takes if item.name == name)
-                feed[name] = tensors[key] if key in tensors else zeros(manifest.fixed(tensor.shape), tensor.dtype)
-            for name, value in runner(feed).items():
-                error = relative_error(value, tensors[f"{sample}/part:{part.name}.{name}"])
-                if error > TOLERANCES["fp32"]:
-                    raise WorkFailedError(
-                        f"'{name}' of the part '{part.name}' is off by {error:.2g}",
-                        asked=f"checking {bundle.path} after it was written",
-                    )
+        _check_part(bundle, part, tensors)
+
+
+def _check_part(bundle: Bundle, part: Part, tensors: Mapping[str, Array]) -> None:
+    manifest = bundle.manifest
+    runner = Runner(bundle.read(part.artefacts["fp32"].file))
+    for sample in range(manifest.golden.samples if manifest.golden else 0):
+        feed = {}
+        for name, read in part.reads.items():
+            key = f"{sample}/{read.source}"
+            tensor = next(item for item in part.takes if item.name == name)
+            feed[name] = tensors[key] if key in tensors else zeros(manifest.fixed(tensor.shape), tensor.dtype)
+        for name, value in runner(feed).items():
+            error = relative_error(value, tensors[f"{sample}/part:{part.name}.{name}"])
+            if error > TOLERANCES["fp32"]:
+                raise WorkFailedError(
+                    f"'{name}' of the part '{part.name}' is off by {error:.2g}",
+                    asked=f"checking {bundle.path} after it was written",
+                )
 
 
 def zeros(shape: tuple[int, ...], dtype: str) -> Array:

@@ -15,7 +15,7 @@ from mm_edge.spec import BATCH, TensorSpec
 from .cast_first import cast_first
 from .cut import FUSION, crossing_values
 from .dimensions import bind_dimensions, lift_dimensions
-from .feeds import PRESENCE, graph_inputs, graph_outputs, owner_of, random_feed
+from .feeds import PRESENCE, fixed_shape, graph_inputs, graph_outputs, owner_of, random_feed
 from .graph import DTYPES, ELEMENT_TYPES, GraphIndex, parameter_count, subgraph, uses
 from .rename import rename_values
 from .work import Value, measure_values, node_flops
@@ -46,6 +46,11 @@ class PartGraph:
     parameters: int = 0
     note: str = ""
 
+    @property
+    def stands_alone(self) -> bool:
+        """It reads no other part: what it gives in the chain is what it gives by itself."""
+        return not any(read.source.startswith("part:") for read in self.reads.values())
+
 
 @dataclass
 class Split:
@@ -55,6 +60,9 @@ class Split:
     outputs: dict[str, str]
     notes: list[str] = field(default_factory=list)
     crossing_bytes: int = 0
+
+    def part(self, name: str) -> PartGraph:
+        return next(part for part in self.parts if part.name == name)
 
     def saved_when_only(self, name: str) -> float:
         """The share of the work that is not done when only this input has something new."""
@@ -77,7 +85,7 @@ def split_model(model: SourceModel, recipe: Recipe) -> Split:
     owners = {tensor.name: owner_of(tensor.name) for tensor in graph_inputs(model.spec)}
     owners |= {name: FUSION for name in (PRESENCE, *(state.name for state in model.spec.states)) if name in owners}
     crossing, notes = _choose(index, owners, values, recipe, model.spec)
-    shapes = _named_shapes(bound, model, sorted({name for names in crossing.values() for name in names}))
+    shapes = _named_shapes(bound, model, values, sorted({name for names in crossing.values() for name in names}))
     return _build(graph, model.spec, crossing, shapes, values, notes)
 
 
@@ -116,23 +124,21 @@ def _ancestors(index: GraphIndex, names: list[str], stop: set[str]) -> set[int]:
     return found
 
 
-def _named_shapes(graph: ModelProto, model: SourceModel, names: list[str]) -> dict[str, tuple[int | str, ...]]:
-    """Shapes with names for what varies, read off two runs in which every named dimension has another size."""
-    if not names:
-        return {}
+def _named_shapes(
+    graph: ModelProto, model: SourceModel, values: dict[str, Value], names: list[str]
+) -> dict[str, tuple[int | str, ...]]:
+    """Shapes with names for what varies: from the run that gave `values`, and one with other sizes of what is named."""
     named = sorted({dim for tensor in graph_inputs(model.spec) for dim in tensor.shape if isinstance(dim, str)})
-    if model.fixed_batch:
-        return {
-            name: value.shape
-            for name, value in measure_values(graph, random_feed(model.spec, 0, None, model.vocabulary), names).items()
-        }
-    sizes = [{dim: first + 2 * place for place, dim in enumerate(named)} for first in (2, 3)]
-    one, two = (measure_values(graph, random_feed(model.spec, 0, size, model.vocabulary), names) for size in sizes)
+    if not names or model.fixed_batch:
+        return {name: values[name].shape for name in names}
+    usual = dict(zip(named, fixed_shape(model.spec, tuple(named)), strict=True))
+    other = {dim: size + 1 + place for place, (dim, size) in enumerate(usual.items())}
+    changed = measure_values(graph, random_feed(model.spec, 0, other, model.vocabulary), names)
     shapes: dict[str, tuple[int | str, ...]] = {}
     for name in names:
         dims: list[int | str] = []
-        for a, b in zip(one[name].shape, two[name].shape, strict=True):
-            match = next((dim for dim in named if (sizes[0][dim], sizes[1][dim]) == (a, b)), None)
+        for a, b in zip(values[name].shape, changed[name].shape, strict=True):
+            match = next((dim for dim in named if (usual[dim], other[dim]) == (a, b)), None)
             if a != b and match is None:
                 raise WorkFailedError(
                     f"'{name}' has a dimension that varies with the data ({a}, then {b})",

@@ -27,7 +27,6 @@ from .partition import Split, split_model
 from .progress import Progress, Silent
 from .proof import prove_split
 from .recipe import TOLERANCES, Recipe
-from .runner import Runner
 from .sources import load_source
 from .store import Store, default_folder
 from .tables import Table, parity_table, part_table, precision_table
@@ -78,24 +77,24 @@ def export(
     with _told_when_full(), tempfile.TemporaryDirectory(prefix="mm-edge-export-") as folder:
         with progress.step("read the source"):
             model = _read(source, recipe, Path(folder) / WEIGHTS)
-        with progress.step("split by input"):
-            split = split_model(model, recipe)
         data = gather_data(model, recipe)
-        with progress.step("prove the split"):
-            prove_split(model, split)
-        reference = [model.reference(feed) for feed in data.unseen]
+        with progress.step("run the source on what the rest is proven on"):
+            reference = [model.reference(feed) for feed in data.unseen]
         if not isinstance(source, SourceModel):
             model = replace(model, reference=_let_go)  # what computed it may hold all weights once more
+        with progress.step("split by input"):
+            split = split_model(model, recipe)
+        with progress.step("prove the split"):
+            prove_split(model, split)
         store = Store(default_folder())
         made = make_artefacts(model, split, data, reference, recipe, Path(folder), store, progress)
         proven = [row for row in made.parity if row.precision not in made.left_out]
         gate(proven, {precision: recipe.tolerance_of(precision) for precision in TOLERANCES}, makers_of(split))
         engines = build_all(split, made, model.spec.dims, recipe, progress)
         with progress.step("write and reload the bundle"):
-            runners = {part.name: Runner(made.paths[part.name]["fp32"]) for part in split.parts}
             states = {state.name: state.output for state in model.spec.states}
             samples = [sources_of(feed, states) for feed in data.golden]
-            golden = golden_tensors(split, runners, samples)
+            golden = golden_tensors(split, {name: paths["fp32"] for name, paths in made.paths.items()}, samples)
             manifest, files = make_manifest(
                 model,
                 split,
@@ -108,6 +107,7 @@ def export(
                 preferred=made.preferred,
                 calibration=made.calibration,
                 engines=engines,
+                searches=made.searches,
             )
             write_and_reload(target, manifest, files, Path(recipe.sign) if recipe.sign else None)
     store.clear()
@@ -186,6 +186,7 @@ def plan(source: str, target: Path, recipe: Recipe) -> list[str]:
         f"precisions  {precisions}",
         f"samples     {samples}: {recipe.samples} to calibrate on by {recipe.method}, {recipe.unseen} to prove on",
         "tolerances  " + ", ".join(f"{precision} {recipe.tolerance_of(precision):g}" for precision in TOLERANCES),
+        f"searches    {recipe.search_seconds:g} s at most for each, of what must stay fp32",
         f"signed      {'by ' + recipe.sign if recipe.sign else 'no'}",
     ]
     return lines + [f"engines     {target_name}" for target_name in recipe.targets]

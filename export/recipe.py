@@ -26,6 +26,7 @@ class Recipe(Strict, frozen=True):
     golden: Annotated[int, Meta(ge=1, le=16)] = 2
     tolerance: Annotated[float, Meta(gt=0, lt=1)] | None = None  # replaces the one of every reduced precision
     agreement: Annotated[float, Meta(ge=0, le=1)] = 0.98  # the least share of decoded outputs that stay the same
+    search_seconds: Annotated[float, Meta(gt=0)] = 60  # for each search of what must stay fp32
     targets: tuple[str, ...] = ()
     sign: str | None = None
     seed: int = 0

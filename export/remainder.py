@@ -1,94 +1,81 @@
-"""Finds the smallest set of nodes that must stay fp32 so that the rest may be reduced: ranks blocks, then bisects."""
+"""Finds the smallest set of nodes that must stay fp32 so that the rest may be reduced: ranked once, then bisected."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-MOST_BLOCKS = 8
+Node = TypeVar("Node", bound="str | tuple[str, str]")  # a name, or a part's and a name
+
 MOST_TRIALS = 32
+STEPS = 32  # a prefix is bisected no finer than this share of all nodes
 
 
 @dataclass
-class Search:
+class Search(Generic[Node]):
     """What was tried. `loss_of` makes the graph with these nodes in fp32, runs it, and gives the relative error."""
 
-    loss_of: Callable[[frozenset[str]], float]
+    loss_of: Callable[[frozenset[Node]], float]
     tolerance: float
-    most_blocks: int = MOST_BLOCKS
+    seconds: float = float("inf")  # after which the best so far is taken
     most_trials: int = MOST_TRIALS
     trials: int = 0
-    known: dict[frozenset[str], float] = field(default_factory=dict)
+    stopped: bool = False  # by the time, with something left to try
+    known: dict[frozenset[Node], float] = field(default_factory=dict)
+    start: float = field(default_factory=time.monotonic)
 
-    def loss(self, kept: frozenset[str]) -> float:
+    def loss(self, kept: frozenset[Node]) -> float:
         if kept not in self.known:
             self.trials += 1
             self.known[kept] = self.loss_of(kept)
         return self.known[kept]
 
-    def passes(self, kept: frozenset[str]) -> bool:
+    def passes(self, kept: frozenset[Node]) -> bool:
         return self.loss(kept) <= self.tolerance
+
+    def out_of_time(self) -> bool:
+        """Asked before a trial that would make the result better, not before one that is needed to have any."""
+        over = time.monotonic() - self.start > self.seconds
+        self.stopped = self.stopped or over
+        return over
 
 
 def smallest_remainder(
-    nodes: Sequence[str], search: Search, blocks: Sequence[Sequence[str]] = ()
-) -> frozenset[str] | None:
-    """The nodes to keep in fp32, or None when even keeping all of them is not enough (the loss is not theirs).
+    ranked: Sequence[Node], search: Search[Node], longest: int | None = None
+) -> frozenset[Node] | None:
+    """The nodes to keep in fp32, out of the first `longest` of `ranked`; None when even those are not enough.
 
-    `blocks` are the nodes in the groups to begin with; without them the nodes are cut evenly.
+    `ranked` has the node first whose fp32 gains most for what it costs. What passes is what was tried: the ranking
+    only says what to try.
     """
     if search.passes(frozenset()):
         return frozenset()
-    everything = frozenset(nodes)
-    if not search.passes(everything):
+    high = len(ranked) if longest is None else longest
+    if not high or not search.passes(frozenset(ranked[:high])):
         return None
-    ranked = _by_harm([list(block) for block in blocks] or _evenly(list(nodes), search.most_blocks), search)
-    kept = _shortest_prefix(ranked, search)
-    return _shrunk(kept, search)
-
-
-def _evenly(nodes: list[str], most_blocks: int) -> list[list[str]]:
-    """Contiguous blocks of one size."""
-    size = -(-len(nodes) // most_blocks)
-    return [nodes[start : start + size] for start in range(0, len(nodes), size)]
-
-
-def _by_harm(blocks: list[list[str]], search: Search) -> list[list[str]]:
-    """The block that loses most when it alone is reduced first."""
-    everything = _union(blocks)
-    return sorted(blocks, key=lambda block: -search.loss(everything - frozenset(block)))
-
-
-def _shortest_prefix(ranked: list[list[str]], search: Search) -> list[list[str]]:
-    """By bisection: the fewest of the most harmful blocks that are enough."""
-    low, high = 1, len(ranked)
-    while low < high:
+    low, step = 0, max(1, len(ranked) // STEPS)
+    while high - low > step and not search.out_of_time():
         middle = (low + high) // 2
-        if search.passes(_union(ranked[:middle])):
+        if search.passes(frozenset(ranked[:middle])):
             high = middle
         else:
-            low = middle + 1
-    return ranked[:low]
+            low = middle
+    return _shrunk(list(ranked[:high]), search)
 
 
-def _shrunk(blocks: list[list[str]], search: Search) -> frozenset[str]:
-    """Halves each kept block again and again while one half of it is enough, the least harmful block first."""
-    kept = list(blocks)
-    for place in reversed(range(len(kept))):
-        while len(kept[place]) > 1 and search.trials < search.most_trials:
-            block = kept[place]
-            halves = [block[: len(block) // 2], block[len(block) // 2 :]]
-            half = next(
-                (half for half in halves if search.passes(_union([*kept[:place], half, *kept[place + 1 :]]))), None
-            )
-            if half is None:
-                break
-            kept[place] = half
-    return _union(kept)
-
-
-def _union(blocks: Sequence[Sequence[str]]) -> frozenset[str]:
-    return frozenset(node for block in blocks for node in block)
+def _shrunk(kept: list[Node], search: Search[Node]) -> frozenset[Node]:
+    """Gives back what the ranking was wrong about: halves of what is kept, then quarters, and so on, the last first."""
+    size = len(kept) // 2
+    while size and search.trials < search.most_trials:
+        for start in reversed(range(0, len(kept), size)):
+            if search.trials >= search.most_trials or search.out_of_time():
+                return frozenset(kept)
+            without = kept[:start] + kept[start + size :]
+            if without and search.passes(frozenset(without)):
+                kept = without
+        size //= 2
+    return frozenset(kept)

@@ -15,7 +15,7 @@ from .graph import load
 from .weights import WEIGHTS, array_of, is_aside, put_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from mm_edge.manifest import Precision
@@ -96,6 +96,11 @@ class Runner:
         except Exception as error:
             raise WorkFailedError(_first_line(error), asked="running a graph on ONNX Runtime") from error
         return dict(zip(self.outputs, values, strict=True))
+
+
+def run_all(runner: Runner, feeds: Iterable[Feed]) -> list[Feed]:
+    """What it gives for each; the runner is let go of on return when the caller does not hold it."""
+    return [runner(feed) for feed in feeds]
 
 
 def race(runners: Mapping[str, Runner], feed: Feed, budget_s: float = 0.5, most: int = 60) -> dict[str, float]:

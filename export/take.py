@@ -18,7 +18,6 @@ from .graph import save
 from .pack import golden_tensors, make_manifest
 from .partition import split_model
 from .recipe import Recipe
-from .runner import Runner
 
 if TYPE_CHECKING:
     from mm_edge.runtime.prepare import Preparer
@@ -82,7 +81,7 @@ def _write_whole(target: Path, model: SourceModel, work: Path) -> None:
     save(split.parts[0].graph, path)
     states = {state.name: state.output for state in model.spec.states}
     feed: Any = random_feed(model.spec, 0, None, model.vocabulary)
-    golden = golden_tensors(split, {split.parts[0].name: Runner(path)}, [sources_of(feed, states)])
+    golden = golden_tensors(split, {split.parts[0].name: path}, [sources_of(feed, states)])
     manifest, files = make_manifest(
         model,
         split,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .chain_parity import stand_in
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
     from .candidates import Candidate, PartWork
     from .chain_parity import ChainProof
-    from .feeds import Array
+    from .chain_remainder import Place
+    from .feeds import Array, Feed
     from .made import Made
 
-CHAIN_SAMPLES = 8  # of those that were calibrated on; the proof looks at unseen ones
+CHAIN_SAMPLES = 4  # of those that were calibrated on; the proof looks at unseen ones
 MARGINS = (0.7, 0.35)  # of the tolerance, in the search; the second where unseen samples lost more
 LEFT_OUT = "left out: the whole would lose too much"
 
@@ -33,6 +34,8 @@ class WholeProof:
     chain: ChainProof
     works: Mapping[str, PartWork]
     samples: Sequence[Mapping[str, Array]]
+    _guess: frozenset[Place] = frozenset()
+    _given: dict[Precision, dict[tuple[object, ...], list[Feed]]] = field(default_factory=dict)
 
     def prove(self, precision: Precision) -> list[ParityRow]:
         """The rows of the whole. `auto` leaves out what nothing mends, and the rows that failed tell why.
@@ -54,33 +57,44 @@ class WholeProof:
         return first
 
     def _widen(self, precision: Precision, margin: float) -> None:
-        """Keeps parts, and blocks of parts, in a wider type until the whole is within `margin` of the tolerance."""
+        """Keeps parts, and nodes of parts, in a wider type until the whole is within `margin` of the tolerance."""
         packed, wider = self.made.packed(precision), {}
         for part in self.chain.split.parts:
             there = {name: path for name, path in self.made.paths[part.name].items() if name != precision}
             wider[part.name] = (stand_in(there, precision), there[stand_in(there, precision)])
         search = ChainSearch(
-            self.chain.model, self.chain.split, precision, self.works, packed, wider, self.samples[:CHAIN_SAMPLES]
+            self.chain.model,
+            self.chain.split,
+            precision,
+            self.works,
+            packed,
+            wider,
+            self.samples[:CHAIN_SAMPLES],
+            guess=self._guess if precision.startswith("int8") else frozenset(),
+            given=self._given.setdefault(precision, {}),
         )
         found = search.kept_by_part(self.chain.recipe.tolerance_of(precision) * margin)
         if found is None:
             return
+        if precision.startswith("int8"):
+            self._guess = search.guess  # what one kind of int8 needs is the first guess for the other
         for name, candidate in packed.items():
-            if self.works[name].nothing_is_left(precision, found[name]):
+            if self.works[name].hardly_pays(precision, found[name]):
                 self.made.drop(candidate, LEFT_OUT)
                 self.made.notes.append(
                     f"'{name}' has no {precision}, because the whole would lose too much; it runs in {wider[name][0]}"
                 )
             elif found[name] != candidate.kept:
-                self._replace(candidate, found[name], search.trials)
-            self.works[name].release()
+                self._replace(candidate, found[name], search)
 
-    def _replace(self, candidate: Candidate, kept: frozenset[str], trials: int) -> None:
+    def _replace(self, candidate: Candidate, kept: frozenset[str], search: ChainSearch) -> None:
         self.made.drop(candidate, "")
         self.made.candidates.remove(candidate)
         replaced = self.works[candidate.part].widened(candidate, kept)
-        replaced.trials = candidate.trials + trials
+        replaced.trials, replaced.stopped = candidate.trials + search.trials, candidate.stopped or search.stopped
         self.made.accept(replaced, self.chain.recipe)
+        if self.chain.split.part(candidate.part).stands_alone and replaced.given is not None:
+            self.chain.given[replaced.path] = replaced.given
         more = len(kept - candidate.kept)
         self.made.notes.append(
             f"'{candidate.part}' in {candidate.precision} keeps {more} more node{'s' * (more > 1)} in fp32, "

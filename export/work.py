@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from onnx import ModelProto, helper
 
 from .graph import GraphIndex
-from .runner import Runner
+from .runner import ALL_CORES, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ def intermediate_values(model: ModelProto, feed: Feed, names: Iterable[str] | No
     index = GraphIndex(model.graph)
     wanted = list(index.producer if names is None else names)
     known = set(index.producer)
-    return Runner(expose(model, [name for name in wanted if name in known]), optimize="none")(feed)
+    return Runner(expose(model, [name for name in wanted if name in known]), threads=ALL_CORES, optimize="none")(feed)
 
 
 def measure_values(model: ModelProto, feed: Feed, names: Iterable[str] | None = None) -> dict[str, Value]:

@@ -52,6 +52,9 @@ def export(
         Literal["minmax", "percentile", "entropy"], typer.Option(help="How int8 ranges are read off the samples.")
     ] = "minmax",
     samples: Annotated[int, typer.Option(min=2, max=4096, help="How many samples to calibrate on.")] = 32,
+    search_seconds: Annotated[
+        float, typer.Option(min=1, metavar="N", help="How long each search of what must stay fp32 may go on.")
+    ] = 60,
     spec: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="What a foreign graph takes and gives.")
     ] = None,
@@ -76,6 +79,7 @@ def export(
         calibrate=calibrate,
         method=method,
         samples=samples,
+        search_seconds=search_seconds,
         tolerance=tolerance,
         targets=tuple(target or ()),
         sign=str(sign) if sign else None,

@@ -121,9 +121,9 @@ def test_a_stale_calibration(tmp_path, monkeypatch, precision):
     ]
     real = candidates.calibrate
 
-    def stale(base, feeds, method):
+    def stale(base, feeds, *how):
         kept = set(feeds[0])
-        return real(base, [{name: feed[name] for name in kept} for feed in old], method)
+        return real(base, [{name: feed[name] for name in kept} for feed in old], *how)
 
     monkeypatch.setattr(candidates, "calibrate", stale)
     refused(tmp_path, source_model(), Recipe(precisions=(precision,), split="never"), match=f"no {precision}.*node '")
