@@ -1,6 +1,7 @@
 """Sounds: words are placed, mixed at the level asked for, and spoken by espeak-ng where it is installed."""
 
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from mm_edge.errors import UnavailableError
 from mm_edge.zoo.tabletop import sound, speech
 from mm_edge.zoo.tabletop.signs import SIGNS
+from mm_edge.zoo.tabletop.words import HELD_OUT_OTHER_WORDS, OTHER_WORDS, SOUND_ALIKE, near_words
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 
@@ -81,3 +83,28 @@ def test_held_out_voices_words_and_sentences_are_others():
     assert not others(train) & others(held_out)
     assert {text for text, *_ in held_out} >= set(SIGNS)
     assert len(voices(speech.calls("train", 1, 5))) <= 5
+
+
+def _read_aloud(words, voice):
+    """The sounds that espeak-ng has for each word."""
+    command = ["espeak-ng", "-q", "-x", "-v", voice]
+    said = subprocess.run(command, input="\n\n".join(words) + "\n", capture_output=True, text=True, check=True).stdout
+    return [line.strip() for line in said.splitlines() if line.strip()]
+
+
+@needs_espeak
+@pytest.mark.parametrize("voice", ["en-us", "en-gb", "en-029"])
+def test_nothing_that_commands_nothing_sounds_like_a_command(voice):
+    others = [*near_words(), *OTHER_WORDS, *HELD_OUT_OTHER_WORDS]
+    heard = _read_aloud(others, voice)
+    assert len(heard) == len(others)
+    commands = _read_aloud(SIGNS, voice)
+    assert [word for word, sounds in zip(others, heard, strict=True) if sounds in commands] == []
+    assert _read_aloud(SOUND_ALIKE, voice) == [commands[3], commands[5], commands[5]]  # why these are kept out
+
+
+def test_what_is_held_out_is_never_taught():
+    taught = {text for text, *_ in speech.calls("train", 1)} | {text for text, *_ in speech.calls("tune", 1)}
+    asked = {text for text, *_ in speech.calls("held-out", 1)} - set(SIGNS)
+    assert asked
+    assert not taught & asked
