@@ -6,11 +6,10 @@ the ring is laid out, and laid out before the next value takes the oldest one's 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from .faults import explain
-from .values import DeviceValue
+from .values import Results, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .device import Device
+    from .values import DeviceValue
 
 Copy = tuple[int, int, int]  # to, from, size: in bytes, from the begin of the room and of the ring
 
@@ -28,52 +28,47 @@ class DeviceHistory:
     def __init__(self, device: Device, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> None:
         self._device, self._dtype, self._length = device, dtype, length
         self._shape = (shape[0], length, *shape[1:])
-        self._value_size = math.prod(shape) * dtype.itemsize
+        self._value_size = size_of((shape, dtype))
         self._stream = device.stream()
         self._ring = device.memory(length * self._value_size, self._stream)
-        self._rooms: list[DeviceValue] = []
+        self._rooms: dict[DeviceValue, Results] = {}
         self._newest = length - 1
         row_size = self._value_size // shape[0]
         self._copies = [list(_copies(shape[0], length, row_size, oldest)) for oldest in range(length)]
 
     def room(self) -> DeviceValue:
         with self._device.current("making room for a history"):
-            made = DeviceValue(
-                self._device,
-                (self._shape, self._dtype),
-                ready=self._device.event(),
-                copies=self._stream,
-                came=self._device.event(),
-                to_host=False,
-            )
+            made = Results(self._device, {"": (self._shape, self._dtype)}, self._stream)
             made.ready.record(self._stream)
-        self._rooms.append(made)
-        return made
+        self._rooms[made.values[""]] = made
+        return made.values[""]
 
     def push(self, value: Any, into: Any) -> None:
+        room, stream = self._rooms[into], self._stream
         try:
+            if value.ready is not None:
+                stream.wait_for_event(value.ready)
             self._newest = (self._newest + 1) % self._length
-            value.copy_to(self._ring.address + self._newest * self._value_size, self._stream)
-            into.wait_until_read(self._stream)
-            into.written()
+            value.copy_to(self._ring.address + self._newest * self._value_size, stream)
+            room.wait_until_read(stream)
+            room.written()
             for to, source, size in self._copies[(self._newest + 1) % self._length]:
-                self._device.move(into.memory.address + to, self._ring.address + source, size, self._stream)
-            into.ready.record(self._stream)
-            value.readers.add(into.ready)
+                self._device.move(into.address + to, self._ring.address + source, size, stream)
+            room.ready.record(stream)
+            value.readers.add(room.ready)
         except self._device.error as error:
             raise explain(error, "keeping a history on the GPU") from error
 
     def drop(self, room: Any) -> None:
         with self._device.current("freeing a history"):
             self._stream.synchronize()
-            self._rooms.remove(room)
-            room.free()
+            self._rooms.pop(room).free()
 
     def free(self) -> None:
         self._stream.synchronize()
-        for room in self._rooms:
+        for room in self._rooms.values():
             room.free()
-        self._rooms = []
+        self._rooms = {}
         self._ring.free()
 
 

@@ -1,24 +1,23 @@
 """A slot of a part on the GPU. `run` only puts work on streams; the host waits nowhere but where it reads a result.
 
 A part has one stream on which it computes, moment after moment; each of its slots has one for copies, in and out, which
-so overlap the moment before. What a slot computes on is copied into its own memory first, and its graph touches nothing
-else: it cannot replay anybody's stale address. Where host and device share one memory, inputs may be read where they
-lie instead; then there is a graph for each set of addresses.
+so overlap the moment before. What a slot computes on is copied into its own memory first, unless it is there since the
+slot's last run, and its graph touches nothing else: it cannot replay anybody's stale address. Where host and device
+share one memory, inputs may be read where they lie instead; then there is a graph for each set of addresses.
 """
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mm_edge.runtime.engines.tensors import numpy_dtype
 
 from .faults import explain
-from .values import DeviceValue
+from .values import Results, lay_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from mm_edge.spec import TensorSpec
 
@@ -27,40 +26,36 @@ if TYPE_CHECKING:
     from .executable import CudaExecutable
     from .graphs import Graph
     from .timing import SlotTiming
+    from .values import DeviceValue, Form
 
 
 class CudaSlot:
     """One set of buffers, one context, one graph where that could be captured."""
 
     def __init__(self, executable: CudaExecutable, to_host: Collection[str]) -> None:
-        part, shapes, device = executable.part, executable.shapes, executable.device
+        part, device = executable.part, executable.device
         self._executable = executable
         self._stream, self._device, self._label = executable.stream, device, executable.compiled.label
+        self._handle = self._stream.handle  # asking for it costs a call
         self._turn, self._copies = executable.turn, device.stream()
-        self._arrived, self._computed, self._came = device.event(), device.event(), device.event()
-        self._memory: list[DeviceMemory] = []
+        self._arrived = device.event()
+        self._owned: list[DeviceMemory | Results] = []
         self._graphs: list[Graph] = []
         self._timing: SlotTiming | None = None
-        self.outputs: dict[str, DeviceValue] = {}
         try:
-            for tensor in part.takes:
-                self._memory.append(self._room(tensor))
-            self._own = tuple(memory.address for memory in self._memory)
-            for tensor in part.gives:
-                self.outputs[tensor.name] = DeviceValue(
-                    device,
-                    (shapes[tensor.name], numpy_dtype(tensor.dtype)),
-                    ready=self._computed,
-                    copies=self._copies,
-                    came=self._came,
-                    to_host=tensor.name in to_host,
-                )
-            self._wanted = [value for name, value in self.outputs.items() if name in to_host]
+            places, size = lay_out(self._forms(part.takes))
+            memory = device.memory(size, self._copies)
+            self._owned.append(memory)
+            self._own = tuple(memory.address + places[tensor.name] for tensor in part.takes)
+            self._held: list[tuple[Any, int] | None] = [None] * len(self._own)  # which value's which version is there
+            self._results = Results(device, self._forms(part.gives), self._copies, to_host)
+            self._owned.append(self._results)
+            self.outputs: Mapping[str, DeviceValue] = self._results.values
             self._context: Context = executable.compiled.context()
             self._bound: tuple[int, ...] = ()
             self._copies.synchronize()  # the zeros are there before anybody reads them
             # Once without a graph: the first run loads kernels, which belongs neither into a capture nor into the loop.
-            self._enqueue(self._own, self._stream.handle)
+            self._enqueue(self._own, self._handle)
             self._stream.synchronize()
             self._launches = {self._own: self._launch(self._own)}
             self.clear()
@@ -70,49 +65,55 @@ class CudaSlot:
         if executable.timeline is not None:
             self._timing = executable.timeline.slot(executable.part.name)
 
-    def _room(self, tensor: TensorSpec) -> DeviceMemory:
-        size = math.prod(self._executable.shapes[tensor.name]) * numpy_dtype(tensor.dtype).itemsize
-        return self._device.memory(size, self._copies)
+    def _forms(self, tensors: Sequence[TensorSpec]) -> dict[str, Form]:
+        shapes = self._executable.shapes
+        return {tensor.name: (shapes[tensor.name], numpy_dtype(tensor.dtype)) for tensor in tensors}
 
     def run(self, inputs: Sequence[Any]) -> None:
         try:
             addresses = self._take(inputs)
             with self._turn:
                 self._compute(addresses)
-            for value, own, address in zip(inputs, self._own, addresses, strict=True):
-                value.readers.add(self._arrived if address == own else self._computed)
-            self._copies.wait_for_event(self._computed)
-            for output in self._wanted:
-                output.fetch()
-            self._came.record(self._copies)
+            self._copies.wait_for_event(self._results.ready)  # before they come home, and before new inputs come in
+            self._results.send_home()
         except self._device.error as error:
             raise explain(error, f"running {self._label}") from error
 
     def _take(self, inputs: Sequence[Any]) -> tuple[int, ...]:
         """Puts the inputs' way here on the stream for copies; gives the addresses at which they will be."""
-        addresses = self._own
-        if self._executable.reads_in_place:
-            addresses = tuple(value.mapped or own for value, own in zip(inputs, self._own, strict=True))
-        for value, own, address in zip(inputs, self._own, addresses, strict=True):
-            if address == own:
-                value.copy_to(own, self._copies)
-        self._arrived.record(self._copies)
+        copies, held, in_place = self._copies, self._held, self._executable.reads_in_place
+        addresses, waited = self._own, set()
+        for index, value in enumerate(inputs):
+            if in_place and value.mapped:
+                addresses = (*addresses[:index], value.mapped, *addresses[index + 1 :])
+                value.readers.add(self._results.ready)
+                continue
+            now = (value, value.version)
+            if held[index] == now:
+                continue
+            held[index] = None
+            if value.ready is not None and value.ready not in waited:
+                copies.wait_for_event(value.ready)
+                waited.add(value.ready)
+            value.copy_to(self._own[index], copies)
+            value.readers.add(self._arrived)
+            held[index] = now
+        self._arrived.record(copies)
         return addresses
 
     def _compute(self, addresses: tuple[int, ...]) -> None:
-        stream, timing = self._stream, self._timing
+        stream, results, timing = self._stream, self._results, self._timing
         if addresses not in self._launches:  # once for each set of buffers, of which there are a few
             self._launches[addresses] = self._launch(addresses)
         stream.wait_for_event(self._arrived)
-        for output in self.outputs.values():
-            output.wait_until_read(stream)
-            output.written()
+        results.wait_until_read(stream)
+        results.written()
         if timing is not None:
             timing.begin(stream)
-        self._launches[addresses](stream.handle)
+        self._launches[addresses](self._handle)
         if timing is not None:
             timing.end(stream)
-        self._computed.record(stream)
+        results.ready.record(stream)
 
     def _launch(self, addresses: tuple[int, ...]) -> Callable[[int], None]:
         """What runs the part on inputs at those addresses: a graph where one can be captured."""
@@ -126,7 +127,7 @@ class CudaSlot:
     def _enqueue(self, addresses: tuple[int, ...], stream: int) -> None:
         if addresses != self._bound:
             takes = {tensor.name: at for tensor, at in zip(self._executable.part.takes, addresses, strict=True)}
-            gives = {name: value.memory.address for name, value in self.outputs.items()}
+            gives = {name: value.address for name, value in self.outputs.items()}
             self._context.bind(self._executable.shapes, {**takes, **gives})
             self._bound = addresses
         self._context.enqueue(stream)
@@ -134,13 +135,8 @@ class CudaSlot:
     def clear(self) -> None:
         """Zeros in every output, before what is put on the streams next."""
         try:
-            for value in self.outputs.values():
-                value.wait_until_read(self._copies)
-                value.memory.clear(self._copies)
-                value.written()
-            self._computed.record(self._copies)
-            self._came.record(self._copies)
-            self._stream.wait_for_event(self._computed)
+            self._results.clear()
+            self._stream.wait_for_event(self._results.ready)
         except self._device.error as error:
             raise explain(error, f"clearing the outputs of {self._label}") from error
 
@@ -150,8 +146,6 @@ class CudaSlot:
         for graph in self._graphs:
             graph.close()
         self._graphs, self._launches = [], {}
-        for memory in self._memory:
-            memory.free()
-        for value in self.outputs.values():
-            value.free()
-        self._memory, self.outputs = [], {}
+        for owned in self._owned:
+            owned.free()
+        self._owned, self.outputs = [], {}
