@@ -26,7 +26,10 @@ class Search(Generic[Node]):
     trials: int = 0
     stopped: bool = False  # by the time, with something left to try
     known: dict[frozenset[Node], float] = field(default_factory=dict)
-    start: float = field(default_factory=time.monotonic)
+    start: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start = time.monotonic()
 
     def loss(self, kept: frozenset[Node]) -> float:
         if kept not in self.known:

@@ -5,8 +5,6 @@ from functools import partial
 import numpy as np
 import pytest
 from handmade_graphs import Builder, info, picture_and_vector, sample
-from hypothesis import given
-from hypothesis import strategies as st
 from onnx import TensorProto, checker, numpy_helper, shape_inference
 
 from mm_edge.errors import WorkFailedError
@@ -24,7 +22,6 @@ from mm_edge.export.int8 import (
 )
 from mm_edge.export.lint import lint
 from mm_edge.export.parity import cosine, relative_error
-from mm_edge.export.remainder import Search, smallest_remainder
 from mm_edge.export.restore import restored
 from mm_edge.export.rounding import as_rounded
 from mm_edge.export.runner import Runner
@@ -169,29 +166,6 @@ def test_a_node_taken_back_to_float_is_as_if_it_had_never_been_quantized(base, r
     for feed in SAMPLES[8:]:
         assert relative_error(back(feed)["logits"], anew(feed)["logits"]) < (1e-5 if form is None else 2e-3)
         assert np.allclose(back(feed)["logits"], full(feed)["logits"], rtol=1e-6) == (not kept)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(0.01, 2))
-def test_the_remainder_passes_and_is_no_larger_than_it_must_be_by_blocks(harm, tolerance):
-    """Losses that add up: whatever is found passes, and when nothing has to stay, nothing does."""
-    nodes = [f"n{number}" for number in range(len(harm))]
-    losses = dict(zip(nodes, harm, strict=True))
-    search = Search(lambda kept: sum(losses[node] for node in nodes if node not in kept), tolerance)
-    kept = smallest_remainder(nodes, search)
-    assert kept is not None
-    assert search.loss(kept) <= tolerance
-    assert (not kept) == (sum(harm) <= tolerance)
-
-
-def test_one_bad_node_among_many_is_found_alone():
-    nodes = [f"n{number}" for number in range(100)]
-    search = Search(lambda kept: 0.0 if "n37" in kept else 1.0, 0.1)
-    assert smallest_remainder(nodes, search) == {"n37"}
-    assert search.trials <= 32
-
-
-def test_a_loss_that_no_node_explains_is_told_apart():
-    assert smallest_remainder(["a", "b"], Search(lambda kept: 1.0, 0.1)) is None
 
 
 def test_errors_are_relative_and_anything_not_finite_is_infinitely_wrong():
