@@ -25,7 +25,7 @@ from .lane import Lane
 from .loop import Loop
 from .plan import build_plan
 from .prepare import preparers
-from .process import cpu_seconds, resident_mb
+from .process import cpu_seconds, give_back_freed, resident_mb
 from .realtime import Realtime
 from .sink import Counts, RunInfo, Summary
 from .sink_keeper import Item, SinkKeeper
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 DRIVER_AHEAD = 4  # frames that a played driver may be read ahead, so that decoding overlaps inference
 FOLLOWER_CAPACITY = 1024  # of a played input: a fast sensor between two pictures; a live one needs far less
-WATCH_EVERY_S = 0.05
+WATCH_EVERY_S = 0.1
 END_WITHIN_S = 0.8  # of a stop; what has not come back by then is left behind, and told
 OPEN_WITHIN_S = 15.0
 PERCENTS = (50, 90, 99)
@@ -85,6 +85,7 @@ class Session:
         self._settled = settle(bundle, config.engine, depth=self.depth, engine=engine, use=use)
         self.engine, plan = self._settled.engine, self._plan
         bundle.release()
+        give_back_freed()
 
         lock = threading.Lock()
         bell = threading.Condition(lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -27,7 +28,8 @@ def activate(logits: NDArray[Any], activation: Activation) -> NDArray[np.float32
 
 def finite(values: NDArray[Any], output: str) -> NDArray[Any]:
     """A model that gives NaN has failed; a label made of it would look like an answer."""
-    if not np.isfinite(values).all():
+    # The largest is what a softmax asks for too: beside a large model each other kind of look costs 0.05 ms.
+    if values.size and not (math.isfinite(values.max()) and math.isfinite(values.min())):
         raise WorkFailedError(
             "the model gave a number that is not finite",
             asked=f"decoding the output '{output}'",

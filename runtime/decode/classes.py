@@ -38,7 +38,8 @@ class ClassesDecoder:
             told = dict(zip(self._labels, scores.tolist(), strict=True))
         else:
             top = np.argpartition(scores, -MOST_SCORES)[-MOST_SCORES:]
-            told = {self._labels[index]: float(scores[index]) for index in top[np.argsort(-scores[top], kind="stable")]}
+            ranked = sorted(zip((-scores[top]).tolist(), top.tolist(), strict=True))
+            told = {self._labels[index]: -score for score, index in ranked}
         return {"label": self._labels[best], "score": float(scores[best]), "scores": told}
 
 

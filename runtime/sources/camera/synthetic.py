@@ -17,6 +17,8 @@ from .frames import Frame, FramePool
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from mm_edge.config import CameraConfig
 
 RED, GREEN, BLUE = (40, 40, 220), (60, 180, 60), (210, 120, 40)  # in BGR
@@ -59,7 +61,7 @@ class SyntheticCamera:
 
     def draw(self, number: int, frame: Frame) -> None:
         """Picture `number`, into `frame`. It depends on the number alone."""
-        np.copyto(frame, self._background)
+        cv2.cvtColor(self._background, cv2.COLOR_GRAY2BGR, dst=frame)
         height, width = frame.shape[:2]
         seconds, side = number / self._fps, min(height, width)
         turn = 2 * math.pi * seconds
@@ -80,9 +82,8 @@ class SyntheticCamera:
         self._background = np.empty(0, np.uint8)
 
 
-def _background(height: int, width: int) -> Frame:
-    """A soft grey slope, so that no two regions of the picture are alike."""
+def _background(height: int, width: int) -> NDArray[np.uint8]:
+    """A soft grey slope, so that no two regions of the picture are alike: [height, width]."""
     down = np.linspace(90, 160, height, dtype=np.float32)[:, None]
     right = np.linspace(-30, 30, width, dtype=np.float32)[None, :]
-    grey = (down + right).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    return (down + right).astype(np.uint8)
