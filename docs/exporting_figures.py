@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).parent / "exporting.md"
-RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "export_real_sizes.json"
-HEAD = f"<!-- figures: docs/{Path(__file__).name} writes what stands here from benchmarks/results/{RESULTS.name} -->\n"
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+SIZES, SPEED = RESULTS / "export_real_sizes.json", RESULTS / "export_int8_speed.json"
+HEAD = f"<!-- figures: docs/{Path(__file__).name} writes what stands here from benchmarks/results/export_*.json -->\n"
 TAIL = "<!-- end of figures -->"
 
 
@@ -29,10 +30,37 @@ def figures(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def kept(results: dict[str, Any]) -> str:
+    """What each model has in int8, and what stays wider."""
+    lines = [
+        "| model | part | precision | error | nodes kept fp32 | trials | ms, and in fp32 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, result in results.items():
+        for item in result["candidates"]:
+            if item["precision"].startswith("int8"):
+                times = f"{item['ms']:.0f}, {item['fp32_ms']:.0f}" if item["ms"] else ""
+                cells = (name, item["part"], item["precision"], f"{item['relative_error']:.1e}")
+                lines.append(f"| {' | '.join(cells)} | {item['kept_fp32']} | {item['trials']} | {times} |")
+    return "\n".join(lines) + "\n"
+
+
+def speed(found: dict[str, Any]) -> str:
+    vnni = "with" if found["vnni"] else "without"
+    times = (
+        f"fp32 {found['fp32_ms']:.1f} ms, int8 {found['int8_cpu_ms']:.1f} ms, {found['times_faster']:.2f} times faster"
+    )
+    return (
+        f"{found['parameters'] / 1e6:.1f} million parameters on one thread, {vnni} VNNI: {times}; "
+        f"the least cosine of {found['samples']} unseen samples is {found['cosine']:.5f}.\n"
+    )
+
+
 def page(text: str, shown: str) -> str:
     start, end = text.index(HEAD) + len(HEAD), text.index(TAIL)
     return text[:start] + "\n" + shown + "\n" + text[end:]
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(), figures(json.loads(RESULTS.read_text()))))
+    sizes, faster = (json.loads(path.read_text(encoding="utf-8")) for path in (SIZES, SPEED))
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), "\n".join((figures(sizes), kept(sizes), speed(faster)))))

@@ -143,11 +143,7 @@ def _add(made: Made, work: PartWork, precision: Precision, recipe: Recipe) -> No
     name = work.part.name
     candidate = work.make(precision, recipe.tolerance_of(precision))
     if candidate is None:
-        reason = (
-            f"nothing in it can be reduced within {recipe.tolerance_of(precision):g}: {work.failure}"
-            if work.failure
-            else "it has nothing to reduce"
-        )
+        reason = work.failure or "it has nothing to reduce"
         made.failures[precision] = f"'{name}' has no {precision}: {reason}"
         made.notes.append(made.failures[precision])
         return

@@ -216,16 +216,16 @@ class PartWork:
         return self._fastest([made]) if candidate.precision == "int8-cpu" else made
 
     def _make(self, precision: Precision, tolerance: float) -> Candidate | None:
-        nodes = self.reducible(precision)
-        if not nodes:
-            return None
         self.failure = ""
+        if not self.reducible(precision):
+            return None
         found = [self._within(precision, form, tolerance) for form in self._forms(precision)]
         results = [candidate for candidate in found if candidate is not None]
         if not results:
             if not self.failure:
                 reduced = self._maker(precision, self._forms(precision)[-1])(frozenset())
-                self.failure = worst_node(self.base, reduced, self.seen[0][0])
+                culprit = worst_node(self.base, reduced, self.seen[0][0])
+                self.failure = f"nothing in it can be reduced within {tolerance:g}: {culprit}"
             return None
         return self._fastest(results) if precision == "int8-cpu" else results[0]
 
@@ -322,8 +322,8 @@ class PartWork:
         if kept is None and longest < len(order):
             worst = max(harms, key=lambda harm: harm.loss)
             self.failure = (
-                f"more than {self.most_kept:.0%} of its work would have to stay fp32; "
-                f"node '{worst.node}' ({worst.kind}) alone loses {worst.loss:.2g} of what it gives"
+                f"to lose at most {search.tolerance:.2g}, more than {self.most_kept:.0%} of its work would have to "
+                f"stay fp32; node '{worst.node}' ({worst.kind}) alone loses {worst.loss:.2g} of what it gives"
             )
         return kept
 

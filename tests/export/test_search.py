@@ -150,7 +150,7 @@ def test_auto_gives_up_what_hardly_pays_and_says_so(tmp_path, hard_to_please):
     recipe = Recipe(split="never", tolerance=1e-3)
     exported = export(source_model(), tmp_path / "x.mmb", recipe)
     (told,) = [note for note in exported.notes if "int8-trt" in note]
-    assert "more than 67% of its work would have to stay fp32; node '" in told
+    assert "to lose at most 0.0007, more than 67% of its work would have to stay fp32; node '" in told
 
 
 def test_what_was_asked_for_by_name_is_not_given_up(tmp_path, hard_to_please):
