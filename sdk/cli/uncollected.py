@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """A tenth of what imports cost. Where somebody has switched the collector off, it stays off."""
+    """A tenth of what imports cost, and the look through all of it that would follow at once: what is there at the end
+    is never looked through again. Where somebody has switched the collector off, it stays off.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if enabled:
             gc.enable()
