@@ -32,13 +32,13 @@ CUDA_ENABLE_GL = False
 
 def environment() -> dict[str, str]:
     """Skips, with the reason, where a compiler, CUDA's headers or the packages cannot be had."""
-    driver = _driver(_toolkit())
+    driver = _driver(toolkit())
     packages = _packages(driver)
     paths = [str(packages), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "LD_LIBRARY_PATH": str(driver), "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _toolkit() -> Path:
+def toolkit() -> Path:
     nvcc = shutil.which("nvcc")
     guesses = [os.environ.get("CUDA_HOME"), "/usr/local/cuda", Path(nvcc).resolve().parents[1] if nvcc else None]
     for root in (Path(guess) for guess in guesses if guess):
@@ -110,7 +110,7 @@ def _packages(driver: Path) -> Path:
     with tarfile.open(archive) as packed:
         packed.extractall(sources, filter="data")
     (source,) = (path for path in sources.iterdir() if path.is_dir())
-    (source / "siteconf.py").write_text(SITECONF.format(root=str(_toolkit()), driver=str(driver)))
+    (source / "siteconf.py").write_text(SITECONF.format(root=str(toolkit()), driver=str(driver)))
     _run(*pip, "install", "--quiet", "--no-deps", "--target", str(partial), str(source))
     shutil.rmtree(sources)
     return _put(partial, made)

@@ -51,7 +51,7 @@ class HostPart:
     """A part as a session on the CPU."""
 
     stream = None
-    graphs_itself = False
+    host_work_once = False
 
     def __init__(self, part, precision, graph):
         options = ort.SessionOptions()

@@ -22,7 +22,7 @@ class Context(Protocol):
 
 class Compiled(Protocol):
     """A part as a library has it on the device. `stream`: the only one that it computes on, where it is so bound;
-    `graphs_itself`: it captures and replays inside of `enqueue`.
+    `host_work_once`: what it has the host do in between must not be done again by a graph.
     """
 
     @property
@@ -32,6 +32,6 @@ class Compiled(Protocol):
     def stream(self) -> Stream | None: ...
 
     @property
-    def graphs_itself(self) -> bool: ...
+    def host_work_once(self) -> bool: ...
 
     def context(self) -> Context: ...

@@ -53,8 +53,8 @@ class CudaExecutable:
         self.timeline: Timeline | None = None  # where somebody wants to know when the device computed
         self.reads_in_place = False
         self.inputs_told = "copied"
-        self.graph_told = "captured by the library itself" if compiled.graphs_itself else "not asked for"
-        self._use_graphs = use_graphs and not compiled.graphs_itself
+        self.graph_told = "not asked for"
+        self._use_graphs = use_graphs
         self._slots: list[CudaSlot] = []
 
     def choose_inputs(self) -> None:
@@ -92,7 +92,8 @@ class CudaExecutable:
         if not self._use_graphs:
             return None
         try:
-            graph = capture(enqueue, self.stream.handle, self.compiled.label)
+            once = self.compiled.host_work_once
+            graph = capture(enqueue, self.stream.handle, self.compiled.label, host_work_once=once)
         except (DeviceMemoryError, DeviceLostError):
             raise
         except (MmEdgeError, self.device.error) as error:

@@ -13,16 +13,25 @@ OUT_OF_MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
 # After these the context is dead: every later call fails too, and only a new process gets the device back.
 LOST = frozenset(
     {
+        "CUDA_ERROR_ASSERT",
+        "CUDA_ERROR_CONTAINED",
+        "CUDA_ERROR_CONTEXT_IS_DESTROYED",
+        "CUDA_ERROR_DEINITIALIZED",
         "CUDA_ERROR_DEVICE_UNAVAILABLE",
         "CUDA_ERROR_ECC_UNCORRECTABLE",
         "CUDA_ERROR_EXTERNAL_DEVICE",
         "CUDA_ERROR_HARDWARE_STACK_ERROR",
         "CUDA_ERROR_ILLEGAL_ADDRESS",
         "CUDA_ERROR_ILLEGAL_INSTRUCTION",
+        "CUDA_ERROR_INVALID_ADDRESS_SPACE",
+        "CUDA_ERROR_INVALID_PC",
         "CUDA_ERROR_LAUNCH_FAILED",
         "CUDA_ERROR_LAUNCH_TIMEOUT",
         "CUDA_ERROR_MISALIGNED_ADDRESS",
+        "CUDA_ERROR_MPS_CLIENT_TERMINATED",
         "CUDA_ERROR_NVLINK_UNCORRECTABLE",
+        "CUDA_ERROR_TENSOR_MEMORY_LEAK",
+        "CUDA_ERROR_UNKNOWN",  # what drivers say of a GPU that has fallen off its bus
     }
 )
 _MOST_CODES = 1000
@@ -62,6 +71,13 @@ def abandon(*things: object) -> None:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
+def name_of(code: int) -> str:
+    """CUDA's name of an error."""
+    told = ctypes.c_char_p()
+    found = ctypes.CDLL(DRIVER).cuGetErrorName(code, ctypes.byref(told)) == 0 and told.value
+    return found.decode() if found else f"error {code}"
+
+
 @cache
 def code_names() -> dict[str, str]:
     """CUDA's names by the texts that the driver has for them: pycuda tells only the text."""
@@ -69,8 +85,6 @@ def code_names() -> dict[str, str]:
     names: dict[str, str] = {}
     told = ctypes.c_char_p()
     for code in range(_MOST_CODES):
-        if library.cuGetErrorName(code, ctypes.byref(told)) == 0 and told.value:
-            name = told.value.decode()
-            if library.cuGetErrorString(code, ctypes.byref(told)) == 0 and told.value:
-                names.setdefault(told.value.decode(), name)
+        if library.cuGetErrorString(code, ctypes.byref(told)) == 0 and told.value:
+            names.setdefault(told.value.decode(), name_of(code))
     return names

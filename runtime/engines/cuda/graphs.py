@@ -9,15 +9,17 @@ import ctypes
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mm_edge.errors import EngineError
 from mm_edge.runtime.engines.available import DRIVER
 
-from .faults import fault
+from .faults import fault, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Of the capturing thread alone: a capture that watched all threads would break what other lanes do meanwhile.
 THREAD_LOCAL = 1
+HOST_NODE = 3  # CU_GRAPH_NODE_TYPE_HOST
 
 
 class Calls(Protocol):
@@ -28,6 +30,8 @@ class Calls(Protocol):
     def begin(self, stream: int) -> str: ...
 
     def end(self, stream: int) -> tuple[str, Any]: ...
+
+    def host_nodes(self, graph: Any) -> tuple[str, int]: ...
 
     def instantiate(self, graph: Any) -> tuple[str, Any]: ...
 
@@ -53,6 +57,13 @@ class _Bindings:
     def end(self, stream: int) -> tuple[str, Any]:
         code, graph = self._driver.cuStreamEndCapture(stream)
         return self._name(code), graph
+
+    def host_nodes(self, graph: Any) -> tuple[str, int]:
+        code, _, count = self._driver.cuGraphGetNodes(graph, 0)
+        code, nodes, _ = (code, [], 0) if code or not count else self._driver.cuGraphGetNodes(graph, count)
+        kinds = [self._driver.cuGraphNodeGetType(node) for node in nodes]
+        code = next((failed for failed, _ in kinds if failed), code)
+        return self._name(code), sum(kind == HOST_NODE for _, kind in kinds)
 
     def instantiate(self, graph: Any) -> tuple[str, Any]:
         code, executable = self._driver.cuGraphInstantiate(graph, 0)
@@ -86,6 +97,16 @@ class _Ctypes:
         graph = ctypes.c_void_p()
         return self._name(self._library.cuStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph))), graph
 
+    def host_nodes(self, graph: Any) -> tuple[str, int]:
+        count, kind, found = ctypes.c_size_t(), ctypes.c_int(), 0
+        code = self._library.cuGraphGetNodes(graph, None, ctypes.byref(count))
+        nodes = (ctypes.c_void_p * count.value)()
+        code = code or (self._library.cuGraphGetNodes(graph, nodes, ctypes.byref(count)) if count.value else 0)
+        for node in nodes:
+            code = code or self._library.cuGraphNodeGetType(ctypes.c_void_p(node), ctypes.byref(kind))
+            found += kind.value == HOST_NODE
+        return self._name(code), found
+
     def instantiate(self, graph: Any) -> tuple[str, Any]:
         made, flags = ctypes.c_void_p(), ctypes.c_ulonglong(0)
         return self._name(self._library.cuGraphInstantiateWithFlags(ctypes.byref(made), graph, flags)), made
@@ -100,12 +121,9 @@ class _Ctypes:
     def destroy_executable(self, executable: Any) -> None:
         self._library.cuGraphExecDestroy(executable)
 
-    def _name(self, code: int) -> str:
-        if code == 0:
-            return ""
-        name = ctypes.c_char_p()
-        told = self._library.cuGetErrorName(code, ctypes.byref(name)) == 0 and name.value
-        return name.value.decode() if told and name.value else f"error {code}"
+    @staticmethod
+    def _name(code: int) -> str:
+        return name_of(code) if code else ""
 
 
 @cache
@@ -131,9 +149,12 @@ class Graph:
         self._calls.destroy(self._graph)
 
 
-def capture(work: Callable[[int], None], stream: int, label: str, calls: Calls | None = None) -> Graph:
+def capture(
+    work: Callable[[int], None], stream: int, label: str, calls: Calls | None = None, *, host_work_once: bool = False
+) -> Graph:
     """What `work` puts on the stream, as a graph. Nothing of it has run. Raises what went wrong; the capture is over
-    then, and the stream can be used without a graph.
+    then, and the stream can be used without a graph. `host_work_once`: what it asks the host to do must not be done
+    again, so a graph that would is refused.
     """
     calls = calls or graph_calls()
     asked = f"capturing {label} as a CUDA graph"
@@ -149,8 +170,21 @@ def capture(work: Callable[[int], None], stream: int, label: str, calls: Calls |
     name, graph = calls.end(stream)
     if name:
         raise fault(name, "cuStreamEndCapture", asked)
-    name, executable = calls.instantiate(graph)
-    if name:
+    try:
+        if host_work_once:
+            _refuse_host_work(calls, graph, asked)
+        name, executable = calls.instantiate(graph)
+        if name:
+            raise fault(name, "cuGraphInstantiate", asked)
+    except BaseException:
         calls.destroy(graph)
-        raise fault(name, "cuGraphInstantiate", asked)
+        raise
     return Graph(calls, graph, executable, label)
+
+
+def _refuse_host_work(calls: Calls, graph: Any, asked: str) -> None:
+    name, found = calls.host_nodes(graph)
+    if name:
+        raise fault(name, "cuGraphGetNodes", asked)
+    if found:
+        raise EngineError(f"it has the host do {found} things that may be done only once", asked=asked)

@@ -1,24 +1,30 @@
 """ONNX Runtime's CUDA provider on the device layer: the same slots and streams, for machines without TensorRT.
 
 A session computes on one stream, which it is given, and its inputs and outputs are bound to the slot's own memory. Its
-provider captures graphs itself, one for each slot, told apart by a number. They are off unless asked for: up to 1.31 a
-replay waits for the stream (onnxruntime#28686), so that a lane would wait where it should only put work on it.
+own way with graphs is not used: it keeps one for each thread, captures in the mode that disturbs all threads, and up to
+some version waits for each replay. The run is captured as any other is instead, off unless asked for until that has
+been seen on a GPU. A run that leaves work for the host (to free what it took) is refused as a graph.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import count
+import contextlib
+import io
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
 
-from mm_edge.errors import ConfigError, DeviceError, EngineError
+from mm_edge.errors import ConfigError, DeviceError, EngineError, MmEdgeError
+from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.available import missing
 from mm_edge.runtime.engines.tensors import numpy_dtype
 
+from .faults import fault, name_of
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mm_edge.manifest import Part, Precision
 
@@ -29,7 +35,9 @@ if TYPE_CHECKING:
 NAME = "onnxruntime:cuda"
 PROVIDER = "CUDAExecutionProvider"
 _NO_LOGS_BELOW = 4  # what fails is raised; that a provider did not load is asked for below, with its reason
-_RUNS_BEFORE_A_GRAPH = 2  # the provider runs a graph so often before it captures it
+_RUNS_UNTIL_STEADY = 2  # the first takes memory piece by piece, the second takes the whole that it learnt
+_CUDA_FAILED = re.compile(r"CUDA (?:failure|error) (?:cuda\w+ )?(\d+)")
+_NO_ROOM = re.compile(r"[Ff]ailed to allocate memory|smaller than requested bytes|STATUS_ALLOC_FAILED")
 
 
 @dataclass(frozen=True)
@@ -49,15 +57,12 @@ class Bound:
         for tensor in part.gives:
             at = (numpy_dtype(tensor.dtype), shapes[tensor.name], addresses[tensor.name])
             self.binding.bind_output(tensor.name, "cuda", 0, *at)
-        if self.compiled.graphs_itself:
-            for _ in range(_RUNS_BEFORE_A_GRAPH):
-                self.enqueue(self.compiled.stream.handle)
+        for _ in range(_RUNS_UNTIL_STEADY):
+            self.enqueue(self.compiled.stream.handle)
 
     def enqueue(self, _stream: int) -> None:
-        try:
+        with _explained(f"running {self.compiled.label}"):
             self.session.run_with_iobinding(self.binding, self.options)
-        except Exception as error:  # its exceptions share no base class
-            raise EngineError(f"{error}", asked=f"running {self.compiled.label}", todo="mm-edge doctor") from error
 
 
 @dataclass(frozen=True)
@@ -68,65 +73,104 @@ class CudaProviderPart:
     session: Any
     stream: Any
     label: str
-    graphs_itself: bool
-    numbers: Any = field(default_factory=lambda: count(1))
+    host_work_once: bool = True
 
     def context(self) -> Bound:
         options = ort.RunOptions()
         options.add_run_config_entry("disable_synchronize_execution_providers", "1")
-        # -1: this run is not to be captured.
-        number = next(self.numbers) if self.graphs_itself else -1
-        options.add_run_config_entry("gpu_graph_id", str(number))
         return Bound(self.session, self, self.session.io_binding(), options)
 
 
 class CudaProviderCompiler:
     """Makes sessions; what the provider does not take is an error, never a run on the CPU."""
 
-    def __init__(self, device: Device, options: Mapping[str, str], *, use_graphs: bool) -> None:
-        self._device, self._options, self._use_graphs = device, dict(options), use_graphs
-        self._told: dict[str, str] = {}
+    def __init__(self, device: Device, options: Mapping[str, str]) -> None:
+        self._device, self._options = device, dict(options)
 
     def compile(self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, Dims]) -> CudaProviderPart:
-        del shapes  # they are bound
         label, stream = f"'{part.name}' in {precision}", self._device.stream()
         asked = f"loading {label} with ONNX Runtime's CUDA provider"
         provider = {
             **self._options,
             "device_id": "0",
             "user_compute_stream": str(stream.handle),
-            "enable_cuda_graph": "1" if self._use_graphs else "0",
+            "enable_cuda_graph": "0",
         }
         options = ort.SessionOptions()
         options.log_severity_level = _NO_LOGS_BELOW
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        try:
-            session = ort.InferenceSession(graph, options, providers=[(PROVIDER, provider)])
-        except Exception as error:  # its exceptions share no base class
-            raise EngineError(f"{error}", asked=asked, todo="mm-edge doctor") from error
+        # Built in, shapes leave nothing to reckon at run time, which the provider would have the CPU do.
+        for name, size in _dimensions(part, shapes):
+            options.add_free_dimension_override_by_name(name, size)
+        with _explained(asked):
+            try:
+                # Without its fallback, which would try the CPU, print that, and raise what came of it.
+                session = ort.InferenceSession(graph, options, providers=[(PROVIDER, provider)], enable_fallback=0)
+            except Exception:
+                _check_libraries(asked)
+                raise
         if session.get_providers()[0] != PROVIDER:
-            raise EngineError(
-                f"the provider does not load here: {why_it_does_not_load()}",
-                asked=asked,
-                todo="Install the CUDA libraries that this ONNX Runtime was built for; mm-edge doctor",
-            )
-        return CudaProviderPart(part, session, stream, label, graphs_itself=self._use_graphs)
+            _check_libraries(asked)
+            raise EngineError("the provider did not load, and gave no reason", asked=asked, todo="mm-edge doctor")
+        return CudaProviderPart(part, session, stream, label)
 
     def describe(self) -> dict[str, Any]:
         return {"library": f"ONNX Runtime {ort.__version__}", "provider": PROVIDER}
 
 
-def why_it_does_not_load() -> str:
-    """The library that is missing, by name, as the loader says it."""
+@contextlib.contextmanager
+def _explained(asked: str) -> Iterator[None]:
+    """Its exceptions share no base class and carry CUDA's numbers in their text."""
+    try:
+        yield
+    except MmEdgeError:
+        raise
+    except Exception as error:
+        told = " ".join(str(error).split())
+        if failed := _CUDA_FAILED.search(told):
+            raise fault(name_of(int(failed[1])), "ONNX Runtime", asked) from error
+        if _NO_ROOM.search(told):
+            todo = "Close what else uses the GPU, lower --set loop.depth, or take a smaller precision"
+            raise DeviceMemoryError(told, asked=asked, todo=todo) from error
+        raise EngineError(told, asked=asked, todo="mm-edge doctor") from error
+
+
+def _dimensions(part: Part, shapes: Mapping[str, Dims]) -> set[tuple[str, int]]:
+    """The dimensions that the manifest names, with the sizes that they have here."""
+    return {
+        (name, size)
+        for tensor in part.takes
+        for name, size in zip(tensor.shape, shapes[tensor.name], strict=True)
+        if isinstance(name, str)
+    }
+
+
+def _check_libraries(asked: str) -> None:
+    """Raises with the name of the library that is missing, as the loader says it. Only once the provider has failed to
+    load: ONNX Runtime has to be the first to load it.
+    """
     import ctypes
     from pathlib import Path
 
-    provider = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
+    folder = Path(ort.__file__).parent / "capi"
     try:
-        ctypes.CDLL(str(provider))
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
     except OSError as error:
-        return str(error)
-    return "its libraries are there, and it gave no reason"
+        built = getattr(ort, "cuda_version", "") or "it was built for"
+        raise EngineError(
+            f"the provider does not load here: {error}",
+            asked=asked,
+            todo=f"Install the libraries of CUDA {built} and cuDNN: pip install 'onnxruntime-gpu[cuda,cudnn]'",
+        ) from None
+
+
+def preload() -> None:
+    """Loads the CUDA libraries that lie beside ONNX Runtime as packages, where the loader would not look. What is
+    missing shows when the provider loads; here it would be printed.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        getattr(ort, "preload_dlls", lambda: None)()  # since 1.21
 
 
 def open_cuda_provider(options: Mapping[str, Any]) -> CudaEngine:
@@ -144,5 +188,6 @@ def open_cuda_provider(options: Mapping[str, Any]) -> CudaEngine:
     from .engine import CudaEngine
 
     device = open_device()
+    preload()
     given = {key: str(value) for key, value in options.items() if key != "graphs"}
-    return CudaEngine(NAME, device, CudaProviderCompiler(device, given, use_graphs=graphs), use_graphs=graphs)
+    return CudaEngine(NAME, device, CudaProviderCompiler(device, given), use_graphs=graphs)

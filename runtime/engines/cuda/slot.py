@@ -54,9 +54,6 @@ class CudaSlot:
             self._context: Context = executable.compiled.context()
             self._bound: tuple[int, ...] = ()
             self._copies.synchronize()  # the zeros are there before anybody reads them
-            # Once without a graph: the first run loads kernels, which belongs neither into a capture nor into the loop.
-            self._enqueue(self._own, self._handle)
-            self._stream.synchronize()
             self._launches = {self._own: self._launch(self._own)}
             self.clear()
         except BaseException:
@@ -103,11 +100,11 @@ class CudaSlot:
 
     def _compute(self, addresses: tuple[int, ...]) -> None:
         stream, results, timing = self._stream, self._results, self._timing
-        if addresses not in self._launches:  # once for each set of buffers, of which there are a few
-            self._launches[addresses] = self._launch(addresses)
         stream.wait_for_event(self._arrived)
         results.wait_until_read(stream)
         results.written()
+        if addresses not in self._launches:  # once for each set of buffers, of which there are a few
+            self._launches[addresses] = self._launch(addresses)
         if timing is not None:
             timing.begin(stream)
         self._launches[addresses](self._handle)
@@ -116,8 +113,12 @@ class CudaSlot:
         results.ready.record(stream)
 
     def _launch(self, addresses: tuple[int, ...]) -> Callable[[int], None]:
-        """What runs the part on inputs at those addresses: a graph where one can be captured."""
+        """What runs the part on inputs at those addresses: a graph where one can be captured. It has run once then:
+        the first run loads kernels and settles what was bound, which belongs neither into a capture nor into the loop.
+        """
         enqueue = partial(self._enqueue, addresses)
+        enqueue(self._handle)
+        self._stream.synchronize()
         graph = self._executable.capture(enqueue)
         if graph is None:
             return enqueue

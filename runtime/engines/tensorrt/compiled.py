@@ -77,7 +77,7 @@ class TensorRtCompiled:
     """One part as an engine on this GPU."""
 
     stream = None
-    graphs_itself = False
+    host_work_once = False
 
     def __init__(self, library: Library, runtime: Runtime, engine: ICudaEngine, label: str) -> None:
         self.label, self._library = label, library

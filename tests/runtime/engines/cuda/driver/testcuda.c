@@ -427,6 +427,19 @@ API(cuGraphDestroy, Ops *graph) {
   pthread_mutex_lock(&lock); n_graphs--; pthread_mutex_unlock(&lock);
   return OK;
 }
+API(cuGraphGetNodes, Ops *graph, Op **nodes, size_t *count) {
+  ENTER;
+  size_t found = 0;
+  for (Op *op = graph->first; op; op = op->next, found++) if (nodes && found < *count) nodes[found] = op;
+  *count = found;
+  return OK;
+}
+API(cuGraphNodeGetType, Op *node, int *type) {
+  ENTER;
+  static const int TYPES[] = {[COPY] = 1, [FILL] = 2, [RECORD] = 7, [AWAIT] = 6, [HOST] = 3, [KERNEL] = 0};
+  *type = TYPES[node->kind];
+  return OK;
+}
 API(cuGraphExecDestroy, Ops *graph) { return cuGraphDestroy(graph); }
 
 // --- how others find all this --------------------------------------------------------------------------------------

@@ -5,11 +5,12 @@ import threading
 
 import numpy as np
 import pytest
+from cuda_driver import toolkit
 
 from mm_edge.errors import DeviceError
 from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.cuda.device import Device
-from mm_edge.runtime.engines.cuda.faults import DeviceLostError, explain
+from mm_edge.runtime.engines.cuda.faults import LOST, DeviceLostError, explain
 from mm_edge.runtime.engines.cuda.graphs import _Bindings, _Ctypes, capture
 
 FLOATS = np.dtype(np.float32)
@@ -183,3 +184,17 @@ def test_a_device_that_is_lost_has_its_own_error(driver, device, code, name):
     lost = explain(raised.value, "waiting")
     assert isinstance(lost, DeviceLostError)
     assert re.search(f"the GPU is lost: cuStreamSynchronize says CUDA_ERROR_.*{name}", str(lost))
+
+
+def test_what_cuda_documents_as_the_end_of_a_process_is_a_lost_device():
+    """By the header that the test driver was made from."""
+    text = (toolkit() / "include/cuda.h").read_text()
+    codes = text[text.index("typedef enum cudaError_enum") : text.index("} CUresult;")]
+    found = re.findall(r"/\*\*(.*?)\*/\s*(CUDA_ERROR_\w+)\s*=", codes, re.DOTALL)
+    fatal = {
+        name
+        for about, name in found
+        if re.search(r"inconsistent state|cannot be used|can only continue", re.sub(r"[\s*]+", " ", about))
+    }
+    assert len(fatal) >= 10
+    assert fatal - LOST == set()
