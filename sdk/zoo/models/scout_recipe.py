@@ -14,9 +14,9 @@ FULL = Size(
     tune_sounds=3000,
     voices_at_most=None,
     takes=1,
-    hearing=Plan(steps=2600, batch=96, averaging=0.99, evaluate_every=650),
-    seeing=Plan(steps=5200, batch=64, averaging=0.99, evaluate_every=300, first_exam=4500),
-    looks=(Look(2400, side=48, pieces=3, phrases=1), Look(3000, side=80, pieces=1, phrases=2), Look(5200, None, 1, 2)),
+    hearing=Plan(steps=1950, batch=96, averaging=0.99, evaluate_every=650),
+    seeing=Plan(steps=4600, batch=64, averaging=0.99, evaluate_every=300, first_exam=3900),
+    looks=(Look(2400, side=48, pieces=3, phrases=1), Look(3000, side=80, pieces=1, phrases=2), Look(4600, None, 1, 2)),
     deciding=Plan(steps=1500, batch=512, learning_rate=0.02, warm_up=50, averaging=0.99, evaluate_every=500),
 )
 QUICK = Size(
