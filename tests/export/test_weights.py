@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from handmade_graphs import picture_and_vector, sample, source_model
+from handmade_graphs import Builder, info, picture_and_vector, sample, source_model
 from onnx import TensorProto, numpy_helper
 
 from mm_edge.bundle import Bundle
@@ -71,6 +71,37 @@ def test_every_precision_is_bit_for_bit_the_same(small, tmp_path):
         assert filled(got) == wanted
         assert lint(got) == lint(wanted)
         assert filled(as_rounded(got)) == as_rounded(wanted)
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "entropy"])
+def test_calibration_reads_them_where_they_lie(light, method):
+    feeds = [sample(seed) for seed in range(4)]
+    wanted, got = (calibrate(graph, feeds, method).data for graph in (picture_and_vector(), light))
+    assert set(got) == set(wanted)
+    for name, given in got.items():
+        np.testing.assert_array_equal(given.range_value, wanted[name].range_value)
+
+
+def test_a_weight_that_two_kinds_of_node_read_is_quantized_as_if_it_lay_in_the_graph(small, tmp_path):
+    """Once along another axis, once by an embedding's lookup: there is no one axis of channels to show."""
+
+    def shared():
+        b = Builder()
+        table = b.normal("table", 16, 16)
+        b.add("Gather", "words", table, "ids", axis=0)
+        b.add("MatMul", "one", "words", table)
+        b.add("Gemm", "two", "one", table, transB=1)
+        return b.model(
+            [info("ids", TensorProto.INT64, 4)],
+            [info("two", TensorProto.FLOAT, 4, 16)],
+        )
+
+    feeds = [{"ids": np.random.default_rng(seed).integers(0, 16, 4)} for seed in range(4)]
+    bases = base_graph(shared()), put_aside(base_graph(shared()), tmp_path / "weights")
+    ranges = calibrate(bases[0], feeds, "minmax")
+    for make in (lambda base: to_int8_cpu(base, ranges, form="heavy"), lambda base: to_int8_trt(base, ranges)):
+        wanted, got = (make(base) for base in bases)
+        assert filled(got) == wanted
 
 
 def test_what_fp16_cannot_hold_is_clamped_as_elsewhere(small, tmp_path):

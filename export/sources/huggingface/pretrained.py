@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,6 +39,12 @@ def load_pretrained(kind: Any, name: str, recipe: Recipe, **options: Any) -> Any
             found,
             asked=f"loading {kind.__name__} from {name}",
             todo="The folder must hold what `save_pretrained` writes, the processor's files too",
+        ) from None
+    except UnpicklingError:
+        raise UsageError(
+            "its weights are a pickle that holds more than tensors, which could run anything",
+            asked=f"loading {kind.__name__} from {name}",
+            todo="Take its safetensors, or convert it where nothing can be harmed",
         ) from None
 
 
