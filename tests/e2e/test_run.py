@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from bundles import senses_bundle
+from trace_format import breaches
 
 SOON_S = 60  # a hang; these machines are slow
 
@@ -173,7 +174,9 @@ def test_the_trace_is_one_that_perfetto_reads(bundle, take, tmp_path):
     trace = tmp_path / "trace.json"
     done = mm_edge(bundle, "--take", take, "--speed", "max", "--trace", trace, "-q")
     assert done.returncode == 0, done.stderr
-    events = json.loads(trace.read_text())["traceEvents"]
+    document = json.loads(trace.read_text())
+    assert breaches(document) == []
+    events = document["traceEvents"]
     stages = [event["name"] for event in events if event["ph"] == "X"]
     assert stages.count("fuse") == 30
     assert {"prepare.image", "encode.image", "decode"} <= set(stages)

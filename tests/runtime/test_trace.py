@@ -1,10 +1,16 @@
-"""The trace file, read back as a viewer reads it."""
+"""The trace file, read back as a viewer reads it, and held to the rules of the Chrome trace event format."""
 
 import json
 
 import pytest
+from bundles import senses_bundle
+from sources import Script, pictures
+from trace_format import breaches
 
+from mm_edge.bundle import Bundle
+from mm_edge.config import RunConfig
 from mm_edge.errors import UsageError
+from mm_edge.runtime.session import Session
 from mm_edge.runtime.trace import Trace
 
 US = 1000
@@ -67,3 +73,41 @@ def test_memory_is_bounded_and_the_file_says_what_is_not_in_it(tmp_path):
 def test_a_path_that_cannot_be_written_is_told_before_the_run(tmp_path):
     with pytest.raises(UsageError, match=r"nowhere/out\.json: No such file or directory"):
         Trace(tmp_path / "nowhere" / "out.json")
+
+
+def test_a_run_writes_a_trace_that_keeps_to_the_format(tmp_path):
+    trace = Trace(tmp_path / "out.json")
+    with Bundle.open(senses_bundle(tmp_path / "senses.mmb")) as bundle:
+        session = Session(bundle, RunConfig(), [Script("image", pictures(30))], [], trace=trace)
+        with session:
+            assert session.wait(20)
+    trace.close()
+    document, events = written(tmp_path / "out.json")
+    assert breaches(document) == []
+    assert len(events["s"]) == len(events["f"]) == 30
+    assert sum(event["name"] == "decode" for event in events["X"]) == 30
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"ph": "E", "pid": 1, "tid": 1, "name": "decode", "ts": 1e12},
+        {"ph": "X", "pid": 1, "tid": 77, "name": "decode", "ts": 1e12, "dur": 1.0},
+        {"ph": "X", "pid": 1, "tid": 1, "name": "decode", "ts": 1e12, "dur": -1.0},
+        {"ph": "X", "pid": 1, "tid": 1, "name": "decode", "ts": 1500.0, "dur": 1.0},
+        {"ph": "X", "pid": 1, "tid": 1, "name": "decode", "ts": 2500.0, "dur": 9000.0},
+        {"ph": "i", "s": "x", "pid": 1, "tid": 1, "name": "lost", "ts": 1e12},
+        {"ph": "t", "pid": 1, "tid": 1, "name": "moment", "cat": "moment", "id": 0, "ts": 2500.0},
+        {"ph": "s", "pid": 1, "tid": 1, "name": "moment", "cat": "moment", "id": 9, "ts": 2500.0},
+    ],
+    ids=["left open", "no name", "negative", "back in time", "overlap", "scope", "no end", "no arrowhead"],
+)
+def test_what_breaks_the_format_is_found(tmp_path, spoil):
+    trace = Trace(tmp_path / "out.json")
+    for start in (2_000, 3_000, 5_000):
+        trace.span("lane-0", "decode", start * US, (start + 900) * US, moment_seq=0)
+    trace.close()
+    document, _ = written(tmp_path / "out.json")
+    assert breaches(document) == []
+    document["traceEvents"].append(spoil)
+    assert breaches(document)
