@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from .engine import Engine
     from .loop import Loop
+    from .ranges import Ranges
     from .trace import Trace
 
 
@@ -28,10 +29,11 @@ class Lane(threading.Thread):
         prepare_thread: Callable[[], None],
         left: Callable[[], None],
         trace: Trace | None,
+        ranges: Ranges | None = None,
     ) -> None:
         super().__init__(name=f"mm-edge-lane-{number}", daemon=True)
         self.error: BaseException | None = None  # a fault of the loop itself, never of a task
-        self._loop, self._engine, self._trace = loop, engine, trace
+        self._loop, self._engine, self._trace, self._ranges = loop, engine, trace, ranges
         self._prepare_thread, self._left = prepare_thread, left
 
     def run(self) -> None:
@@ -49,15 +51,19 @@ class Lane(threading.Thread):
             self._left()
 
     def _work(self) -> None:
-        now_ns, trace = time.monotonic_ns, self._trace
+        now_ns, trace, ranges = time.monotonic_ns, self._trace, self._ranges
         task = self._loop.exchange(None)
         while task is not None:
             task.started_ns = now_ns()
+            if ranges is not None:
+                ranges.begin(task)
             try:
                 task.stage.run(task)
             except Exception as error:  # noqa: BLE001  # the moment fails, and is told; the lane goes on
                 task.error = error
             task.ended_ns = now_ns()
+            if ranges is not None:
+                ranges.end()
             if trace is not None:
                 trace.span(self.name, task.stage.label, task.started_ns, task.ended_ns, task.moment.seq)
             task = self._loop.exchange(task)

@@ -26,6 +26,7 @@ from .loop import Loop
 from .plan import build_plan
 from .prepare import preparers
 from .process import cpu_seconds, give_back_freed, resident_mb
+from .ranges import Ranges
 from .realtime import Realtime
 from .sink import Counts, RunInfo, Summary
 from .sink_keeper import Item, SinkKeeper
@@ -126,6 +127,7 @@ class Session:
             reuse=not config.loop.every_part_every_tick,
         )
         count = config.loop.lanes or max(1, min(usable_cores(), self.depth * plan.width))
+        ranges = Ranges() if config.loop.nvtx else None
         self.lanes = [
             Lane(
                 number,
@@ -134,6 +136,7 @@ class Session:
                 prepare_thread=self._realtime.prepare_thread,
                 left=self._lane_left,
                 trace=trace,
+                ranges=ranges,
             )
             for number in range(count)
         ]

@@ -73,6 +73,7 @@ class LoopConfig(Strict, frozen=True):
     deadline_ms: Milliseconds | None = None
     seconds: Annotated[float, Meta(gt=0)] | None = None
     every_part_every_tick: bool = False  # gives up reuse; for measuring what reuse saves
+    nvtx: bool = False  # a range for each stage of each moment, for Nsight Systems; needs the extra nvtx
 
 
 class RealtimeConfig(Strict, frozen=True):
