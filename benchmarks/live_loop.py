@@ -30,6 +30,7 @@ from .file_loops import offline
 from .first_prediction import first_prediction
 from .frames import ReadyCamera, frames
 from .live_peers import live_peers
+from .machine import Watch, cpu_name
 from .models import senses_bundle, vision_bundle
 from .plain_loops import PlainModel
 from .timed_run import SIZE, SLOWER, model_ms, p, run_live, side_by_side
@@ -230,24 +231,23 @@ def main() -> None:
     parser.add_argument(
         "names", nargs="*", choices=[*SHORT, *LONG, []], help="which ones; without a name, the short ones"
     )
-    parser.add_argument("--json", type=Path, help="add the figures to this file")
+    parser.add_argument("--json", type=Path, help="add the figures to this file, beside those of earlier runs")
     parser.add_argument("--long", action="store_true", help="the ones that take minutes too")
     given = parser.parse_args()
     chosen = given.names or [*SHORT, *(LONG if given.long else [])]
     results = json.loads(given.json.read_text()) if given.json and given.json.exists() else {}
-    results["machine"] = {"cpu": _cpu(), "cores": usable_cores(), "python": platform.python_version()}
+    results["machine"] = {"cpu": cpu_name(), "cores": usable_cores(), "python": platform.python_version()}
     for name in chosen:
+        watch = Watch()
         figures = {**SHORT, **LONG}[name]()
-        results[name] = {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
-        print(name, json.dumps(results[name], indent=2))
+        heat = watch.heat()
+        figures |= {"others_share": heat.others, "stolen_share": heat.stolen}
+        found = {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
+        results.setdefault(name, []).append(found)
+        print(name, json.dumps(found, indent=2))
         if given.json:
             given.json.parent.mkdir(parents=True, exist_ok=True)
             given.json.write_text(json.dumps(results, indent=1) + "\n")
-
-
-def _cpu() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":
