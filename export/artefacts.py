@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from mm_edge.errors import UsageError, WorkFailedError
@@ -16,6 +17,7 @@ from .runner import ALL_CORES, Runner, race
 from .whole import WholeProof
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mm_edge.manifest import Precision
@@ -51,10 +53,8 @@ def make_artefacts(  # noqa: PLR0917
     with progress.step("fp32"):
         proof, calibration = _fp32(model, split, data, work, made)
     wanted = _wanted(recipe, data, made)
-    works: dict[str, PartWork] = {}
-    count, number = len(split.parts) * len(wanted), 0
-    for part in split.parts:
-        works[part.name] = PartWork(
+    works = {
+        part.name: PartWork(
             part,
             recipe,
             work,
@@ -65,6 +65,11 @@ def make_artefacts(  # noqa: PLR0917
             store,
             share=_share(split),
         )
+        for part in split.parts
+    }
+    _check_names(works, recipe)
+    count, number = len(split.parts) * len(wanted), 0
+    for part in split.parts:
         for precision in wanted:
             number += 1
             with progress.step(f"{precision} {part.name}", number, count):
@@ -100,6 +105,20 @@ def _fp32(
     values = [sources_of(feed, states) for feed in (*data.unseen, *data.calibration)]
     run_one_by_one(split.parts, lambda part: Runner(made.paths[part.name]["fp32"], threads=ALL_CORES), values)
     return values[: len(data.unseen)], values[len(data.unseen) :]
+
+
+def _check_names(works: Mapping[str, PartWork], recipe: Recipe) -> None:
+    """A name that no node has would be a wish that nobody hears."""
+    if not recipe.keep_fp32:
+        return
+    known = {node.name for work in works.values() for node in work.base.graph.node}
+    if unknown := sorted(set(recipe.keep_fp32) - known):
+        near = get_close_matches(unknown[0], known, 3, 0.0)
+        raise UsageError(
+            f"no node is called '{unknown[0]}'",
+            asked="keeping nodes in fp32",
+            todo=f"The nearest names are {', '.join(near)}; names are those after constants and norms were folded",
+        )
 
 
 def _share(split: Split) -> float:

@@ -187,7 +187,7 @@ class PartWork:
 
     def nothing_is_left(self, precision: Precision, kept: Collection[str]) -> bool:
         """Whether a graph that keeps these in fp32 is an fp32 graph in all that costs time."""
-        kept = set(kept)
+        kept = {*kept, *self.recipe.keep_fp32}
         return kept >= set(self.reducible(precision)) or bool(self._heavy and kept >= self._heavy)
 
     def hardly_pays(self, precision: Precision, kept: Collection[str]) -> bool:

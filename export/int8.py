@@ -216,7 +216,7 @@ def _quantize(
         )
         quantizer.quantize_model()
     quantized: ModelProto = quantizer.model.model
-    put_back(quantized, weights)
+    put_back(quantized, weights, LEAST_RANGE)
     _float_outputs(quantized)
     sort_nodes(quantized)
     return quantized

@@ -189,4 +189,6 @@ def plan(source: str, target: Path, recipe: Recipe) -> list[str]:
         f"searches    {recipe.search_seconds:g} s at most for each, of what must stay fp32",
         f"signed      {'by ' + recipe.sign if recipe.sign else 'no'}",
     ]
+    if recipe.keep_fp32:
+        lines.append(f"in fp32     {', '.join(recipe.keep_fp32)}")
     return lines + [f"engines     {target_name}" for target_name in recipe.targets]

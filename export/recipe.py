@@ -34,7 +34,7 @@ class Recipe(Strict, frozen=True):
     version: Annotated[int, Meta(ge=1)] = 1
     trust_remote_code: bool = False
     spec: str | None = None  # a TOML file with the ModelSpec of a foreign graph
-    keep_fp32: tuple[str, ...] = ()  # nodes, by name, that int8 leaves alone
+    keep_fp32: tuple[str, ...] = ()  # nodes, by name, that no precision touches
 
     def tolerance_of(self, precision: Precision) -> float:
         return TOLERANCES[precision] if self.tolerance is None or precision == "fp32" else self.tolerance

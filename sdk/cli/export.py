@@ -52,6 +52,10 @@ def export(
         Literal["minmax", "percentile", "entropy"], typer.Option(help="How int8 ranges are read off the samples.")
     ] = "minmax",
     samples: Annotated[int, typer.Option(min=2, max=4096, help="How many samples to calibrate on.")] = 32,
+    keep_fp32: Annotated[
+        list[str] | None,
+        typer.Option("--keep-fp32", metavar="NODE", help="A node to leave in fp32, by name; may be repeated."),
+    ] = None,
     search_seconds: Annotated[
         float, typer.Option(min=1, metavar="N", help="How long each search of what must stay fp32 may go on.")
     ] = 60,
@@ -80,6 +84,7 @@ def export(
         method=method,
         samples=samples,
         search_seconds=search_seconds,
+        keep_fp32=tuple(keep_fp32 or ()),
         tolerance=tolerance,
         targets=tuple(target or ()),
         sign=str(sign) if sign else None,

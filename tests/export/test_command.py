@@ -39,6 +39,17 @@ def test_a_dry_run_writes_nothing(model, capsys):
     assert not (model / "x.mmb").exists()
 
 
+def test_a_node_that_is_to_stay_fp32_does(model):
+    words = ["made.onnx", "-o", "x.mmb", "--precision", "fp16", "--split", "never", "--keep-fp32", "conv2"]
+    assert run(["export", *words]) == 0
+    with Bundle.open(model / "x.mmb") as bundle:
+        (part,) = bundle.manifest.parts
+        graph = onnx.load_from_string(bundle.read(part.artefacts["fp16"].file))
+    types = {tensor.name: tensor.data_type for tensor in graph.graph.initializer}
+    assert types["conv2.w"] == onnx.TensorProto.FLOAT
+    assert types["conv1.w"] == onnx.TensorProto.FLOAT16
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -47,6 +58,7 @@ def test_a_dry_run_writes_nothing(model, capsys):
         (["made.onnx", "--precision", "fp8"], 2, "'fp8' is no precision"),
         (["made.onnx", "--precision", "int8"], 2, "there are no samples to calibrate on"),
         (["made.onnx", "--precision", "fp16", "--tolerance", "0.000001"], 1, "No bundle was written"),
+        (["made.onnx", "--precision", "fp16", "--keep-fp32", "conv3"], 2, "no node is called 'conv3'"),
         (["made.onnx", "--target", "cuda:86"], 2, "'cuda:86' is no target"),
         (["made.onnx", "--calibrate", "nowhere"], 2, "there is no such folder"),
     ],

@@ -104,6 +104,26 @@ def test_a_weight_that_two_kinds_of_node_read_is_quantized_as_if_it_lay_in_the_g
         assert filled(got) == wanted
 
 
+def test_scales_of_products_are_the_quantizers_own(small, tmp_path):
+    """Channels of all sizes: ordinary ones, one of zeros, one near zero, one of a single sign, a huge one."""
+
+    def products():
+        b = Builder()
+        weight = b.random.normal(0, 1, (24, 16)).astype(np.float32)
+        weight[:, 1], weight[:, 2], weight[:, 3], weight[:, 4] = 0, weight[:, 2] * 1e-9, -np.abs(weight[:, 3]), 1e30
+        b.add("MatMul", "one", "x", b.weight("first", weight))
+        b.add("Relu", "kept", "one")
+        b.add("MatMul", "two", "kept", b.normal("second", 16, 24))
+        return b.model([info("x", TensorProto.FLOAT, 4, 24)], [info("two", TensorProto.FLOAT, 4, 24)])
+
+    feeds = [{"x": np.random.default_rng(seed).normal(size=(4, 24)).astype(np.float32)} for seed in range(4)]
+    bases = base_graph(products()), put_aside(base_graph(products()), tmp_path / "weights")
+    ranges = calibrate(bases[0], feeds, "minmax")
+    for make in (lambda base: to_int8_cpu(base, ranges, form="products"), lambda base: to_int8_trt(base, ranges)):
+        wanted, got = (make(base) for base in bases)
+        assert filled(got) == wanted
+
+
 def test_what_fp16_cannot_hold_is_clamped_as_elsewhere(small, tmp_path):
     values = np.array([1e9, -1e9, 1e-12, 0.0, -np.inf, 0.1] * 4, np.float32)
     inline = numpy_helper.from_array(values, "w")
