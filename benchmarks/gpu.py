@@ -11,6 +11,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -35,8 +36,8 @@ from mm_edge.runtime.trace import Trace
 from mm_edge.sample import Prediction
 from mm_edge.spec import ImageInput, TextInput
 
-from .figure import Machine  # noqa: TC001  # the report's reader needs it at run time
 from .frames import ReadyCamera, frames
+from .gpu_report import GpuReport, Row, Timed, failures, faults_found, leaks, slow_hosts, slow_pipelines
 from .machine import Watch, machine
 
 if TYPE_CHECKING:
@@ -47,46 +48,7 @@ TEXT = "the red cube"
 SHIPPED = Path(mm_edge.__file__).parent / "data" / "scout.mmb"
 SANITIZED_S = 3.0
 TOOLS = ("memcheck", "racecheck")
-# What a GPU must show; tests/e2e/test_gpu.py holds the figures against them.
-MOST_P50_RATIO, LEAST_RATE_RATIO, MOST_HOST_MS = 1.15, 0.9, 0.3
-
-
-class Timed(msgspec.Struct, frozen=True):
-    """One way of running an engine. Milliseconds are medians; `device_ms` is by event pairs."""
-
-    graphs: bool
-    depth: int
-    device_ms: dict[str, float]
-    host_ms_a_tick: float  # what putting all parts of a moment on their streams takes
-    prepare_ms: float  # of the picture, alone
-    p50_ms: float  # at the camera's pace, from capture to the prediction
-    p50_ratio: float  # to device and preparation alone
-    per_s: float  # saturated
-    rate_ratio: float  # to the slowest stage's
-    graphs_told: dict[str, str]
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One engine. `state`: proven, failed, or not here."""
-
-    engine: str
-    state: str
-    why: str = ""
-    settled: dict[str, Any] = {}
-    golden: tuple[str, ...] = ()
-    timed: tuple[Timed, ...] = ()
-    soak: dict[str, float] = {}
-    sanitized: dict[str, str] = {}
-
-
-class GpuReport(msgspec.Struct, frozen=True):
-    """A run of all of it, and the machine that it was."""
-
-    when: str
-    bundle: str
-    device: str
-    machine: Machine
-    rows: tuple[Row, ...]
+SANITIZER_WITHIN_S = 900.0
 
 
 class Spans:
@@ -137,11 +99,11 @@ def run(
     return totals, told
 
 
-def timed(bundle: Bundle, name: str, seconds: float, *, graphs: bool, depth: int, opener: Any = open_engine) -> Timed:
+def timed(bundle: Bundle, name: str, seconds: float, *, graphs: bool, depth: int) -> Timed:
     """At the camera's pace, then as fast as it goes. Each run settles its engine anew, as a user's does."""
 
     def engine() -> Engine:
-        made: Engine = opener(EngineConfig(name=name, options={"graphs": graphs}), None, bundle.read)
+        made: Engine = open_engine(EngineConfig(name=name, options={"graphs": graphs}), None, bundle.read)
         return made
 
     spans = Spans()
@@ -214,45 +176,89 @@ def soak(bundle: Bundle, name: str, minutes: float) -> dict[str, float]:
     }
 
 
-def sanitized(bundle_path: Path, name: str) -> dict[str, str]:
+def sanitized(bundle_path: Path, name: str, seconds: float) -> dict[str, str]:
     """A short run under compute-sanitizer, in a process of its own."""
     found = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
     if found is None:
         return dict.fromkeys(TOOLS, "not run: compute-sanitizer is not installed")
-    told = {}
-    for tool in TOOLS:
-        command = [found, "--tool", tool, "--error-exitcode", "9", sys.executable, "-m", __spec__.name]
-        command += [str(bundle_path), "--engine", name, "--seconds", str(SANITIZED_S), "--plain"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
-        last = (done.stdout.strip() or done.stderr.strip() or "no output").splitlines()[-1]
-        told[tool] = last if done.returncode == 0 else f"failed ({done.returncode}): {last}"
-    return told
+    return {tool: _under(found, tool, bundle_path, name, min(seconds, SANITIZED_S)) for tool in TOOLS}
+
+
+def _under(sanitizer: str, tool: str, bundle_path: Path, name: str, seconds: float) -> str:
+    command = [sanitizer, "--tool", tool, "--error-exitcode", "9", *_myself(bundle_path, name)]
+    command += ["--seconds", str(seconds), "--plain"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SANITIZER_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        return f"failed: not over after {SANITIZER_WITHIN_S:.0f} s"
+    last = _last_line(done)
+    if "Device not supported" in done.stdout:
+        return "not run: compute-sanitizer does not support this device here"
+    return last if done.returncode == 0 else f"failed ({done.returncode}): {last}"
+
+
+def _myself(bundle_path: Path, name: str) -> list[str]:
+    return [sys.executable, "-m", "mm_edge.benchmarks.gpu", str(bundle_path), "--engine", name]
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    return (done.stdout.strip() or done.stderr.strip() or "no output").splitlines()[-1]
 
 
 def row(bundle: Bundle, path: Path, name: str, given: argparse.Namespace) -> Row:
     if lacks := list(missing(name)):
         return Row(name, "not here", "; ".join(lacks))
     try:
-        settled = settle(bundle, EngineConfig(name=name), depth=2)
+        opened = open_engine(EngineConfig(name=name), None, bundle.read)
+        settled = settle(bundle, EngineConfig(name=name), depth=2, engine=opened)
         told, golden = settled.describe(), tuple(str(shown) for shown in settled.golden)
         settled.close()
         ways = [(True, 2), (False, 2), (True, 1)]
         figures = tuple(timed(bundle, name, given.seconds, graphs=graphs, depth=depth) for graphs, depth in ways)
         if given.trace:
-            trace = Trace(given.trace)
+            # A row of its own for each engine: gpu-trace.json becomes gpu-trace.tensorrt.json.
+            trace = Trace(given.trace.with_suffix(f".{name.replace(':', '-')}.json"))
             run(bundle, open_engine(EngineConfig(name=name), None, bundle.read), FPS, 2.0, depth=2, trace=trace)
             trace.close()
         soaked = soak(bundle, name, given.soak) if given.soak else {}
     except MmEdgeError as error:
         return Row(name, "failed", str(error))
-    return Row(name, "proven", "", told, golden, figures, soaked, sanitized(path, name) if given.sanitize else {})
+    return Row(
+        name,
+        "proven",
+        "",
+        told,
+        golden,
+        figures,
+        soaked,
+        sanitized(path, name, given.seconds) if given.sanitize else {},
+    )
+
+
+def row_apart(name: str, given: argparse.Namespace) -> Row:
+    """In a process of its own: an engine that loses the device, or ends its process, must not cost the others."""
+    if lacks := list(missing(name)):
+        return Row(name, "not here", "; ".join(lacks))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.json"
+        command = [*_myself(given.bundle, name), "--seconds", str(given.seconds), "--soak", str(given.soak)]
+        command += ["--json", str(path), *(["--sanitize"] if given.sanitize else [])]
+        command += ["--trace", str(given.trace)] if given.trace else []
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if not path.exists():
+            return Row(name, "failed", f"its process ended with {done.returncode}: {_last_line(done)}")
+        (made,) = msgspec.json.decode(path.read_bytes(), type=GpuReport).rows
+        return made
 
 
 def report(given: argparse.Namespace) -> GpuReport:
-    watch, engines = Watch(), [given.engine] if given.engine else ON_A_GPU
+    watch = Watch()
     with Bundle.open(given.bundle) as bundle:
-        rows = tuple(row(bundle, given.bundle, name, given) for name in engines)
         label = f"{bundle.manifest.name} {bundle.manifest.version}"
+        if given.engine:
+            rows: tuple[Row, ...] = (row(bundle, given.bundle, given.engine, given),)
+        else:
+            rows = tuple(row_apart(name, given) for name in ON_A_GPU)
     devices = [each.settled["device"] for each in rows if "device" in each.settled]
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return GpuReport(when, label, devices[0] if devices else "none", machine(watch.heat()), rows)
@@ -261,10 +267,10 @@ def report(given: argparse.Namespace) -> GpuReport:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", nargs="?", type=Path, default=SHIPPED, help="a .mmb; without one, what ships")
-    parser.add_argument("--engine", help=f"one of {', '.join(ON_A_GPU)}; without it, each of them")
+    parser.add_argument("--engine", help=f"one of {', '.join(ON_A_GPU)}; without it each, in a process of its own")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each run")
     parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES", help="of a long run, memory watched")
-    parser.add_argument("--trace", type=Path, help="write the timeline of host and device, for ui.perfetto.dev")
+    parser.add_argument("--trace", type=Path, help="write the timeline of host and device, one file an engine")
     parser.add_argument("--sanitize", action="store_true", help="run shortly under compute-sanitizer too")
     parser.add_argument("--plain", action="store_true", help="one run and no figures: what compute-sanitizer looks at")
     parser.add_argument("--json", type=Path, help="write the report there")
@@ -274,13 +280,16 @@ def main() -> None:
             run(bundle, open_engine(EngineConfig(name=given.engine), None, bundle.read), FPS, given.seconds, depth=2)
         return
     made = report(given)
-    text = msgspec.json.format(msgspec.json.encode(made), indent=1).decode()
     if given.json:
+        text = msgspec.json.format(msgspec.json.encode(made), indent=1).decode()
         given.json.write_text(text + "\n", encoding="utf-8")
     for each in made.rows:
         print(f"{each.engine}: {each.state}{f' ({each.why})' if each.why else ''}")
         for figures in each.timed:
             print(f"  {json.dumps(msgspec.to_builtins(figures))}")
+    for look in (failures, slow_hosts, slow_pipelines, leaks, faults_found):
+        for broken in look(made):
+            print(f"{look.__name__.replace('_', ' ')}: {broken}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""On a machine with a GPU: every engine that loads is checked and timed, and must keep what is promised of it."""
+"""On a machine with a GPU: every engine that loads is checked and timed, and must keep what is promised of it.
+
+MM_EDGE_SOAK_MINUTES (10) and MM_EDGE_GPU_SECONDS (10, of each run) shorten it, MM_EDGE_GPU_RESULTS names the folder of
+the reports, MM_EDGE_GPU_LAYERS (24) how much the heavy encoder computes.
+"""
 
 import os
 import subprocess
@@ -7,60 +11,58 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from bundles import senses_bundle
 
-from mm_edge.benchmarks.gpu import LEAST_RATE_RATIO, MOST_HOST_MS, MOST_P50_RATIO, GpuReport
+from mm_edge.benchmarks.gpu_report import GpuReport, failures, faults_found, leaks, slow_hosts, slow_pipelines
 from mm_edge.runtime.engines.available import ON_A_GPU, missing
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(7200)]
-RESULTS = Path(__file__).parents[2] / "benchmarks/results"
+RESULTS = Path(os.environ.get("MM_EDGE_GPU_RESULTS", Path(__file__).parents[2] / "benchmarks/results"))
+SECONDS = os.environ.get("MM_EDGE_GPU_SECONDS", "10")
+LAYERS = int(os.environ.get("MM_EDGE_GPU_LAYERS", "24"))
 SOAK_MINUTES = os.environ.get("MM_EDGE_SOAK_MINUTES", "10")
 
 
-@pytest.fixture(scope="session")
-def report():
-    """Measured once, and kept beside the other results."""
-    lacks = {name: list(missing(name)) for name in ON_A_GPU}
+def measure(name, *options):
+    lacks = {engine: list(missing(engine)) for engine in ON_A_GPU}
     if all(lacks.values()):
         pytest.skip("; ".join(sorted({why[0] for why in lacks.values()})))
-    path = RESULTS / "gpu.json"
-    command = [sys.executable, "-m", "mm_edge.benchmarks.gpu", "--soak", SOAK_MINUTES, "--sanitize"]
-    subprocess.run([*command, "--json", str(path), "--trace", str(RESULTS / "gpu-trace.json")], check=True)
+    path = RESULTS / f"{name}.json"
+    command = [sys.executable, "-m", "mm_edge.benchmarks.gpu", *options, "--seconds", SECONDS, "--json", str(path)]
+    subprocess.run(command, check=True)
     return msgspec.json.decode(path.read_bytes(), type=GpuReport)
 
 
-def rows(report):
-    return [row for row in report.rows if row.state != "not here"]
+@pytest.fixture(scope="module")
+def report():
+    """What ships, measured once and kept beside the other results."""
+    return measure("gpu", "--soak", SOAK_MINUTES, "--sanitize", "--trace", str(RESULTS / "gpu-trace.json"))
 
 
-def test_every_engine_that_loads_passes_the_golden_check(report):
-    assert rows(report)
-    assert {row.engine: row.why for row in rows(report) if row.state == "failed"} == {}
+@pytest.fixture(scope="module")
+def heavy(tmp_path_factory):
+    """An encoder of milliseconds. What ships takes a big GPU less than handing a value from thread to thread does, and
+    would say nothing about the pipeline.
+    """
+    path = tmp_path_factory.mktemp("bundle") / "heavy.mmb"
+    return measure("gpu-heavy", str(senses_bundle(path, size=224, layers=LAYERS, golden=True)))
 
 
-def test_the_pipeline_adds_little_to_device_and_preparation(report):
-    for row in rows(report):
-        best = min(row.timed, key=lambda timed: timed.p50_ratio)
-        assert best.p50_ratio <= MOST_P50_RATIO, row.engine
-        assert max(timed.rate_ratio for timed in row.timed) >= LEAST_RATE_RATIO, row.engine
+def test_every_engine_that_loads_passes_the_golden_check(report, heavy):
+    assert failures(report) + failures(heavy) == []
 
 
-def test_a_tick_costs_the_host_little(report):
-    for row in rows(report):
-        assert min(timed.host_ms_a_tick for timed in row.timed if timed.graphs) < MOST_HOST_MS, row.engine
+def test_a_tick_costs_the_host_little(report, heavy):
+    assert slow_hosts(report) + slow_hosts(heavy) == []
 
 
-def test_two_moments_in_flight_are_faster_than_one(report):
-    for row in rows(report):
-        by_depth = {timed.depth: timed.per_s for timed in row.timed if timed.graphs}
-        assert by_depth[2] >= by_depth[1], row.engine
+def test_the_pipeline_adds_little_to_device_and_preparation_and_gains_by_overlap(heavy):
+    assert slow_pipelines(heavy) == []
 
 
 def test_memory_stays_flat(report):
-    for row in rows(report):
-        assert row.soak["host_grown_mb"] < 2
-        assert row.soak["device_grown_mb"] < 2
+    assert leaks(report) == []
 
 
 def test_the_sanitizer_finds_nothing(report):
-    for row in rows(report):
-        assert not any(told.startswith("failed") for told in row.sanitized.values()), row.sanitized
+    assert faults_found(report) == []
