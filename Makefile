@@ -25,8 +25,8 @@ fuzz: dev  ## thousands of new broken manifests (half an hour)
 test-devices: dev  ## the tests on a virtual machine with a real camera and microphone driver
 	@tests/devices/guest/build && $(BIN)/pytest -m device tests/devices
 
-test-gpu: dev  ## the tests that need a CUDA GPU and its driver
-	@$(BIN)/pytest -m gpu
+test-gpu: dev  ## check and time every engine on the GPU that is here (over ten minutes each; docs/gpu-status.md)
+	@$(BIN)/pytest -m gpu tests/e2e/test_gpu.py
 
 dev:  ## set up .venv for development; again after adding a file (2 s), as the editable install is a tree of links
 	@$(SET_UP) dev
