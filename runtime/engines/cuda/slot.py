@@ -71,6 +71,9 @@ class CudaSlot:
             addresses = self._take(inputs)
             with self._turn:
                 self._compute(addresses)
+            for value, own, address in zip(inputs, self._own, addresses, strict=True):
+                if address != own:
+                    value.readers.add(self._results.ready)
             self._copies.wait_for_event(self._results.ready)  # before they come home, and before new inputs come in
             self._results.send_home()
         except self._device.error as error:
@@ -79,11 +82,10 @@ class CudaSlot:
     def _take(self, inputs: Sequence[Any]) -> tuple[int, ...]:
         """Puts the inputs' way here on the stream for copies; gives the addresses at which they will be."""
         copies, held, in_place = self._copies, self._held, self._executable.reads_in_place
-        addresses, waited = self._own, set()
+        addresses, copied, waited = self._own, [], set()
         for index, value in enumerate(inputs):
             if in_place and value.mapped:
                 addresses = (*addresses[:index], value.mapped, *addresses[index + 1 :])
-                value.readers.add(self._results.ready)
                 continue
             now = (value, value.version)
             if held[index] == now:
@@ -93,9 +95,11 @@ class CudaSlot:
                 copies.wait_for_event(value.ready)
                 waited.add(value.ready)
             value.copy_to(self._own[index], copies)
-            value.readers.add(self._arrived)
+            copied.append(value)
             held[index] = now
         self._arrived.record(copies)
+        for value in copied:
+            value.readers.add(self._arrived)
         return addresses
 
     def _compute(self, addresses: tuple[int, ...]) -> None:

@@ -36,6 +36,10 @@ class Driver:
     def slow_copies(self, ms):
         self._library.testcuda_slow_copies(ctypes.c_int64(int(ms * 1e6)))
 
+    def swallow(self):
+        """From here on work on streams is over at once: what is left is what asking for it takes."""
+        self._library.testcuda_swallow(1)
+
     def heal(self):
         self._library.testcuda_heal()
 
