@@ -101,6 +101,7 @@ def measure(name: str) -> dict[str, Any]:
                 "fp32_ms": item.fp32_ms,
                 "kept_fp32": len(item.kept),
                 "trials": item.trials,
+                "note": item.note,
             }
             for item in exported.made.candidates
         ],

@@ -33,16 +33,26 @@ def figures(results: dict[str, Any]) -> str:
 def kept(results: dict[str, Any]) -> str:
     """What each model has in int8, and what stays wider."""
     lines = [
-        "| model | part | precision | error | nodes kept fp32 | trials | ms, and in fp32 |",
-        "|---|---|---|---|---|---|---|",
+        "| model | part | precision | error | nodes kept fp32 | trials | ms, and in fp32 | |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, result in results.items():
         for item in result["candidates"]:
             if item["precision"].startswith("int8"):
                 times = f"{item['ms']:.0f}, {item['fp32_ms']:.0f}" if item["ms"] else ""
-                cells = (name, item["part"], item["precision"], f"{item['relative_error']:.1e}")
-                lines.append(f"| {' | '.join(cells)} | {item['kept_fp32']} | {item['trials']} | {times} |")
-    return "\n".join(lines) + "\n"
+                cells = (
+                    name,
+                    item["part"],
+                    item["precision"],
+                    f"{item['relative_error']:.1e}",
+                    str(item["kept_fp32"]),
+                    str(item["trials"]),
+                    times,
+                    item.get("note", ""),
+                )
+                lines.append(f"| {' | '.join(cells)} |")
+    told = [f"- {name}: {note}" for name, result in results.items() for note in result["notes"] if "int8" in note]
+    return "\n".join([*lines, "", *told]) + "\n"
 
 
 def speed(found: dict[str, Any]) -> str:
