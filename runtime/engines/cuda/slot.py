@@ -153,4 +153,4 @@ class CudaSlot:
         self._graphs, self._launches = [], {}
         for owned in self._owned:
             owned.free()
-        self._owned, self.outputs = [], {}
+        self._owned, self._held, self.outputs = [], [], {}

@@ -118,9 +118,13 @@ class Results:
         self.ready.record(self.copies)
 
     def free(self) -> None:
+        """Events and streams go with whoever holds them last. They must not wait in a ring of references for the
+        collector, which may come when the device is lost: letting go of them then ends the process.
+        """
         self._memory.free()
         for value in self.values.values():
             value.forget()
+        self.values = {}
         if self._home is not None:
             self.device.unpin(self._home)
 

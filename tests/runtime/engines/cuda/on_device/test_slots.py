@@ -1,5 +1,6 @@
 """Slots: work that is only put on streams, graphs that never replay what is stale, memory that is given back."""
 
+import gc
 import time
 from pathlib import Path
 
@@ -326,6 +327,23 @@ def test_a_slot_for_which_there_is_no_room_leaves_nothing_behind(driver, device,
             driver.heal()
             assert driver.counts() == before
         held.close()
+
+
+def test_what_is_freed_waits_for_no_collector(driver, device, bundle):
+    """What pycuda holds must be gone before a device can be lost: the collector may come only afterwards."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = {name: driver.count(name) for name in ("streams", "events")}
+        with device.current():
+            held = Held(device, bundle, "fuse", to_host=["all"])
+            held.run(random_inputs(bundle, held.part, np.random.default_rng(1)))
+            held.slot.outputs["all"].host()
+            held.close()
+            del held
+        assert {name: driver.count(name) for name in before} == before
+    finally:
+        gc.enable()
 
 
 def test_the_golden_check_of_what_ships_passes_and_gives_back_what_it_used(driver, device):
