@@ -76,7 +76,8 @@ def evened(matrix: Tensor) -> Tensor:
     for _ in range(ROUNDS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    return x.T if tall else x
+    near_one: Tensor = x.T if tall else x
+    return near_one
 
 
 def _is_matrix(weights: Tensor) -> bool:
