@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto
+from onnx import ModelProto, TensorProto
 
 from mm_edge.errors import InputError
 
 from .base_graph import name_nodes, sort_nodes, typed
 from .channels import put_back, show_extremes
 from .fp16 import fp32_by_nature, to_fp16
-from .graph import GraphIndex
+from .graph import GraphIndex, drop_unused
+from .restore import before_rounding, give_out_unrounded, rounded_outside
 from .runner import ALL_CORES, Runner
 
 if TYPE_CHECKING:
@@ -219,42 +220,22 @@ def _quantize(
     put_back(quantized, weights, LEAST_RANGE)
     _float_outputs(quantized)
     sort_nodes(quantized)
+    drop_unused(quantized)
     return quantized
 
 
 def _float_outputs(model: ModelProto) -> None:
-    """What a product gives to the outside is not rounded once more: nobody goes on with integers there."""
+    """What goes outside is not rounded, though a reader inside may have it so. A convolution's result stays rounded:
+    without that it would be reckoned in fp32.
+    """
     index = GraphIndex(model.graph)
-    gone: set[int] = set()
-    for name in index.outputs:
-        place = index.producer[name]
-        last = model.graph.node[place]
-        if last.op_type != "DequantizeLinear" or last.input[0] not in index.producer:
-            continue
-        before = index.producer[last.input[0]]
-        value = model.graph.node[before].input[0]
-        if (
-            index.consumers[last.input[0]] != [place]
-            or index.consumers[value] != [before]
-            or value not in index.producer
-        ):
-            continue
-        maker = model.graph.node[index.producer[value]]
-        if maker.op_type in {"Gemm", "MatMul"}:
-            maker.output[0] = name
-            gone |= {place, before}
-    kept = [
-        NodeProto.FromString(node.SerializeToString())
-        for number, node in enumerate(model.graph.node)
-        if number not in gone
-    ]
-    scales = {name for number in gone for name in model.graph.node[number].input[1:]}
-    scales -= {name for node in kept for name in node.input}
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-    for number in reversed(range(len(model.graph.initializer))):
-        if model.graph.initializer[number].name in scales:
-            del model.graph.initializer[number]
+    for name in rounded_outside(model):
+        maker = model.graph.node[index.producer[before_rounding(model, name)]]
+        while maker.op_type in {"Relu", "Clip"} and maker.input[0] in index.producer:
+            maker = model.graph.node[index.producer[maker.input[0]]]
+        if maker.op_type not in {"Conv", "ConvTranspose"}:
+            give_out_unrounded(model, name)
+            index = GraphIndex(model.graph)
 
 
 def _without_range(base: ModelProto, ranges: Any, kinds: Collection[str]) -> set[str]:

@@ -37,6 +37,9 @@ def restored(
         if node.name in still
         for name in (*node.input, *(node.output if node.op_type in rounded_outputs else ()))
     }
+    for name in rounded_outside(graph):
+        if name not in wanted:
+            give_out_unrounded(graph, name)
     known = {name for node in base.graph.node for name in (*node.input, *node.output)} | set(weights)
     index = GraphIndex(graph.graph)
     plain = {}
@@ -54,6 +57,35 @@ def restored(
         node.input[:] = [plain.get(name, name) for name in node.input]
     drop_unused(graph)
     return graph
+
+
+def rounded_outside(model: ModelProto) -> list[str]:
+    """The outputs of the graph that are rounded before they are given out; the quantizer has renamed what they were."""
+    index = GraphIndex(model.graph)
+    found = []
+    for name in index.outputs:
+        last = index.graph.node[index.producer[name]] if name in index.producer else None
+        if last is not None and last.op_type == DQ and last.input[0] in index.producer:
+            rounding = index.graph.node[index.producer[last.input[0]]]
+            if rounding.op_type == Q and rounding.input[0] in index.producer:
+                found.append(name)
+    return found
+
+
+def before_rounding(model: ModelProto, name: str) -> str:
+    """What one of `rounded_outside` was before it was rounded."""
+    index = GraphIndex(model.graph)
+    rounding = index.producer[index.graph.node[index.producer[name]].input[0]]
+    return index.graph.node[rounding].input[0]
+
+
+def give_out_unrounded(model: ModelProto, name: str) -> None:
+    """Who reads the value rounded still does, under another name."""
+    plain, rounded = before_rounding(model, name), f"{name}:rounded"
+    new = {plain: name, name: rounded}
+    for node in model.graph.node:
+        node.input[:] = [new.get(value, value) for value in node.input]
+        node.output[:] = [new.get(value, value) for value in node.output]
 
 
 def _float_name(rounded: str, index: GraphIndex, known: set[str]) -> str | None:
