@@ -76,7 +76,8 @@ def before_rounding(model: ModelProto, name: str) -> str:
     """What one of `rounded_outside` was before it was rounded."""
     index = GraphIndex(model.graph)
     rounding = index.producer[index.graph.node[index.producer[name]].input[0]]
-    return index.graph.node[rounding].input[0]
+    plain: str = index.graph.node[rounding].input[0]
+    return plain
 
 
 def give_out_unrounded(model: ModelProto, name: str) -> None:
