@@ -58,7 +58,7 @@ docs-check: dev  ## the documents: their links, commands, examples and generated
 scout: dev  ## train, prove and ship the bundle that `mm-edge run` takes by default (over an hour)
 	@$(BIN)/mm-edge train zoo:scout --out runs/scout && $(BIN)/python -m mm_edge.zoo.ship scout runs/scout
 	@test -d runs/key || $(BIN)/mm-edge keygen runs/key; cp runs/key/mm-edge.pub sdk/data/scout.pub
-	@$(BIN)/mm-edge export zoo:scout -o sdk/data/scout.mmb --precision fp32,int8-cpu --samples 64 --sign runs/key/mm-edge.key
+	@$(BIN)/mm-edge export zoo:scout -o sdk/data/scout.mmb --precision fp32 --samples 64 --sign runs/key/mm-edge.key
 
 build: dev  ## the wheel and the source archive, in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist

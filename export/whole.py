@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from .feeds import Array, Feed
     from .made import Made
 
-CHAIN_SAMPLES = 4  # of those that were calibrated on; the proof looks at unseen ones
+# Of those that were calibrated on; the proof looks at unseen ones. Few answers of many change, so four tell little.
+CHAIN_SAMPLES, CHAIN_SAMPLES_OF_LARGE = 32, 4
 MARGINS = (0.9, 0.6, 0.35)  # of the tolerance, in the search; the next one where unseen samples lost more
 LEFT_OUT = "left out: the whole would lose too much"
 
@@ -69,7 +70,9 @@ class WholeProof:
             self.works,
             packed,
             wider,
-            self.samples[:CHAIN_SAMPLES],
+            self.samples[
+                : CHAIN_SAMPLES_OF_LARGE if any(work.large for work in self.works.values()) else CHAIN_SAMPLES
+            ],
             guess=self._guess if precision.startswith("int8") else frozenset(),
             given=self._given.setdefault(precision, {}),
         )
