@@ -51,7 +51,8 @@ def make_artefacts(  # noqa: PLR0917
     """`reference` is what the model's origin gives for the unseen samples."""
     made = Made({}, {})
     with progress.step("fp32"):
-        proof, calibration = _fp32(model, split, data, work, made)
+        proof, calibration, spare = _fp32(model, split, data, work, made)
+    looked_at = (*spare, *calibration) or proof
     wanted = _wanted(recipe, data, made)
     works = {
         part.name: PartWork(
@@ -60,8 +61,8 @@ def make_artefacts(  # noqa: PLR0917
             work,
             [part_feed(part.reads, values) for values in calibration],
             [part_feed(part.reads, values) for values in proof],
-            [part_outputs(part, values) for values in calibration],
             [part_outputs(part, values) for values in proof],
+            [(part_feed(part.reads, values), part_outputs(part, values)) for values in looked_at],
             store,
             share=_share(split),
         )
@@ -77,7 +78,7 @@ def make_artefacts(  # noqa: PLR0917
     _check_asked(made, recipe)
     with progress.step("prove every precision in the chain"):
         chain = ChainProof(model, split, data, recipe, reference, proof, _given(split, made, proof))
-        whole = WholeProof(made, chain, works, calibration or proof)
+        whole = WholeProof(made, chain, works, looked_at)
         made.parity += chain.chain_rows(made.paths, "fp32")
         for precision in REDUCED:  # fp16 first: it stands in where a part has no int8 for a GPU
             if precision in wanted and made.has(precision):
@@ -91,10 +92,8 @@ def make_artefacts(  # noqa: PLR0917
     return made
 
 
-def _fp32(
-    model: SourceModel, split: Split, data: Data, work: Path, made: Made
-) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
-    """Writes the parts; gives what they take and give for the unseen samples, and for those to calibrate on."""
+def _fp32(model: SourceModel, split: Split, data: Data, work: Path, made: Made) -> tuple[list[dict[str, Array]], ...]:
+    """Writes the parts; gives what they take and give for the samples: unseen, to calibrate on, and to spare."""
     states = {state.name: state.output for state in model.spec.states}
     for part in split.parts:
         path = work / f"{part.name}.fp32.onnx"
@@ -102,9 +101,10 @@ def _fp32(
         made.paths[part.name] = {"fp32": path}
         made.costs[part.name] = {}
         made.sizes[part.name] = path.stat().st_size
-    values = [sources_of(feed, states) for feed in (*data.unseen, *data.calibration)]
-    run_one_by_one(split.parts, lambda part: Runner(made.paths[part.name]["fp32"], threads=ALL_CORES), values)
-    return values[: len(data.unseen)], values[len(data.unseen) :]
+    kinds = [[sources_of(feed, states) for feed in feeds] for feeds in (data.unseen, data.calibration, data.spare)]
+    everything = [values for kind in kinds for values in kind]
+    run_one_by_one(split.parts, lambda part: Runner(made.paths[part.name]["fp32"], threads=ALL_CORES), everything)
+    return tuple(kinds)
 
 
 def _check_names(works: Mapping[str, PartWork], recipe: Recipe) -> None:

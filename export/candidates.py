@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     Pairs: TypeAlias = list[tuple[Feed, Feed]]  # what is fed, and what the part in fp32 gives for it
 
 LOG = logging.getLogger("mm_edge.export")
-SEARCH_SAMPLES = 4  # the search looks at a few samples that were calibrated on; the proof, at unseen ones
+SEARCH_SAMPLES, SEARCH_SAMPLES_OF_LARGE = 8, 4  # the search looks at a few samples; the proof, at unseen ones
 SEARCH_MARGIN = 0.7  # of the tolerance, because unseen samples lose a little more
 STRICTER = 3  # times that the search is tried again with half of what was allowed
 MOST_KEPT = 2 / 3  # of a part's work; with more of it in fp32 a reduced precision hardly pays
@@ -95,8 +95,8 @@ class PartWork:
     folder: Path
     calibration: list[Feed]
     proof: list[Feed]
-    wanted_calibration: list[Feed]  # what the part in fp32 gives for them
-    wanted_proof: list[Feed]
+    wanted_proof: list[Feed]  # what the part in fp32 gives for them
+    looked_at: Pairs  # by searches, the first ones first
     store: Store
     share: float = 1.0  # of the tolerance: parts that fail alone are searched so that they pass together
     failure: str = ""  # why the last precision could not be had
@@ -138,8 +138,7 @@ class PartWork:
     @cached_property
     def seen(self) -> Pairs:
         """What the search looks at: a few samples, and what the part in fp32 gives for them."""
-        pairs = list(zip(self.calibration, self.wanted_calibration, strict=True))
-        return (pairs or list(zip(self.proof, self.wanted_proof, strict=True)))[:SEARCH_SAMPLES]
+        return self.looked_at[: SEARCH_SAMPLES_OF_LARGE if self.large else SEARCH_SAMPLES]
 
     def make(self, precision: Precision, tolerance: float) -> Candidate | None:
         """The best candidate within `tolerance`, or None; what was found before an interruption is taken."""
@@ -175,7 +174,7 @@ class PartWork:
 
     @cached_property
     def _samples(self) -> str:
-        return digest_of_feeds([*self.calibration, *self.proof])
+        return digest_of_feeds([*self.calibration, *self.proof, *(feed for feed, _ in self.seen)])
 
     def trial(self, candidate: Candidate, kept: frozenset[str]) -> ModelProto:
         """The candidate's graph with other nodes in fp32, to be looked at in a search."""
@@ -209,9 +208,9 @@ class PartWork:
                 self._harms[half] = harms_of_int8(self.base, quantized, nodes, feeds)
         return self._harms[half]
 
-    def widened(self, candidate: Candidate, kept: frozenset[str]) -> Candidate:
-        """The candidate with more nodes in fp32, measured again."""
-        made = self._written(candidate.precision, candidate.form, kept)
+    def widened(self, candidate: Candidate, kept: frozenset[str], form: Form | None) -> Candidate:
+        """The candidate with more nodes in fp32, or in another form, measured again."""
+        made = self._written(candidate.precision, form, kept)
         made.trials = candidate.trials
         return self._fastest([made]) if candidate.precision == "int8-cpu" else made
 

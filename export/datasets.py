@@ -30,7 +30,11 @@ UNSEEN_SEED = 10_000  # random feeds to prove on come from other seeds than thos
 
 @dataclass
 class Data:
-    """Feeds of batch 1. `calibration` is empty when there is nothing real to calibrate on."""
+    """Feeds of batch 1. `calibration` is empty when there is nothing real to calibrate on.
+
+    `spare` ones were not calibrated on either, and nothing is proven on them: the searches look at them, who would
+    else see no value that leaves the calibrated ranges. A small set leaves none to spare.
+    """
 
     calibration: list[Feed]
     unseen: list[Feed]
@@ -39,6 +43,7 @@ class Data:
     golden: list[Feed]
     labelled: list[Labelled] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    spare: list[Feed] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -57,7 +62,7 @@ def gather_data(model: SourceModel, recipe: Recipe) -> Data:
     asked = f"reading the samples of {source}"
     feeds = [
         check_feed(completed(feed, model.spec), graph_inputs(model.spec), asked)
-        for feed in islice(given, recipe.samples + recipe.unseen)
+        for feed in islice(given, _most(recipe))
     ]
     if len(feeds) < 4:
         raise InputError(
@@ -66,12 +71,19 @@ def gather_data(model: SourceModel, recipe: Recipe) -> Data:
             todo="Give at least 4, better 32: most to calibrate on, the rest to prove on",
         )
     kept = min(recipe.unseen, max(1, len(feeds) // 4))
-    calibration, unseen = feeds[:-kept], feeds[-kept:]
+    seen, unseen = feeds[:-kept], feeds[-kept:]
+    calibration, spare = seen[: recipe.samples], seen[recipe.samples :]
     check_variety(calibration, model.spec, asked)
     labelled = (
         list(model.labelled(recipe.unseen * 8)) if model.labelled is not None and recipe.calibrate is None else []
     )
-    return Data(calibration, unseen, "unseen", source, _golden(unseen + calibration, model.spec, recipe), labelled)
+    golden = _golden(unseen + calibration, model.spec, recipe)
+    return Data(calibration, unseen, "unseen", source, golden, labelled, spare=spare)
+
+
+def _most(recipe: Recipe) -> int:
+    """Samples that are asked for: to calibrate on, to spare for the searches, to prove on."""
+    return recipe.samples + recipe.samples // 2 + recipe.unseen
 
 
 def completed(feed: Feed, spec: ModelSpec) -> Feed:
@@ -94,11 +106,9 @@ def _given(model: SourceModel, recipe: Recipe) -> tuple[Iterable[Feed] | None, s
     if recipe.calibrate is not None:
         from .samples import read_samples
 
-        return read_samples(Path(recipe.calibrate), model, recipe.samples + recipe.unseen), Path(
-            recipe.calibrate
-        ).resolve().name
+        return read_samples(Path(recipe.calibrate), model, _most(recipe)), Path(recipe.calibrate).resolve().name
     if model.samples is not None:
-        return model.samples(recipe.samples + recipe.unseen), model.origin
+        return model.samples(_most(recipe)), model.origin
     return None, "random"
 
 

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from .feeds import Array, Feed
     from .made import Made
 
-# Of those that were calibrated on; the proof looks at unseen ones. Few answers of many change, so four tell little.
+# Of those that the search looks at; the proof looks at unseen ones. Few answers of many change, so four tell little.
 CHAIN_SAMPLES, CHAIN_SAMPLES_OF_LARGE = 32, 4
-MARGINS = (0.9, 0.6, 0.35)  # of the tolerance, in the search; the next one where unseen samples lost more
+MARGINS = (0.9, 0.6, 0.35, 0.2)  # of the tolerance, in the search; the next one where unseen samples lost more
 LEFT_OUT = "left out: the whole would lose too much"
 
 
 @dataclass
 class WholeProof:
-    """What proving takes. `samples`: what the fp32 parts took and gave on what was calibrated on."""
+    """What proving takes. `samples`: what the fp32 parts took and gave on what the searches look at."""
 
     made: Made
     chain: ChainProof
@@ -79,6 +79,9 @@ class WholeProof:
         found = search.kept_by_part(self.chain.recipe.tolerance_of(precision) * margin)
         if found is None:
             return
+        if self._other_form(packed, found):
+            self._given.pop(precision)  # by nodes, whatever the form
+            return
         if precision.startswith("int8"):
             self._guess = search.guess  # what one kind of int8 needs is the first guess for the other
         for name, candidate in packed.items():
@@ -90,19 +93,39 @@ class WholeProof:
             elif found[name] != candidate.kept:
                 self._replace(candidate, found[name], search)
 
+    def _other_form(self, packed: Mapping[str, Candidate], found: Mapping[str, frozenset[str]]) -> bool:
+        """Where keeping nodes in fp32 does not help: the form that rounds between them too becomes the one that does
+        not, and the search may begin again.
+        """
+        stuck = [
+            candidate
+            for name, candidate in packed.items()
+            if candidate.form == "integers" and self.works[name].hardly_pays(candidate.precision, found[name])
+        ]
+        for candidate in stuck:
+            self._put_in_place(candidate, self.works[candidate.part].widened(candidate, candidate.kept, "heavy"))
+            self.made.notes.append(
+                f"'{candidate.part}' in {candidate.precision} is rounded around heavy nodes only, because the whole "
+                "lost too much"
+            )
+        return bool(stuck)
+
     def _replace(self, candidate: Candidate, kept: frozenset[str], search: ChainSearch) -> None:
-        self.made.drop(candidate, "")
-        self.made.candidates.remove(candidate)
-        replaced = self.works[candidate.part].widened(candidate, kept)
+        replaced = self.works[candidate.part].widened(candidate, kept, candidate.form)
         replaced.trials, replaced.stopped = candidate.trials + search.trials, candidate.stopped or search.stopped
-        self.made.accept(replaced, self.chain.recipe)
-        if self.chain.split.part(candidate.part).stands_alone and replaced.given is not None:
-            self.chain.given[replaced.path] = replaced.given
+        self._put_in_place(candidate, replaced)
         more = len(kept - candidate.kept)
         self.made.notes.append(
             f"'{candidate.part}' in {candidate.precision} keeps {more} more node{'s' * (more > 1)} in fp32, "
             "because the whole lost too much"
         )
+
+    def _put_in_place(self, candidate: Candidate, replaced: Candidate) -> None:
+        self.made.drop(candidate, "")
+        self.made.candidates.remove(candidate)
+        self.made.accept(replaced, self.chain.recipe)
+        if self.chain.split.part(candidate.part).stands_alone and replaced.given is not None:
+            self.chain.given[replaced.path] = replaced.given
 
     def _leave_out(self, precision: Precision, failed: list[ParityRow]) -> None:
         for candidate in self.made.packed(precision).values():

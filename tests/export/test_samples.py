@@ -2,6 +2,7 @@
 
 import json
 import wave
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,7 +11,9 @@ from handmade_graphs import source_model
 from onnx import ModelProto
 
 from mm_edge.errors import InputError
+from mm_edge.export.datasets import gather_data
 from mm_edge.export.model import SourceModel
+from mm_edge.export.recipe import Recipe
 from mm_edge.export.samples import read_samples, spread
 from mm_edge.export.take import read_take
 from mm_edge.spec import (
@@ -121,3 +124,16 @@ def test_a_pickle_in_an_archive_is_not_opened(tmp_path, raw_model):
 
 def test_the_tokenizer_of_these_tests_is_json(raw_model):
     assert json.loads(raw_model.files["tokenizer.json"])["model"]["type"] == "WordLevel"
+
+
+@pytest.mark.parametrize(("there", "calibrated", "spared", "unseen"), [(99, 8, 4, 3), (12, 8, 1, 3), (8, 6, 0, 2)])
+def test_what_is_left_beside_calibration_and_proof_is_spared_for_the_searches(there, calibrated, spared, unseen):
+    model = source_model()
+    feeds = [feed for _, feed in zip(range(there), model.samples(there), strict=False)]
+    model = replace(model, samples=lambda count: iter(feeds[:count]))
+    data = gather_data(model, Recipe(samples=8, unseen=3))
+    kinds = data.calibration, data.spare, data.unseen
+    assert tuple(map(len, kinds)) == (calibrated, spared, unseen)
+    assert [id(feed["image"]) for kind in kinds for feed in kind] == [
+        id(feed["image"]) for feed in feeds[: calibrated + spared + unseen]
+    ]

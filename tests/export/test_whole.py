@@ -8,6 +8,7 @@ from onnx import TensorProto
 from mm_edge.bundle import Bundle
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.chain_parity import STAND_INS
+from mm_edge.export.chain_remainder import ChainSearch
 from mm_edge.export.model import SourceModel
 from mm_edge.export.pipeline import export
 from mm_edge.export.recipe import Recipe
@@ -75,6 +76,31 @@ def test_what_fails_together_is_kept_wider_until_it_passes(target, precisions):
     assert max(row.relative_error for row in rows) <= 0.05
     assert "int8-trt" in manifest.part("encode_vector").artefacts  # what does no harm stays reduced
     assert any("'encode_image'" in note and "int8-trt" in note for note in exported.notes)
+
+
+def test_where_keeping_nodes_does_not_help_the_form_that_rounds_all_over_gives_way(target, monkeypatch):
+    """As if the form `integers` had won the race in every part, and the search had found nothing to leave in int8."""
+    monkeypatch.setattr("mm_edge.export.candidates.FORMS", ("integers",))
+    searched = []
+
+    def kept_by_part(search, tolerance):
+        forms = {name: item.form for name, item in search.candidates.items()}
+        searched.append(forms)
+        stuck = {name for name, form in forms.items() if form == "integers"}
+        return {
+            name: frozenset(search.works[name].reducible("int8-cpu")) if name in stuck else found
+            for name, found in original(search, tolerance).items()
+        }
+
+    original = ChainSearch.kept_by_part
+    monkeypatch.setattr("mm_edge.export.whole.ChainSearch.kept_by_part", kept_by_part)
+    exported = export(source(), target, Recipe(split="always", precisions=("fp32", "int8-cpu")))
+    assert set(searched[0].values()) == {"integers"}
+    assert set(searched[1].values()) == {"heavy"}
+    rows = chain_rows(exported.manifest, "int8-cpu")
+    assert rows
+    assert all(row.passed for row in rows)
+    assert any("is rounded around heavy nodes only" in note for note in exported.notes)
 
 
 def test_auto_leaves_out_what_nothing_mends_and_says_so(target, nothing_helps):
