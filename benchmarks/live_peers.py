@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STARTING_UP = 3  # results of a turn that do not count
 KEEPS_UP_FPS, KEEPS_UP_TURNS, KEEPS_UP_S = 30.0, 6, 4.0
-TOO_SLOW_TURNS, TOO_SLOW_S = 20, 1.5
+TOO_SLOW_TURNS, TOO_SLOW_S = 40, 1.0
 
 
 class Turn:

@@ -13,7 +13,7 @@ from mm_edge.zoo.tabletop import school as schools
 from mm_edge.zoo.tabletop.cache import CLEAN, NONE, World, labels_of, view_of
 from mm_edge.zoo.tabletop.deciding import Deciding, Known
 from mm_edge.zoo.tabletop.hearing import Bands, Hearing
-from mm_edge.zoo.tabletop.lessons import AUDIO, IMAGE, TEXT, USUAL
+from mm_edge.zoo.tabletop.lessons import AUDIO, BELIEVED, IMAGE, TEXT, USUAL
 from mm_edge.zoo.tabletop.measure import target_figures
 from mm_edge.zoo.tabletop.places import OUTSIDE
 from mm_edge.zoo.tabletop.school import ONLY, SEEN_BY, Tabletop
@@ -118,8 +118,9 @@ def test_what_is_not_to_be_seen_is_nowhere(world, look):
     assert bool((batch["sign"] == OUTSIDE).any()) == (look is CLOSE)
 
 
-def test_the_command_follows_from_what_is_there(world):
-    """Embeddings that hold their own labels: so what is paired can be read off a batch."""
+def test_the_command_follows_from_what_is_there(world, monkeypatch):
+    """Embeddings that hold their own labels, without noise: so what is paired can be read off a batch."""
+    monkeypatch.setattr("mm_edge.zoo.tabletop.deciding.SCATTER", {"image": 0.0, "audio": 0.0})
     sign, word = (torch.from_numpy(labels.astype(np.int64)) for labels in (world.signs, world.words))
     known = Known(sign[None, :, None].float(), sign, word[None, :, None].float(), word)
     batch = Deciding(known, known, USUAL).batch(0, 400, 0)
@@ -134,12 +135,25 @@ def test_the_command_follows_from_what_is_there(world):
         assert (alone["presence"][:, column] == 0).all()
 
 
+def test_what_is_decided_from_scatters_by_its_own_spread_and_the_same_at_the_same_step(world):
+    sign, word = (torch.from_numpy(labels.astype(np.int64)) for labels in (world.signs, world.words))
+    wide = torch.stack([torch.randn(len(sign)), torch.zeros(len(sign))], 1)
+    known = Known(wide[None], sign, torch.randn(1, len(word), 2), word)
+    course = Deciding(known, known, USUAL)
+    batch = course.batch(3, 400, 0)
+    still = np.isin(batch["image"].numpy(), wide.numpy())
+    assert still[:, 1].all()
+    assert not still[:, 0].any()
+    assert torch.equal(course.batch(3, 400, 0)["image"], batch["image"])
+    assert not torch.equal(course.batch(4, 400, 0)["image"], batch["image"])
+
+
 def test_model_and_rivals_decide_from_the_same_encoders(school, model, monkeypatch):
     asked = []
     monkeypatch.setattr(schools, "known", lambda *args: asked.append(args[3]) or "known")
     courses = [stage.course(model) for stage in (school.stages()[-1], *school.rivals().values())]
     assert asked == [QUICK.takes, 0]
-    assert [course.mix for course in courses] == [USUAL, ONLY["image"], ONLY["audio"]]
+    assert [course.mix for course in courses] == [BELIEVED, ONLY["image"], ONLY["audio"]]
 
 
 def test_what_the_encoders_give_is_taken_down_as_they_give_it(world, model):

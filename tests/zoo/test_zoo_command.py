@@ -78,9 +78,8 @@ def test_scout_takes_and_gives_what_its_spec_says():
     assert outputs["command"].shape == (2, len(spec.outputs[0].labels))
     assert outputs["target"].shape == (2, 2)
     assert model.files["tokenizer.json"].startswith(b"{")
-    assert (
-        4 * sum(p.numel() for p in model.parameters()) < 2_200_000
-    )  # bytes: with golden samples the bundle stays under 3 MB
+    weights = 4 * sum(p.numel() for p in model.parameters())
+    assert weights < 2_400_000  # bytes: with filters and golden samples the bundle stays under 3 MB
 
 
 @pytest.mark.parametrize(

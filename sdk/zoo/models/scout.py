@@ -80,7 +80,7 @@ def spec() -> ModelSpec:
 def scout() -> FusionModel:
     encoders = {
         "image": ImageCnn((32, 64, 64), map_width=48, width=64, patches=True),
-        "audio": AudioCnn((32, 40, 64), blocks=(3, 1), width=64),
+        "audio": AudioCnn((32, 48, 64), blocks=(4, 2), width=64),
         "text": TextTransformer(len(vocabulary()), TEXT_LENGTH, width=48),
     }
     fusion = Concatenation(encoders, of=("image", "audio"), width=96)

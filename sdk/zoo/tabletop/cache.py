@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Told = Callable[[str, int, int], None]
 
-EDITION = 2  # of the world; raised whenever a number no longer gives the picture or the sound that it gave
+EDITION = 3  # of the world; raised whenever a number no longer gives the picture or the sound that it gave
 CHUNK = 250
 NONE = len(SIGNS)  # the label of "no command"
 SILENT_SHARES = 3  # of nine sounds command nothing

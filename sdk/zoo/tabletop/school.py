@@ -14,7 +14,7 @@ from mm_edge.zoo.training.recipe import Stage
 from .cache import Order, open_world
 from .deciding import Deciding, Known
 from .hearing import Bands, Hearing
-from .lessons import ALL_THERE, AUDIO, COMMANDS, IMAGE, USUAL, Lessons, Mix, lessons
+from .lessons import ALL_THERE, AUDIO, BELIEVED, COMMANDS, IMAGE, Lessons, Mix, lessons
 from .measure import command_accuracy, confusion, target_figures
 from .seeing import Look, Seeing, taught, whole
 
@@ -38,7 +38,7 @@ AT_A_TIME = 250  # pictures or sounds
 KNOWN = (12_000, 24_000)  # pictures and sounds at most, from which the last stage learns
 EXAM_PICTURES = 600
 WHOLE = Look(until=0, side=None, pieces=1, phrases=1)
-ONLY = {"image": replace(USUAL, no_audio=1.0, no_image=0.0), "audio": replace(USUAL, no_audio=0.0, no_image=1.0)}
+ONLY = {"image": replace(BELIEVED, no_audio=1.0, no_image=0.0), "audio": replace(BELIEVED, no_audio=0.0, no_image=1.0)}
 
 
 class Size(NamedTuple):
@@ -74,7 +74,7 @@ class Tabletop:
         return (
             Stage("seeing", self._seeing, self.size.seeing, SEEN_BY),
             Stage("hearing", self._hearing, self.size.hearing, ("encoders.audio",)),
-            Stage("deciding", partial(self._deciding, USUAL), self.size.deciding),
+            Stage("deciding", partial(self._deciding, BELIEVED), self.size.deciding),
         )
 
     def rivals(self) -> dict[str, Stage]:

@@ -55,6 +55,8 @@ SOUNDS = {
     "search": "[[s'ertS]]",
 }
 FOREIGN_SHARE, NEAR_SHARE = 0.15, 0.5  # of what is spoken in training; of its other words
+TAKES, TAKES_OF_FEW, TAKES_ELSEWHERE = 12, 4, 2  # of each command by each voice: in training, by few voices, else
+OTHERS, OTHERS_ELSEWHERE = 18, 6  # other words for each take of a command: strangers' words are what is told wrongly
 Call = tuple[str, str, int, int]  # text, voice, words a minute, pitch
 
 
@@ -120,7 +122,8 @@ def calls(split: Split, seed: int, voices_at_most: int | None = None) -> list[Ca
     others = HELD_OUT_OTHER_WORDS if held_out else OTHER_WORDS
     sentences = HELD_OUT_SENTENCES if held_out else SENTENCES
     near = () if held_out else near_words()
-    takes = 2 if split != "train" else 4 if voices_at_most else 12
+    takes = TAKES_ELSEWHERE if split != "train" else TAKES_OF_FEW if voices_at_most else TAKES
+    other_words = takes * (OTHERS if takes == TAKES else OTHERS_ELSEWHERE)
     made: list[Call] = []
 
     def speak(text: str, voice: str) -> None:
@@ -135,7 +138,7 @@ def calls(split: Split, seed: int, voices_at_most: int | None = None) -> list[Ca
         for word in SIGNS:
             for _ in range(takes):
                 speak(word, voice)
-        for _ in range(6 * takes):
+        for _ in range(other_words):
             words = near if near and rng.random() < NEAR_SHARE else others
             speak(words[rng.integers(len(words))], voice)
         for _ in range(-(-takes // 4)):
