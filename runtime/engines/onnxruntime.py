@@ -102,8 +102,12 @@ class OnnxRuntimeEngine(HostEngine):
     ) -> OnnxRuntimeExecutable:
         asked = f"loading the part '{part.name}' in {precision} with ONNX Runtime"
         try:
+            # Without its fallback, which would print why the provider failed and go on with the CPU.
             session = ort.InferenceSession(
-                graph, self._session_options(threads), providers=[(self._provider, self._options)]
+                graph,
+                self._session_options(threads),
+                providers=[(self._provider, self._options)],
+                enable_fallback=0,
             )
         except Exception as error:  # its exceptions share no base class
             raise EngineError(f"{error}", asked=asked, todo="mm-edge verify BUNDLE; mm-edge doctor") from error

@@ -6,6 +6,7 @@ from bundles import senses_bundle
 
 from mm_edge.bundle import Bundle
 from mm_edge.config import EngineConfig, RunConfig
+from mm_edge.errors import EngineError
 from mm_edge.runtime import predict
 from mm_edge.runtime.engines.choose import load_parts
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
@@ -46,3 +47,14 @@ def test_one_prediction_has_all_the_cores_unless_told_otherwise(bundle, options_
     monkeypatch.setattr(predict, "usable_cores", lambda: 3)
     predict.Predictor.load(bundle, RunConfig(engine=EngineConfig(threads=asked))).close()
     assert {options.intra_op_num_threads for options in options_given} == {given}
+
+
+@pytest.mark.skipif("AzureExecutionProvider" not in ort.get_available_providers(), reason="ONNX Runtime without Azure")
+def test_a_provider_that_does_not_take_a_part_is_told_with_its_reason_and_nothing_falls_back(bundle, capsys):
+    """Azure's computes nothing itself, so it can take no graph."""
+    names = [part.name for part in bundle.manifest.parts]
+    with pytest.raises(EngineError, match="fallback to CPU EP has been explicitly disabled"):
+        load_parts(
+            bundle, OnnxRuntimeEngine("AzureExecutionProvider"), dict.fromkeys(names, "fp32"), dict.fromkeys(names, 1)
+        )
+    assert capsys.readouterr().out == ""
