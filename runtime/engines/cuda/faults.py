@@ -10,6 +10,7 @@ from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.available import DRIVER
 
 OUT_OF_MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
+MORE_ROOM = "Close what else uses the GPU, try --set loop.depth=1, or take a smaller precision"
 # After these the context is dead: every later call fails too, and only a new process gets the device back.
 LOST = frozenset(
     {
@@ -47,13 +48,11 @@ def explain(error: Exception, asked: str) -> EngineError | DeviceError:
     return fault(code_names().get(text.partition(" - ")[0].strip(), text), call, asked)
 
 
-def fault(name: str, call: str, asked: str) -> EngineError | DeviceError:
-    """`name`: as CUDA calls it; `call`: the function that said so."""
-    found = f"{call} says {name}"
+def fault(name: str, call: str, asked: str, told: str = "") -> EngineError | DeviceError:
+    """`name`: as CUDA calls it; `call`: the function that said so; `told`: what it said beside that."""
+    found = f"{call} says {name}" + (f" ({told})" if told else "")
     if name == OUT_OF_MEMORY:
-        return DeviceMemoryError(
-            found, asked=asked, todo="Close what else uses the GPU, lower --set loop.depth, or take a smaller precision"
-        )
+        return DeviceMemoryError(found, asked=asked, todo=MORE_ROOM)
     if name in LOST:
         return DeviceLostError(
             f"the GPU is lost: {found}",

@@ -6,6 +6,7 @@ Through cuda.bindings where it is installed, else through the driver's own funct
 from __future__ import annotations
 
 import ctypes
+import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ from .faults import fault, name_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+log = logging.getLogger(__name__)
 # Of the capturing thread alone: a capture that watched all threads would break what other lanes do meanwhile.
 THREAD_LOCAL = 1
 HOST_NODE = 3  # CU_GRAPH_NODE_TYPE_HOST
@@ -130,7 +132,10 @@ class _Ctypes:
 def graph_calls() -> Calls:
     try:
         return _Bindings()
-    except ImportError:
+    except ModuleNotFoundError:
+        return _Ctypes()
+    except (ImportError, OSError) as error:
+        log.warning("the package 'cuda-bindings' is installed and does not load (%s): graphs go through ctypes", error)
         return _Ctypes()
 
 
@@ -187,4 +192,4 @@ def _refuse_host_work(calls: Calls, graph: Any, asked: str) -> None:
     if name:
         raise fault(name, "cuGraphGetNodes", asked)
     if found:
-        raise EngineError(f"it has the host do {found} things that may be done only once", asked=asked)
+        raise EngineError(f"host functions in it that may run only once: {found}", asked=asked)

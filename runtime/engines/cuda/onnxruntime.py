@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
 
-from mm_edge.errors import ConfigError, DeviceError, EngineError, MmEdgeError
+from mm_edge.errors import ConfigError, EngineError, MmEdgeError
 from mm_edge.runtime.engine import DeviceMemoryError
-from mm_edge.runtime.engines.available import missing
 from mm_edge.runtime.engines.tensors import numpy_dtype
 
-from .faults import fault, name_of
+from .faults import MORE_ROOM, fault, name_of
+from .open import open_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -128,10 +128,9 @@ def _explained(asked: str) -> Iterator[None]:
     except Exception as error:
         told = " ".join(str(error).split())
         if failed := _CUDA_FAILED.search(told):
-            raise fault(name_of(int(failed[1])), "ONNX Runtime", asked) from error
+            raise fault(name_of(int(failed[1])), "ONNX Runtime", asked, told) from error
         if _NO_ROOM.search(told):
-            todo = "Close what else uses the GPU, lower --set loop.depth, or take a smaller precision"
-            raise DeviceMemoryError(told, asked=asked, todo=todo) from error
+            raise DeviceMemoryError(told, asked=asked, todo=MORE_ROOM) from error
         raise EngineError(told, asked=asked, todo="mm-edge doctor") from error
 
 
@@ -178,16 +177,9 @@ def open_cuda_provider(options: Mapping[str, Any]) -> CudaEngine:
     graphs = options.get("graphs", False)
     if not isinstance(graphs, bool):
         raise ConfigError(f"graphs is true or false, not {graphs!r}", asked="reading engine.options for the provider")
-    if lacks := list(missing(NAME)):
-        raise DeviceError(
-            "; ".join(lacks),
-            asked="running on ONNX Runtime's CUDA provider",
-            todo="mm-edge doctor; --engine onnxruntime runs everywhere",
-        )
-    from .device import open_device
+    device = open_gpu(NAME, "ONNX Runtime's CUDA provider")
     from .engine import CudaEngine
 
-    device = open_device()
     preload()
     given = {key: str(value) for key, value in options.items() if key != "graphs"}
     return CudaEngine(NAME, device, CudaProviderCompiler(device, given), use_graphs=graphs)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mm_edge.errors import EngineError, InputError, WorkFailedError
+from mm_edge.errors import EngineError, WorkFailedError
 from mm_edge.runtime.engine import DeviceMemoryError
+from mm_edge.runtime.engines.cuda.faults import MORE_ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,7 @@ class TensorRtContext:
             if self._is_input(name):
                 self._check_profile(name, shape, asked)
                 if not self._context.set_input_shape(name, shape):
-                    raise InputError(f"'{name}' of {list(shape)} is refused: {self._why(mark)}", asked=asked)
+                    raise EngineError(f"'{name}' of {list(shape)} is refused: {self._why(mark)}", asked=asked)
             if not self._context.set_tensor_address(name, addresses[name]):
                 raise EngineError(f"the address of '{name}' is refused: {self._why(mark)}", asked=asked)
         if unknown := self._context.infer_shapes():
@@ -63,7 +64,7 @@ class TensorRtContext:
             low <= dim <= high for low, dim, high in zip(least, shape, most, strict=True)
         ):
             wanted = f"{list(least)}" if least == most else f"{list(least)} to {list(most)}"
-            raise InputError(
+            raise EngineError(
                 f"the input '{name}' is {list(shape)}, the engine was built for {wanted}",
                 asked=asked,
                 todo="mm-edge build BUNDLE",
@@ -96,7 +97,7 @@ class TensorRtCompiled:
             raise DeviceMemoryError(
                 self._library.heard.since(mark),
                 asked=f"making a context of {self.context_bytes >> 20} MiB for {self.label}",
-                todo="There may be too little device memory: lower --depth",
+                todo=f"There may be too little device memory. {MORE_ROOM}",
             )
         return TensorRtContext(self._library, self.engine, context, self.label)
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mm_edge.errors import WorkFailedError
+from mm_edge.errors import EngineError, WorkFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,7 @@ _TYPE_KEYS = ("Format/Datatype", "DataType", "Datatype", "Format")
 # What computes, by its type or by the nodes that it was made of. The others move values, and some versions call an
 # int64 that they move INT8.
 _HEAVY = re.compile(r"conv|gemm|mat_?mul|matrix_?multiply|einsum|fully_?connected|attention|mha", re.IGNORECASE)
+_ELSEWHERE = "--engine onnxruntime runs everywhere"
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,23 @@ class Shown:
 
 
 def check_layers(library: Library, engine: ICudaEngine, order: Order, heavy: dict[str, int]) -> Shown:
-    """Raises where the engine contradicts the order's precision; a builder that fell back says nothing by itself.
+    """Raises where the engine contradicts the order's precision (a builder that fell back says nothing by itself), an
+    EngineError where it tells nothing that can be read.
 
     `heavy`: the network's heavy layers by type. An engine that fused everything into one layer may show no types at
     all; that is told and no contradiction.
     """
+    asked = f"looking at {order.label} as {library.title} built it"
     inspector: EngineInspector = engine.create_engine_inspector()
-    shown = read_layers(inspector.get_engine_information(library.trt.LayerInformationFormat.JSON))
+    told = inspector.get_engine_information(library.trt.LayerInformationFormat.JSON)
+    try:
+        shown = read_layers(told)
+    except json.JSONDecodeError as error:
+        raise EngineError(f"what it tells of its layers is no JSON: {error}", asked=asked, todo=_ELSEWHERE) from error
     if shown.types and not _agrees(shown.types, order.precision, heavy):
         raise WorkFailedError(
             f"it has {shown}",
-            asked=f"looking at {order.label} as {library.title} built it",
+            asked=asked,
             todo="The engine does not compute in the precision that was asked for",
         )
     return shown

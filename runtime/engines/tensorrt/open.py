@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mm_edge.errors import ConfigError, DeviceError
-from mm_edge.runtime.engines.available import missing
+from mm_edge.errors import ConfigError
+from mm_edge.runtime.engines.cuda.open import open_gpu
 
 from .compiler import TensorRtCompiler
 from .library import TITLES, load_library
@@ -27,17 +27,10 @@ def open_tensorrt(
 ) -> Engine:
     """`options`: `level`, TensorRT's builder optimization level; `graphs`, whether CUDA graphs are launched."""
     made, use_graphs = read_options(options, kind)
-    if lacks := list(missing(kind)):
-        raise DeviceError(
-            "; ".join(lacks),
-            asked=f"running on {TITLES[kind]}",
-            todo="mm-edge doctor; --engine onnxruntime runs everywhere",
-        )
     # The device first: without a driver that answers, loading an engine may end the process.
-    from mm_edge.runtime.engines.cuda.device import open_device
+    device = open_gpu(kind, TITLES[kind])
     from mm_edge.runtime.engines.cuda.engine import CudaEngine
 
-    device = open_device()
     compiler = TensorRtCompiler(load_library(kind), device, watch, options=made, read_file=read_file)
     return CudaEngine(kind, device, compiler, use_graphs=use_graphs)
 

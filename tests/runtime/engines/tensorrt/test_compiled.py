@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mm_edge.errors import EngineError, InputError, WorkFailedError
+from mm_edge.errors import EngineError, WorkFailedError
 from mm_edge.runtime.engines.tensorrt.compiled import TensorRtCompiled, load_engine
 from mm_edge.runtime.engines.tensorrt.library import Heard, Library
 
@@ -95,7 +95,7 @@ def test_a_context_is_bound_once_and_then_only_enqueued():
 @pytest.mark.parametrize(
     ("says_no", "kind", "told"),
     [
-        ("set_input_shape", InputError, r"'x' of \[1, 4\] is refused: set_input_shape failed because"),
+        ("set_input_shape", EngineError, r"'x' of \[1, 4\] is refused: set_input_shape failed because"),
         ("set_tensor_address", EngineError, "the address of 'x' is refused: set_tensor_address failed because"),
         ("infer_shapes", EngineError, "the shapes of y are not known"),
     ],
@@ -107,7 +107,7 @@ def test_what_is_refused_while_it_is_bound_is_told(says_no, kind, told):
 
 def test_a_shape_outside_of_the_profile_is_told_with_both():
     made, fake = compiled()
-    with pytest.raises(InputError, match=r"input 'x' is \[9, 4\], the engine was built for \[1, 4\] to \[8, 4\]"):
+    with pytest.raises(EngineError, match=r"input 'x' is \[9, 4\], the engine was built for \[1, 4\] to \[8, 4\]"):
         made.context().bind({"x": (9, 4), "y": (9, 2)}, ADDRESSES)
     assert not fake.calls
 
@@ -129,7 +129,7 @@ def test_work_that_is_not_enqueued_is_told():
 def test_a_context_that_gets_no_memory_is_told_with_its_size():
     heard = Heard()
     made = TensorRtCompiled(library_with(None, heard), None, Engine(None), "'x' in fp16")
-    with pytest.raises(EngineError, match=r"making a context of 3 MiB for 'x' in fp16.*lower --depth"):
+    with pytest.raises(EngineError, match=r"making a context of 3 MiB for 'x' in fp16.*--set loop.depth=1"):
         made.context()
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mm_edge.errors import WorkFailedError
+from mm_edge.errors import EngineError, WorkFailedError
 from mm_edge.runtime.engines.tensorrt.layers import check_layers, read_layers
 
 
@@ -88,3 +88,13 @@ def test_an_engine_that_fell_back_is_refused(precision, layers, eleven):
     order = SimpleNamespace(precision=precision, label=f"'x' in {precision}")
     with pytest.raises(WorkFailedError, match=rf"looking at 'x' in {precision} as TensorRT 10\.3\.0 built it: it has"):
         check_layers(LIBRARY, engine_that_tells(told(*layers, eleven=eleven)), order, {"HALF": 1})
+
+
+@pytest.mark.parametrize("text", ["", "Layers:\nconv1"])
+def test_an_engine_that_does_not_tell_its_layers_is_one_that_does_not_load_here(text):
+    """Another precision of it would tell as little, so `auto` has to go on to another engine."""
+    order = SimpleNamespace(precision="fp32", label="'x' in fp32")
+    with pytest.raises(
+        EngineError, match=r"looking at 'x' in fp32 as .* built it: what it tells of its layers is no JSON"
+    ):
+        check_layers(LIBRARY, engine_that_tells(text), order, {})

@@ -9,6 +9,7 @@ from cuda_driver import toolkit
 
 from mm_edge.errors import DeviceError
 from mm_edge.runtime.engine import DeviceMemoryError
+from mm_edge.runtime.engines.cuda import graphs
 from mm_edge.runtime.engines.cuda.device import Device
 from mm_edge.runtime.engines.cuda.faults import LOST, DeviceLostError, explain
 from mm_edge.runtime.engines.cuda.graphs import _Bindings, _Ctypes, capture
@@ -147,6 +148,17 @@ def test_a_graph_does_again_what_was_captured_with_what_is_there_now(driver, cur
     graph.close()
     memory.free()
     assert driver.count("graphs") == before
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError("cuda"), ImportError("undefined symbol"), OSError("libx.so")])
+def test_where_cuda_bindings_does_not_load_graphs_go_through_ctypes_and_that_is_told(monkeypatch, caplog, error):
+    def broken():
+        raise error
+
+    monkeypatch.setattr(graphs, "_Bindings", broken)
+    assert graphs.graph_calls.__wrapped__().title == "ctypes"
+    told = f"'cuda-bindings' is installed and does not load ({error})"
+    assert (told in caplog.text) == (not isinstance(error, ModuleNotFoundError))
 
 
 @pytest.mark.parametrize("calls", [_Bindings, _Ctypes])

@@ -173,7 +173,7 @@ def test_where_even_one_moment_does_not_fit_auto_goes_on_to_the_next_engine(driv
 
 def test_a_named_engine_without_room_is_an_error_with_the_way_out(driver, device, bundle):
     driver.memory(1000)
-    with pytest.raises(EngineError, match=r"CUDA_ERROR_OUT_OF_MEMORY.*lower --set loop.depth"):
+    with pytest.raises(EngineError, match=r"CUDA_ERROR_OUT_OF_MEMORY.*try --set loop.depth=1"):
         Session(bundle, RunConfig(), [Script("image", pictures(1))], [], engine=host_double(device))
 
 
