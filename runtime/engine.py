@@ -114,6 +114,9 @@ class Engine(Protocol):
 
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer: ...
 
+    def drop(self, buffer: Buffer) -> None:
+        """Gives a buffer's memory back before the engine is closed."""
+
     def history(self, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> History:
         """Of values of that shape, batch first; zeros before there were any."""
 

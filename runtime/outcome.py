@@ -66,6 +66,7 @@ class GenerateStage(Stage):
         if place is not NOWHERE:
             for slot in place.extra[0]:
                 self._executable.release(slot)
+            self._engine.drop(place.extra[1])
 
     def run(self, task: Task) -> None:
         slots, token = task.place.extra

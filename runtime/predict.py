@@ -52,9 +52,13 @@ class Predictor:
         """Loads and checks the parts for it alone, each with all the cores: nothing runs beside them."""
         engine = replace(config.engine, threads=config.engine.threads or usable_cores())
         settled = settle(bundle, engine, depth=1)
-        prepare = preparers(bundle.manifest.inputs, bundle.read)
-        plan = build_plan(bundle.manifest, settled.executables, settled.engine, prepare, bundle.read)
-        return cls(bundle.manifest, plan, settled)
+        try:
+            prepare = preparers(bundle.manifest.inputs, bundle.read)
+            plan = build_plan(bundle.manifest, settled.executables, settled.engine, prepare, bundle.read)
+            return cls(bundle.manifest, plan, settled)
+        except BaseException:
+            settled.close()
+            raise
 
     def close(self) -> None:
         self._settled.close()

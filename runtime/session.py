@@ -84,10 +84,18 @@ class Session:
         self._preparers = cache(partial(preparers, manifest.inputs, bundle.read))
         use = Use(self._preparers, self._fit)
         self._settled = settle(bundle, config.engine, depth=self.depth, engine=engine, use=use)
-        self.engine, plan = self._settled.engine, self._plan
+        self.engine = self._settled.engine
         bundle.release()
         give_back_freed()
+        try:
+            self._put_together(sources, sinks, in_step=in_step)
+        except BaseException:
+            self._settled.close()
+            raise
 
+    def _put_together(self, sources: Sequence[Source], sinks: Sequence[Sink], *, in_step: bool) -> None:
+        """What the plan needs to run."""
+        config, manifest, plan, trace = self.config, self.bundle.manifest, self._plan, self.trace
         lock = threading.Lock()
         bell = threading.Condition(lock)
         names = [source.input for source in sources]
@@ -251,11 +259,11 @@ class Session:
 
     def raise_error(self) -> None:
         """Raises what ended the run, if it was not meant to end; a sink that was asked for and failed counts."""
-        for lane in self.lanes:
-            if lane.error is not None:
-                raise lane.error
         if self._error is not None:
             raise self._error
+        for lane in self.lanes:  # after it, as a lane that cannot let go of a lost device only follows from that
+            if lane.error is not None:
+                raise lane.error
         over = self.loop.over
         if isinstance(over, Stop):
             raise WorkFailedError(f"the input '{over.input}' was missing", asked='its rule says missing = "stop"')
@@ -375,13 +383,14 @@ class Session:
         self.tell(name, state, detail)
 
     def _broken(self, error: Exception) -> None:
-        self._error = (
-            error
-            if isinstance(error, MmEdgeError)
-            else WorkFailedError(
-                f"{error}", asked="running the bundle's parts", todo="mm-edge verify BUNDLE; mm-edge doctor"
+        if self._error is None:  # what fails after it may only follow from it
+            self._error = (
+                error
+                if isinstance(error, MmEdgeError)
+                else WorkFailedError(
+                    f"{error}", asked="running the bundle's parts", todo="mm-edge verify BUNDLE; mm-edge doctor"
+                )
             )
-        )
         self.loop.stop()
 
     def _lane_left(self) -> None:

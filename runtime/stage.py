@@ -59,7 +59,7 @@ class Stage:
         self.free, self.blank.place = [], NOWHERE
 
     def drop_place(self, place: Place) -> None:
-        """Nothing to give back but on a device."""
+        """Gives back what `make_place` took."""
 
     def key(self, _moment: Moment, keys: Sequence[Hashable]) -> Hashable:
         """Several inputs: as long as one of them is there, the stage runs and zeros stand in for the others."""
@@ -84,6 +84,11 @@ class PrepareStage(Stage):
             field: self._engine.buffer(self._shapes[field], np.dtype(spec.dtype)) for field, spec in fields.items()
         }
         return Place(buffers, (buffers, {field: buffer.array for field, buffer in buffers.items()}))
+
+    def drop_place(self, place: Place) -> None:
+        if place is not NOWHERE:
+            for buffer in place.extra[0].values():
+                self._engine.drop(buffer)
 
     def key(self, moment: Moment, _keys: Sequence[Hashable]) -> Hashable:
         sample = moment.readings[self.input].sample
@@ -110,6 +115,10 @@ class PresenceStage(Stage):
     def make_place(self) -> Place:
         buffer = self._engine.buffer((self._batch, len(self._inputs)), np.dtype(np.float32))
         return Place({"": buffer}, buffer)
+
+    def drop_place(self, place: Place) -> None:
+        if place is not NOWHERE:
+            self._engine.drop(place.extra)
 
     def key(self, moment: Moment, _keys: Sequence[Hashable]) -> Hashable:
         return tuple(moment.readings[name].sample is not None for name in self._inputs)

@@ -82,6 +82,9 @@ class HostEngine:
     def trace_to(self, trace: Trace) -> None:
         """What it computes is in the lanes' spans."""
 
+    def drop(self, buffer: Buffer) -> None:
+        """Nothing to give back."""
+
     def history(self: Engine, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> HostHistory:
         return HostHistory(self, shape, dtype, length)
 

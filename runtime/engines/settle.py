@@ -5,6 +5,7 @@ golden check.
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
@@ -69,9 +70,11 @@ class Settled(Struct):
         return [f"{', '.join(names)}: {why}" for why, names in by_reason.items()]
 
     def close(self) -> None:
-        for executable in self.executables.values():
-            executable.close()
-        self.engine.close()
+        """All of it, whatever one of them raises."""
+        with ExitStack() as stack:
+            stack.callback(self.engine.close)  # the first one comes last
+            for executable in self.executables.values():
+                stack.callback(executable.close)
 
 
 class Use(Struct, frozen=True):

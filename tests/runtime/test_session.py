@@ -11,9 +11,11 @@ from sources import END, Script, picture, pictures, sounds
 from videos import write_video
 
 from mm_edge.bundle import Bundle
-from mm_edge.config import LoopConfig, RunConfig
+from mm_edge.config import EngineConfig, LoopConfig, RunConfig
 from mm_edge.errors import DeviceError, EngineError, SourceLostError, WorkFailedError
+from mm_edge.runtime.engines import settle
 from mm_edge.runtime.engines.stub import StubEngine
+from mm_edge.runtime.predict import Predictor
 from mm_edge.runtime.session import Session
 from mm_edge.runtime.source import Capture
 from mm_edge.runtime.sources.camera.video_file import VideoFile
@@ -239,6 +241,58 @@ def test_a_part_that_keeps_failing_ends_the_run_with_its_reason(bundle):
         kept.session.raise_error()
     summary = kept.summary
     assert summary.captured["image"] == sum(summary.dropped["image"].values())
+
+
+def test_what_a_part_raised_is_told_before_what_follows_from_it(bundle):
+    """A lane that cannot let go of a lost device raises too, when it ends."""
+
+    def fuse(**_inputs):
+        raise DeviceError("the GPU is lost")
+
+    def detach():
+        raise EngineError("letting go of it failed")
+
+    engine = StubEngine({"fuse": fuse})
+    engine.detach = detach
+    kept = run(bundle, [Script("image", pictures(50)), words()], engine=engine)
+    with pytest.raises(DeviceError, match="the GPU is lost"):
+        kept.session.raise_error()
+
+
+class Watched(StubEngine):
+    """Keeps what of it was closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.closed = []
+
+    def load(self, part, *rest):
+        made = super().load(part, *rest)
+        made.close = lambda: self.closed.append(part.name)
+        return made
+
+    def close(self):
+        self.closed.append("engine")
+
+
+def test_a_session_that_cannot_be_put_together_closes_its_engine(bundle):
+    engine = Watched()
+    with pytest.raises(WorkFailedError, match="nothing feeds 'text'"):
+        Session(bundle, RunConfig(driver="text"), [Script("image", pictures(1))], [], engine=engine)
+    assert sorted(engine.closed) == sorted([*(part.name for part in bundle.manifest.parts), "engine"])
+
+
+def test_a_predictor_that_cannot_be_put_together_closes_its_engine(bundle, monkeypatch):
+    engine = Watched()
+
+    def no_room(shape, dtype):
+        raise EngineError("there is no room")
+
+    engine.buffer = no_room
+    monkeypatch.setattr(settle, "open_engine", lambda config, *_: engine)
+    with pytest.raises(EngineError, match="there is no room"):
+        Predictor.load(bundle, RunConfig(engine=EngineConfig(name="stub")))
+    assert engine.closed[-1] == "engine"
 
 
 def test_stop_rule_ends_the_run_with_its_reason(bundle):

@@ -6,15 +6,16 @@ at their start and pop it at their end; what happens outside of lanes stands wit
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pycuda.driver as cuda
 
-from mm_edge.errors import DeviceError
+from mm_edge.errors import DeviceError, UnavailableError
 
-from .faults import explain
+from .faults import DeviceLostError, explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,29 +60,56 @@ class Device:
             self._context: Any = device.retain_primary_context()
         except cuda.Error as error:
             raise explain(error, asked) from error
+        self._lost: cuda.Error | None = None
+        self._losing = threading.Lock()
         self.name = str(device.name())
         self.capability = "{}.{}".format(*device.compute_capability())
         self.driver = "{}.{}".format(*divmod(cuda.get_driver_version() // 10, 100))
         self.integrated = bool(device.get_attribute(cuda.device_attribute.INTEGRATED))
 
-    def push(self) -> None:
+    def push(self, asked: str = "giving a thread the GPU") -> None:
         """The calling thread works with this device from here on."""
-        self._context.push()
+        try:
+            if self._lost is not None:
+                raise self._lost
+            self._context.push()
+        except cuda.Error as error:
+            raise explain(error, asked) from error
 
-    def pop(self) -> None:
-        cuda.Context.pop()
+    def pop(self, asked: str = "taking the GPU from a thread") -> None:
+        """May raise what went wrong on the device before. Then too the thread has let go of it."""
+        try:
+            cuda.Context.pop()
+        except cuda.Error as error:
+            found = explain(error, asked)
+            if self._lost is not None or isinstance(found, DeviceLostError):
+                self._forget(error)
+            raise found from error
+
+    def _forget(self, error: cuda.Error) -> None:
+        """Takes a lost device's context off this thread's stack without the driver: with a context left there pycuda
+        ends the process when the thread ends.
+        """
+        with self._losing:
+            if self._lost is None:
+                self._lost = error
+                self._context.detach()
+        with suppress(cuda.Error):
+            cuda.Event()  # whatever looks for a context drops those that were detached
 
     @contextmanager
     def current(self, asked: str = "using the GPU") -> Iterator[None]:
-        """The context on this thread's stack, and errors by their names."""
+        """The context on this thread's stack, and errors by their names; the first one, if letting go fails as well."""
+        self.push(asked)
         try:
-            self._context.push()
-            try:
-                yield
-            finally:
-                cuda.Context.pop()
-        except cuda.Error as error:
-            raise explain(error, asked) from error
+            yield
+        except BaseException as error:
+            with suppress(UnavailableError):
+                self.pop(asked)
+            if isinstance(error, cuda.Error):
+                raise explain(error, asked) from error
+            raise
+        self.pop(asked)
 
     def free_bytes(self) -> int:
         return int(cuda.mem_get_info()[0])

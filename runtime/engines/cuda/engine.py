@@ -66,6 +66,12 @@ class CudaEngine:
         self._buffers.append(made)
         return made
 
+    def drop(self, buffer: Any) -> None:
+        self._buffers.remove(buffer)
+        with self._device.current("freeing inputs"):
+            buffer.wait_until_read()
+            buffer.free()
+
     def history(self, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> DeviceHistory:
         with self._device.current("making room for a history"):
             made = DeviceHistory(self._device, shape, dtype, length)

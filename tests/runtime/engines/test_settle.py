@@ -200,6 +200,24 @@ def test_an_interrupt_stops_what_is_being_built(bundle, machine, monkeypatch):
     assert watch.stopped.is_set()
 
 
+def test_what_does_not_close_keeps_nothing_else_open(bundle, machine):
+    engine = Gpu()
+    machine("tensorrt", engine)
+    settled = settle.settle(bundle, AUTO, depth=2)
+    close, closed = settled.executables["encode_audio"].close, []
+
+    def broken():
+        close()
+        raise EngineError("freeing 'encode_audio' failed")
+
+    settled.executables["encode_audio"].close = broken
+    engine.close = lambda: closed.append("engine")
+    with pytest.raises(EngineError, match="freeing 'encode_audio' failed"):
+        settled.close()
+    assert sorted(engine.closed) == sorted((name, "int8-trt") for name in PARTS)
+    assert closed == ["engine"]
+
+
 def told_by_doctor():
     return {finding.name: finding for finding in survey()}
 

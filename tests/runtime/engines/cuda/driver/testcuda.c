@@ -64,8 +64,7 @@ void testcuda_heal(void) {
   pthread_mutex_unlock(&lock);
 }
 
-static int struck(const char *name) {
-  int code = lost;
+static int struck(const char *name, int code) {
   pthread_mutex_lock(&lock);
   n_calls++;
   for (int i = 0; i < MAX_FAULTS && !code; i++)
@@ -77,7 +76,7 @@ static int struck(const char *name) {
   return code;
 }
 #define API(name, ...) int name(__VA_ARGS__)
-#define ENTER do { int struck_ = struck(__func__); if (struck_) return struck_; } while (0)
+#define ENTER do { int struck_ = struck(__func__, lost); if (struck_) return struck_; } while (0)
 #define NEED_CONTEXT do { if (!depth) return INVALID_CONTEXT; } while (0)
 
 // --- the device and its contexts -----------------------------------------------------------------------------------
@@ -125,6 +124,8 @@ API(cuCtxPushCurrent_v2, Ptr context) {
   return OK;
 }
 API(cuCtxPopCurrent_v2, Ptr *context) {
+  int code = struck(__func__, OK);  // the real one may tell here what went wrong on the device before, or not
+  if (code) return code;
   NEED_CONTEXT;
   depth--;
   if (context) *context = stack[depth];

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cuda_driver import toolkit
 
-from mm_edge.errors import DeviceError
+from mm_edge.errors import DeviceError, EngineError
 from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.cuda import graphs
 from mm_edge.runtime.engines.cuda.device import Device
@@ -53,6 +53,27 @@ def test_every_thread_has_the_context_for_itself(driver, device):
         thread.join()
     assert not failed
     assert driver.count("pushes") - before >= 8  # pycuda pushes once more where it lets go of something
+
+
+def test_a_push_or_a_pop_that_fails_is_told_by_its_name(driver, device):
+    driver.fault("cuCtxPushCurrent_v2", 101)
+    with pytest.raises(EngineError, match="giving a thread the GPU: cuCtxPushCurrent says CUDA_ERROR_INVALID_DEVICE"):
+        device.push()
+    driver.fault("cuCtxPopCurrent_v2", 101)
+    with (
+        pytest.raises(EngineError, match="asking: cuCtxPopCurrent says CUDA_ERROR_INVALID_DEVICE"),
+        device.current("asking"),
+    ):
+        pass
+    device.pop()
+
+
+def test_what_went_wrong_first_is_told_where_letting_go_fails_as_well(driver, device):
+    driver.fault("cuStreamCreate", 2)
+    driver.fault("cuCtxPopCurrent_v2", 101)
+    with pytest.raises(DeviceMemoryError, match="asking: cuStreamCreate says CUDA_ERROR_OUT"), device.current("asking"):
+        device.stream()
+    device.pop()
 
 
 def test_without_a_context_the_message_names_it(device):

@@ -144,12 +144,21 @@ def test_too_little_memory_makes_do_with_fewer_moments_in_flight(driver, device,
     assert "1 instead of 2 moments in flight" in caplog.text
 
 
-def memory_used(driver, device, bundle, depth):
+def test_what_fewer_moments_do_not_need_is_given_back(driver, device, bundle):
+    kinds = ("device_bytes", "pinned_bytes", "streams")
+    needed = [memory_used(driver, device, bundle, 1, kind) for kind in kinds]
+    driver.memory(memory_used(driver, device, bundle, 3) - 100)
+    assert [memory_used(driver, device, bundle, 3, kind) for kind in kinds] > needed
+    driver.memory(needed[0] + 100)
+    assert [memory_used(driver, device, bundle, 3, kind) for kind in kinds] == needed
+
+
+def memory_used(driver, device, bundle, depth, kind="device_bytes"):
     """Of a session at that depth, before it starts."""
-    before = driver.count("device_bytes")
+    before = driver.counts()[kind]
     config = RunConfig(loop=LoopConfig(depth=depth))
     session = Session(bundle, config, [Script("image", pictures(1)), words()], [], engine=host_double(device))
-    used = driver.count("device_bytes") - before
+    used = driver.counts()[kind] - before
     session.stop()
     return used
 

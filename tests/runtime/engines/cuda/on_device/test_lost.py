@@ -26,7 +26,10 @@ with Bundle.open(sys.argv[1]) as bundle:
     with Session(bundle, RunConfig(), [Script("image", pictures(50_000))], [kept], engine=engine) as session:
         while not kept.predictions:
             assert not session.wait(0.01)
-        ctypes.CDLL("libcuda.so.1").testcuda_lose(int(sys.argv[3]))
+        driver, code = ctypes.CDLL("libcuda.so.1"), int(sys.argv[3])
+        driver.testcuda_lose(code)
+        if sys.argv[4] == "popping":
+            driver.testcuda_fault(b"cuCtxPopCurrent_v2", -1, code)
         assert session.wait(100)
 assert session.summary.dropped["image"]["failed"] <= 3, session.summary.dropped
 try:
@@ -37,12 +40,14 @@ except Exception as error:
 """
 
 
+@pytest.mark.parametrize("also", ["computing", "popping"])
 @pytest.mark.parametrize(
     ("code", "name"), [(719, "LAUNCH_FAILED"), (700, "ILLEGAL_ADDRESS"), (46, "DEVICE_UNAVAILABLE")]
 )
-def test_the_run_ends_at_once_with_a_message_and_exit_code_3(tmp_path, code, name):
+def test_the_run_ends_at_once_with_a_message_and_exit_code_3(tmp_path, code, name, also):
+    """The driver may tell it even where a thread takes the context off its stack, and not take it off."""
     path = senses_bundle(tmp_path / "senses.mmb", golden=True)
-    command = [sys.executable, "-c", RUN, str(path), str(FAKES), str(code)]
+    command = [sys.executable, "-c", RUN, str(path), str(FAKES), str(code), also]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 3, done.stdout + done.stderr
     assert f"says CUDA_ERROR_{name}. Start again; if it stays, see mm-edge doctor" in done.stdout
