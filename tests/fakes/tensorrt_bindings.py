@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,8 @@ print(json.dumps({"version": module.__version__, "names": told}))
 def describe(version: str, folder: Path) -> dict:
     """Every name of one version, by class. Skips, with the reason, where the bindings cannot be had."""
     if version == RTX:
-        pytest.importorskip("tensorrt_rtx")
+        if find_spec("tensorrt_rtx") is None:
+            _unavailable("the package 'tensorrt_rtx' is not installed")
         return _described("tensorrt_rtx", {})
     libraries = _libraries(version.partition(".")[0], folder)
     return _described("tensorrt_bindings", {"LD_LIBRARY_PATH": str(libraries)}, _bindings(version))
