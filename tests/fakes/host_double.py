@@ -52,6 +52,7 @@ class HostPart:
 
     stream = None
     host_work_once = False
+    runs_until_steady = 1
 
     def __init__(self, part, precision, graph):
         options = ort.SessionOptions()

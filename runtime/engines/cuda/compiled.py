@@ -22,7 +22,8 @@ class Context(Protocol):
 
 class Compiled(Protocol):
     """A part as a library has it on the device. `stream`: the only one that it computes on, where it is so bound;
-    `host_work_once`: what it has the host do in between must not be done again by a graph.
+    `host_work_once`: what it has the host do in between must not be done again by a graph. `runs_until_steady`: how
+    often it runs before the loop may use it.
     """
 
     @property
@@ -33,5 +34,8 @@ class Compiled(Protocol):
 
     @property
     def host_work_once(self) -> bool: ...
+
+    @property
+    def runs_until_steady(self) -> int: ...
 
     def context(self) -> Context: ...

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 NAME = "onnxruntime:cuda"
 PROVIDER = "CUDAExecutionProvider"
 _NO_LOGS_BELOW = 4  # what fails is raised; that a provider did not load is asked for below, with its reason
-_RUNS_UNTIL_STEADY = 2  # the first takes memory piece by piece, the second takes the whole that it learnt
 _CUDA_FAILED = re.compile(r"CUDA (?:failure|error) (?:cuda\w+ )?(\d+)")
 _NO_ROOM = re.compile(r"[Ff]ailed to allocate memory|smaller than requested bytes|STATUS_ALLOC_FAILED")
 
@@ -57,8 +56,6 @@ class Bound:
         for tensor in part.gives:
             at = (numpy_dtype(tensor.dtype), shapes[tensor.name], addresses[tensor.name])
             self.binding.bind_output(tensor.name, "cuda", 0, *at)
-        for _ in range(_RUNS_UNTIL_STEADY):
-            self.enqueue(self.compiled.stream.handle)
 
     def enqueue(self, _stream: int) -> None:
         with _explained(f"running {self.compiled.label}"):
@@ -74,6 +71,7 @@ class CudaProviderPart:
     stream: Any
     label: str
     host_work_once: bool = True
+    runs_until_steady: int = 2  # the first takes memory piece by piece, the second takes the whole that it learnt
 
     def context(self) -> Bound:
         options = ort.RunOptions()

@@ -117,11 +117,12 @@ class CudaSlot:
         results.ready.record(stream)
 
     def _launch(self, addresses: tuple[int, ...]) -> Callable[[int], None]:
-        """What runs the part on inputs at those addresses: a graph where one can be captured. It has run once then:
-        the first run loads kernels and settles what was bound, which belongs neither into a capture nor into the loop.
+        """What runs the part on inputs at those addresses: a graph where one can be captured. It has run until it is
+        steady then: what the first runs load and take belongs neither into a capture nor into the loop.
         """
         enqueue = partial(self._enqueue, addresses)
-        enqueue(self._handle)
+        for _ in range(self._executable.compiled.runs_until_steady):
+            enqueue(self._handle)
         self._stream.synchronize()
         graph = self._executable.capture(enqueue)
         if graph is None:
@@ -146,6 +147,8 @@ class CudaSlot:
             raise explain(error, f"clearing the outputs of {self._label}") from error
 
     def free(self) -> None:
+        """Once the stream on which the part computes is done."""
+        self._copies.synchronize()
         if self._timing is not None:
             self._timing.tell()
         for graph in self._graphs:

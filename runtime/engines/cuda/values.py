@@ -121,6 +121,8 @@ class Results:
         """Events and streams go with whoever holds them last. They must not wait in a ring of references for the
         collector, which may come when the device is lost: letting go of them then ends the process.
         """
+        while self.readers:
+            self.readers.pop().synchronize()
         self._memory.free()
         for value in self.values.values():
             value.forget()

@@ -79,6 +79,7 @@ class TensorRtCompiled:
 
     stream = None
     host_work_once = False
+    runs_until_steady = 1  # which loads kernels
 
     def __init__(self, library: Library, runtime: Runtime, engine: ICudaEngine, label: str) -> None:
         self.label, self._library = label, library

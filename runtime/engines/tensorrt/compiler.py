@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mm_edge.errors import WorkFailedError
@@ -13,6 +14,7 @@ from .build import build_engine
 from .cache import EngineCache, Key
 from .compiled import TensorRtCompiled, load_engine
 from .layers import check_layers
+from .network import heavy_layers
 from .order import Limits, Options, Order
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ class TensorRtCompiler:
                 continue
             try:
                 loaded = load_engine(self.library, self.read_file(file.file), order)
-                shown = check_layers(self.library, loaded.engine, order, {})
+                shown = check_layers(self.library, loaded.engine, order, partial(heavy_layers, self.library, order))
             except WorkFailedError as error:
                 self.watch.say(f"the engine of {order.label} in the bundle is not used: {error.found}")
                 return None
@@ -112,7 +114,7 @@ class TensorRtCompiler:
         )
         seconds = time.monotonic() - started_s
         loaded = load_engine(self.library, built.engine, order)
-        shown = check_layers(self.library, loaded.engine, order, built.heavy)
+        shown = check_layers(self.library, loaded.engine, order, lambda: built.heavy)
         self.cache.keep(key, built.engine, seconds, str(shown))
         self.cache.keep_timings(key, built.timings)
         self.told[order.part.name] = f"built in {seconds:.1f} s; {shown}"

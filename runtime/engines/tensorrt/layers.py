@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mm_edge.errors import EngineError, WorkFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from mm_edge.manifest import Precision
 
@@ -47,12 +47,12 @@ class Shown:
         return f"{self.layers} layers, {shown or 'which show no types'}"
 
 
-def check_layers(library: Library, engine: ICudaEngine, order: Order, heavy: dict[str, int]) -> Shown:
+def check_layers(library: Library, engine: ICudaEngine, order: Order, heavy: Callable[[], Mapping[str, int]]) -> Shown:
     """Raises where the engine contradicts the order's precision (a builder that fell back says nothing by itself), an
     EngineError where it tells nothing that can be read.
 
-    `heavy`: the network's heavy layers by type. An engine that fused everything into one layer may show no types at
-    all; that is told and no contradiction.
+    `heavy` gives the network's heavy layers by type, where that matters. An engine that fused everything into one layer
+    may show no types at all; that is told and no contradiction.
     """
     asked = f"looking at {order.label} as {library.title} built it"
     inspector: EngineInspector = engine.create_engine_inspector()
@@ -70,11 +70,11 @@ def check_layers(library: Library, engine: ICudaEngine, order: Order, heavy: dic
     return shown
 
 
-def _agrees(types: dict[str, int], precision: Precision, heavy: dict[str, int]) -> bool:
+def _agrees(types: dict[str, int], precision: Precision, heavy: Callable[[], Mapping[str, int]]) -> bool:
     if precision == "int8-trt":
         return types.get("int8", 0) > 0
     if precision == "fp16":
-        return types.get("fp16", 0) > 0 or not heavy.get("HALF")
+        return types.get("fp16", 0) > 0 or not heavy().get("HALF")
     return types.get("fp16", 0) == 0 and types.get("int8", 0) == 0
 
 

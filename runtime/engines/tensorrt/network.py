@@ -68,6 +68,12 @@ def parse(library: Library, builder: Builder, order: Order, asked: str) -> Parse
     return Parsed(network, parser, check_precision(network, order.precision, asked))
 
 
+def heavy_layers(library: Library, order: Order) -> dict[str, int]:
+    """The heavy layers of a graph, by the type they compute in, without building it."""
+    builder: Builder = library.builder()
+    return parse(library, builder, order, f"reading {order.label} with {library.title}").heavy
+
+
 def _refusals(parser: OnnxParser) -> str:
     told = []
     for number in range(min(parser.num_errors, _SHOWN_REFUSALS)):

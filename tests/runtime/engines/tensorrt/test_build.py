@@ -16,6 +16,7 @@ from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.runtime.engines.building import BuildStopped, Watch
 from mm_edge.runtime.engines.tensorrt.build import LEAST_WORKSPACE_BYTES, build_engine, workspace_bytes
 from mm_edge.runtime.engines.tensorrt.library import load_library
+from mm_edge.runtime.engines.tensorrt.network import heavy_layers
 from mm_edge.runtime.engines.tensorrt.order import Limits, Options, Order
 from mm_edge.runtime.engines.tensors import fixed_shapes
 from mm_edge.shipped import default_bundle
@@ -140,6 +141,14 @@ def test_a_dimension_that_may_vary_gets_its_bounds(library):
     wrong = Order(order.part, "fp32", order.graph, {"x": Limits((8, 4), (2, 4), (1, 4))}, SM86)
     with pytest.raises(WorkFailedError, match=r"the shapes 'x' \[8, 4\] to \[1, 4\] are refused"):
         build_engine(library, wrong, Watch())
+
+
+def test_heavy_layers_are_counted_without_a_build(library):
+    half = TensorProto.FLOAT16
+    sides = [("x", half, 1, 4)], [("y", half, 1, 4)]
+    heavy = small([helper.make_node("MatMul", ["x", "w"], ["y"])], *sides, {"w": np.eye(4, dtype=np.float16)}, "fp16")
+    light = small([helper.make_node("Relu", ["x"], ["y"])], *sides, precision="fp16")
+    assert [heavy_layers(library, order)["HALF"] for order in (heavy, light)] == [1, 0]
 
 
 def test_a_build_tells_how_far_it_is(library, shipped):

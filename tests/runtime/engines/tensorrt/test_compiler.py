@@ -1,5 +1,6 @@
 """From a graph to an engine: out of the cache where it fits, built anew where it does not, and the reason is told."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from mm_edge.runtime.engines.tensorrt import compiler
 from mm_edge.runtime.engines.tensorrt.build import Built
 from mm_edge.runtime.engines.tensorrt.cache import EngineCache
 from mm_edge.runtime.engines.tensorrt.compiler import TensorRtCompiler
-from mm_edge.runtime.engines.tensorrt.layers import Shown
+from mm_edge.runtime.engines.tensorrt.layers import Shown, check_layers
 from mm_edge.runtime.engines.tensorrt.order import Options
 from mm_edge.spec import TensorSpec
 
@@ -162,3 +163,28 @@ def test_an_engine_of_the_bundle_that_does_not_load_is_told_and_built_here(rtx):
     made = rtx.compiler(read_file=lambda name: b"ahead")
     assert made.compile(PART, "fp16", b"graph", SHAPES).content == b"engine 1 of graph"
     assert rtx.said[0] == "the engine of 'fuse' in fp16 in the bundle is not used: cudaErrorInvalidSource"
+
+
+def shows(kind):
+    """An engine of one layer that computes with that."""
+    told = json.dumps({"Layers": [{"LayerType": "gemm", "Name": "g", "Inputs": [], "Outputs": [{"Format": kind}]}]})
+    inspector = SimpleNamespace(get_engine_information=lambda form: told)
+    return SimpleNamespace(create_engine_inspector=lambda: inspector)
+
+
+@pytest.mark.parametrize(
+    ("kind", "half", "taken"),
+    [("FP32", 1, False), ("FP32", 0, True), ("FP16", None, True)],
+    ids=["fell back", "has nothing in half to show", "needs no look at the graph"],
+)
+def test_an_engine_of_the_bundle_must_show_the_precision_that_its_graph_has(rtx, monkeypatch, kind, half, taken):
+    rtx.library.trt = SimpleNamespace(LayerInformationFormat=SimpleNamespace(JSON=1))
+    monkeypatch.setattr(compiler, "check_layers", check_layers)
+    monkeypatch.setattr(compiler, "heavy_layers", lambda library, order: {"HALF": half} if half is not None else 1 / 0)
+    engines = {b"ahead": shows(kind), b"engine 1 of graph": shows("FP16")}
+    monkeypatch.setattr(
+        compiler, "load_engine", lambda _, content, order: SimpleNamespace(engine=engines[content], content=content)
+    )
+    made = rtx.compiler(read_file=lambda name: b"ahead").compile(PART, "fp16", b"graph", SHAPES)
+    assert made.content == (b"ahead" if taken else b"engine 1 of graph")
+    assert taken or "in the bundle is not used: it has 1 layers, 1 computing with fp32" in rtx.said[0]

@@ -76,7 +76,7 @@ INT8 = layer("CaskConvolution", "Int8", "Half", weights="Int8")
 )
 def test_an_engine_that_agrees_is_taken(precision, layers, heavy, eleven):
     order = SimpleNamespace(precision=precision, label="'x'")
-    assert check_layers(LIBRARY, engine_that_tells(told(*layers, eleven=eleven)), order, heavy)
+    assert check_layers(LIBRARY, engine_that_tells(told(*layers, eleven=eleven)), order, lambda: heavy)
 
 
 @pytest.mark.parametrize("eleven", [False, True])
@@ -87,7 +87,7 @@ def test_an_engine_that_agrees_is_taken(precision, layers, heavy, eleven):
 def test_an_engine_that_fell_back_is_refused(precision, layers, eleven):
     order = SimpleNamespace(precision=precision, label=f"'x' in {precision}")
     with pytest.raises(WorkFailedError, match=rf"looking at 'x' in {precision} as TensorRT 10\.3\.0 built it: it has"):
-        check_layers(LIBRARY, engine_that_tells(told(*layers, eleven=eleven)), order, {"HALF": 1})
+        check_layers(LIBRARY, engine_that_tells(told(*layers, eleven=eleven)), order, lambda: {"HALF": 1})
 
 
 @pytest.mark.parametrize("text", ["", "Layers:\nconv1"])
@@ -97,4 +97,4 @@ def test_an_engine_that_does_not_tell_its_layers_is_one_that_does_not_load_here(
     with pytest.raises(
         EngineError, match=r"looking at 'x' in fp32 as .* built it: what it tells of its layers is no JSON"
     ):
-        check_layers(LIBRARY, engine_that_tells(text), order, {})
+        check_layers(LIBRARY, engine_that_tells(text), order, dict)

@@ -235,12 +235,15 @@ static void append(Ops *ops, Op op) {
 static void perform(Op *op) {  // the lock is held, and let go where it takes time
   switch (op->kind) {
     case COPY: case FILL:
+      if (copy_delay_ns) {
+        pthread_mutex_unlock(&lock);
+        pause_ns(copy_delay_ns);
+        pthread_mutex_lock(&lock);
+      }
+      // Only now, so that what was freed while it was still being copied shows.
       if (!block_of(op->to, op->size) || (op->kind == COPY && !block_of(op->from, op->size))) { n_bad_addresses++; lost = 700; return; }
-      pthread_mutex_unlock(&lock);
-      if (copy_delay_ns) pause_ns(copy_delay_ns);
       if (op->kind == COPY) memmove((void *)op->to, (void *)op->from, op->size);
       else memset((void *)op->to, op->value, op->size);
-      pthread_mutex_lock(&lock);
       return;
     case RECORD: op->event->completed = op->turn, op->event->at_ns = now_ns(); return;
     case AWAIT: while (op->event->completed < op->turn && !lost) pthread_cond_wait(&changed, &lock); return;

@@ -169,6 +169,28 @@ def test_its_run_is_captured_once_it_is_steady(driver, device, sessions):
         engine.close()
 
 
+def test_buffers_that_take_turns_are_warmed_up_once_each(driver, device, sessions):
+    """Where host and device share one memory, and there is no graph: each change of buffers binds the session anew."""
+    sessions(SessionDouble)
+    part, content, shapes = identity()
+    with device.current():
+        engine = opened(device)
+        executable = engine.load(part, "fp32", content, shapes, 1)
+        executable.reads_in_place = True
+        slot = executable.slot(["taken"])
+        (session,) = SessionDouble.made
+        buffers, runs = [engine.buffer((1, 6), np.dtype(np.float32)) for _ in range(2)], session.runs
+        for number in range(10):
+            buffer = buffers[number % 2]
+            buffer.wait_until_read()
+            buffer.array[...] = number
+            slot.run([buffer])
+            assert slot.outputs["taken"].host().sum() == 6 * number
+        assert session.runs - runs == 10 + len(buffers) * executable.compiled.runs_until_steady
+        executable.close()
+        engine.close()
+
+
 def test_a_run_that_leaves_work_for_the_host_is_not_replayed(driver, device, sessions):
     """The provider frees what it took for a run from such work; done twice, it would free it twice."""
     sessions(SessionDouble)

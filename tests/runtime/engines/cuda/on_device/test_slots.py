@@ -329,6 +329,27 @@ def test_a_slot_for_which_there_is_no_room_leaves_nothing_behind(driver, device,
         held.close()
 
 
+def test_nothing_is_freed_that_is_still_being_copied(driver, device, bundle):
+    """To the host, and to the part that reads it; the driver tells of addresses that are nobody's any more."""
+    encode, fuse = bundle.manifest.part("encode_image"), bundle.manifest.part("fuse")
+    colour = next(i for i, t in enumerate(fuse.takes) if fuse.reads[t.name].source == "part:encode_image.colour")
+    values = random_inputs(bundle, encode, np.random.default_rng(1))
+    with device.current():
+        for to_host in ([], [encode.gives[0].name]):
+            encoder, fused = Held(device, bundle, "encode_image", to_host=to_host), Held(device, bundle, "fuse")
+            read = [*fused.buffers[:colour], encoder.slot.outputs["colour"], *fused.buffers[colour + 1 :]]
+            driver.slow_copies(20)
+            encoder.run(values)
+            if not to_host:
+                fused.slot.run(read)
+            encoder.executable.release(encoder.slot)
+            del read
+            driver.slow_copies(0)
+            for held in (encoder, fused):
+                held.close()
+        assert driver.count("bad_addresses") == 0
+
+
 def test_what_is_freed_waits_for_no_collector(driver, device, bundle):
     """What pycuda holds must be gone before a device can be lost: the collector may come only afterwards."""
     gc.collect()
