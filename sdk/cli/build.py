@@ -123,4 +123,5 @@ def _show(manifest: Manifest, settled: Settled) -> None:
         out.print(f"not {line}", markup=False, highlight=False)
     for fall in settled.fell:
         out.print(f"note: {fall}", markup=False, highlight=False)
-    out.print(f"{settled.engine.name} runs it here: built, kept and checked", markup=False, highlight=False)
+    done = "built, kept and checked" if built else "checked; it builds nothing ahead"
+    out.print(f"{settled.engine.name} runs it here: {done}", markup=False, highlight=False)

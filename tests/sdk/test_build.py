@@ -52,6 +52,17 @@ def test_what_was_built_is_shown_with_how_far_it_is_off(command, settles):
     assert "it was never built here" in outcome.err
 
 
+def test_an_engine_that_builds_nothing_ahead_says_so(command, settles):
+    found = settled_on_a_gpu()
+    found.engine.name, found.engine.describe = "onnxruntime:cuda", lambda: {"engine": "onnxruntime:cuda"}
+    settles(found)
+    outcome = command("build", default_bundle(), "--engine", "onnxruntime:cuda")
+    assert outcome.code == 0
+    assert outcome.out.count("nothing to build") == len(PARTS)
+    assert "onnxruntime:cuda runs it here: checked; it builds nothing ahead" in outcome.out
+    assert "kept" not in outcome.out
+
+
 def test_without_a_gpu_it_says_what_was_found_and_what_to_do(command, settles):
     found = settled_on_a_gpu(passed_over={"tensorrt": "no driver", "tensorrt-rtx": "no driver", "x": "not built"})
     found.engine.family = "cpu"

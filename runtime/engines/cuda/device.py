@@ -6,9 +6,11 @@ at their start and pop it at their end; what happens outside of lanes stands wit
 
 from __future__ import annotations
 
+import re
 import threading
 from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pycuda.driver as cuda
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+NVIDIA_MODULE = Path("/proc/driver/nvidia/version")
 NON_BLOCKING = 1  # a stream that does not wait for the default stream, which nobody here uses
 
 
@@ -64,7 +67,8 @@ class Device:
         self._losing = threading.Lock()
         self.name = str(device.name())
         self.capability = "{}.{}".format(*device.compute_capability())
-        self.driver = "{}.{}".format(*divmod(cuda.get_driver_version() // 10, 100))
+        cuda_version = "{}.{}".format(*divmod(cuda.get_driver_version() // 10, 100))
+        self.driver = f"{driver_version()} for CUDA {cuda_version}".strip()
         self.integrated = bool(device.get_attribute(cuda.device_attribute.INTEGRATED))
 
     def push(self, asked: str = "giving a thread the GPU") -> None:
@@ -155,6 +159,18 @@ class Device:
     def move(to: int, source: int, size: int, stream: cuda.Stream) -> None:
         """Within the device, once the stream comes to it."""
         cuda.memcpy_dtod_async(to, source, size, stream)
+
+
+def driver_version() -> str:
+    """As the kernel's module tells it: a driver may change while the CUDA version that it is for does not. Empty where
+    no module tells (under WSL).
+    """
+    try:
+        told = NVIDIA_MODULE.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    found = re.search(r"Kernel Module(?: for \S+)?\s+([\d.]+)", told)
+    return found[1] if found else ""
 
 
 @cache

@@ -105,7 +105,7 @@ class CudaEngine:
         device = self._device
         return {
             "engine": self.name,
-            "device": f"{device.name} (compute capability {device.capability}, driver for CUDA {device.driver})",
+            "device": f"{device.name} (compute capability {device.capability}, driver {device.driver})",
             **self._compiler.describe(),
             "graphs": {name: executable.graph_told for name, executable in self._executables.items()},
             "inputs": {name: executable.inputs_told for name, executable in self._executables.items()},
