@@ -4,6 +4,7 @@ MM_EDGE_SOAK_MINUTES (10) and MM_EDGE_GPU_SECONDS (10, of each run) shorten it, 
 the reports, MM_EDGE_GPU_LAYERS (24) how much the heavy encoder computes.
 """
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -14,19 +15,31 @@ import pytest
 from bundles import senses_bundle
 
 from mm_edge.benchmarks.gpu_report import GpuReport, failures, faults_found, leaks, slow_hosts, slow_pipelines
-from mm_edge.runtime.engines.available import ON_A_GPU, missing
+from mm_edge.runtime.engines.available import DRIVER, ON_A_GPU, missing
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(7200)]
 RESULTS = Path(os.environ.get("MM_EDGE_GPU_RESULTS", Path(__file__).parents[2] / "benchmarks/results"))
 SECONDS = os.environ.get("MM_EDGE_GPU_SECONDS", "10")
 LAYERS = int(os.environ.get("MM_EDGE_GPU_LAYERS", "24"))
+TO_INSTALL = "what else: docs/gpu-status.md#running-it"
 SOAK_MINUTES = os.environ.get("MM_EDGE_SOAK_MINUTES", "10")
+
+
+def there_is_a_driver():
+    try:
+        ctypes.CDLL(DRIVER)
+    except OSError:
+        return False
+    return True
 
 
 def measure(name, *options):
     lacks = {engine: list(missing(engine)) for engine in ON_A_GPU}
     if all(lacks.values()):
-        pytest.skip("; ".join(sorted({why[0] for why in lacks.values()})))
+        told = "; ".join(f"{engine}: {', '.join(why)}" for engine, why in lacks.items())
+        if not there_is_a_driver():
+            pytest.skip(told)
+        pytest.fail(f"nothing was tried on the GPU. {told}. First of all: .venv/bin/pip install pycuda ({TO_INSTALL})")
     path = RESULTS / f"{name}.json"
     command = [sys.executable, "-m", "mm_edge.benchmarks.gpu", *options, "--seconds", SECONDS, "--json", str(path)]
     subprocess.run(command, check=True)

@@ -114,6 +114,24 @@ def test_the_tests_for_a_gpu_run_to_their_end(tmp_path):
     assert (results / "gpu-heavy.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("driver", "code", "shown"),
+    [("libcuda.so.1", 1, ".venv/bin/pip install pycuda"), ("libnothing.so.1", 0, "5 skipped")],
+    ids=["a GPU", "no GPU"],
+)
+def test_where_no_engine_can_be_tried_the_tests_for_a_gpu_are_skipped_only_without_one(tmp_path, driver, code, shown):
+    (tmp_path / "sitecustomize.py").write_text(
+        "from mm_edge.runtime.engines import available\n"
+        f"available.DRIVER = {driver!r}\n"
+        "available.missing = lambda name: iter((\"the package 'pycuda' is not installed\",))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])}
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", TESTS / "e2e/test_gpu.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert shown in done.stdout
+
+
 def report(**changed):
     """One that keeps every promise, but for what is changed in its pipelined run or its row."""
     good = {"graphs": True, "device_ms": {}, "host_ms_a_tick": 0.1, "prepare_ms": 1.0, "p50_ms": 2.0, "per_s": 200.0}
