@@ -35,6 +35,7 @@ ROWS = {
     "hard.both.command": "command, speech at 0 dB and half of the sign hidden",
     "hard.both.command_without_sound": "... the microphone missing",
     "hard.both.command_without_picture": "... the camera covered",
+    "hard.gain_over_better_single": "... gained by both over the better single one",
     "clean.target_inside": "target: told as there, and the point inside",
     "clean.target_absent": "target: absent told as absent",
     "foreign.drawn.target_inside": "flat drawings: told as there, and inside",
@@ -52,6 +53,10 @@ def figures(report: dict[str, Any]) -> str:
     lines = ["| held out | scout | a model that has only this input |", "|---|---|---|"]
     for key, about in ROWS.items():
         alone = next((report["held_out"][rival][key] for rival, end in ALONE.items() if key.endswith(end)), None)
+        if key == "hard.gain_over_better_single":
+            alone = model["hard.both.command"] - max(
+                report["held_out"][rival][f"hard.both.command_{end}"] for rival, end in ALONE.items()
+            )
         lines.append(f"| {about} | {model[key]:.3f} | {'' if alone is None else f'{alone:.3f}'} |")
     data, made = report["data"], report["made"]
     samples = int(model["samples"])
