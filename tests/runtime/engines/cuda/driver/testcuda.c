@@ -23,7 +23,8 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 // --- counters and faults -------------------------------------------------------------------------------------------
 
 #define COUNTERS(X) X(device_bytes) X(pinned_bytes) X(streams) X(events) X(graphs) X(pushes) X(pops) X(host_copies) \
-  X(sync_copies) X(pageable_copies) X(async_copies) X(kernels) X(graph_launches) X(host_functions) X(bad_addresses) X(calls)
+  X(sync_copies) X(pageable_copies) X(async_copies) X(kernels) X(graph_launches) X(host_functions) X(bad_addresses) X(calls) \
+  X(meetings)
 #define DECLARE(name) static int64_t n_##name;
 COUNTERS(DECLARE)
 
@@ -57,10 +58,19 @@ void testcuda_slow_copies(int64_t ns) { copy_delay_ns = ns; }
 void testcuda_integrated(int yes) { integrated = yes; }
 // Work that is put on streams is over at once and does nothing: what is left is what asking for it costs the host.
 void testcuda_swallow(int yes) { swallowing = yes; }
+// The next `many` pieces of work of these kinds (1 << kind) all have to begin before any of them goes on; one that waits
+// longer than `ms` for the others goes on alone, and then there was no meeting.
+static int meet_kinds, meet_many, met;
+static int64_t meet_ns;
+void testcuda_meet(int kinds, int many, int ms) {
+  pthread_mutex_lock(&lock);
+  meet_kinds = kinds, meet_many = many, meet_ns = ms * 1000000LL, met = 0;
+  pthread_mutex_unlock(&lock);
+}
 void testcuda_heal(void) {
   pthread_mutex_lock(&lock);
   memset(faults, 0, sizeof faults);
-  lost = 0, copy_delay_ns = 0, memory_limit = (int64_t)8 << 30, integrated = 0, swallowing = 0;
+  meet_kinds = 0, lost = 0, copy_delay_ns = 0, memory_limit = (int64_t)8 << 30, integrated = 0, swallowing = 0;
   pthread_mutex_unlock(&lock);
 }
 
@@ -232,7 +242,17 @@ static void append(Ops *ops, Op op) {
   *kept = op, kept->next = NULL;
   *ops->last = kept, ops->last = &kept->next;
 }
+static void meet(void) {  // the lock is held
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  int64_t ns = until.tv_nsec + meet_ns;
+  until.tv_sec += ns / 1000000000, until.tv_nsec = ns % 1000000000;
+  if (++met == meet_many) n_meetings++, meet_kinds = 0, pthread_cond_broadcast(&changed);
+  while (meet_kinds && !pthread_cond_timedwait(&changed, &lock, &until)) {}
+  meet_kinds = 0;
+}
 static void perform(Op *op) {  // the lock is held, and let go where it takes time
+  if (meet_kinds & 1 << op->kind) meet();
   switch (op->kind) {
     case COPY: case FILL:
       if (copy_delay_ns) {

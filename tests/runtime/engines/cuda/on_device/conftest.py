@@ -40,6 +40,11 @@ class Driver:
         """From here on work on streams is over at once: what is left is what asking for it takes."""
         self._library.testcuda_swallow(1)
 
+    def meet(self, *kinds, within_ms=20_000):
+        """As many pieces of work of these kinds ("copy", "compute") have to be under way at once; "meetings" counts."""
+        kinds_of_work = sum(1 << {"copy": 0, "compute": 4}[kind] for kind in set(kinds))
+        self._library.testcuda_meet(kinds_of_work, len(kinds), within_ms)
+
     def heal(self):
         self._library.testcuda_heal()
 

@@ -132,6 +132,20 @@ class Counting(Kept):
         self.count += hasattr(item, "outputs")
 
 
+def test_the_next_picture_is_computed_on_while_the_moment_before_is_fused(driver, device, bundle):
+    meetings, kept = driver.count("meetings"), Kept()
+    config = RunConfig(loop=LoopConfig(depth=2, lanes=4), engine=EngineConfig(precision="fp32"))
+    sources = [Script("image", pictures(1000)), words()]
+    with Session(bundle, config, sources, [kept], engine=host_double(device)) as session:
+        # An encoder that comes first waits for nobody who could come: only what is fused meets the next picture.
+        while driver.count("meetings") == meetings and not session.wait(0.02):
+            driver.meet("compute", "compute", within_ms=10)
+        assert session.wait(SOON_S)
+    session.raise_error()
+    assert [item.seq for item in kept.predictions] == list(range(1000))
+    assert driver.count("meetings") > meetings
+
+
 def test_too_little_memory_makes_do_with_fewer_moments_in_flight(driver, device, bundle, caplog):
     with caplog.at_level(logging.WARNING):
         used = memory_used(driver, device, bundle, 2)

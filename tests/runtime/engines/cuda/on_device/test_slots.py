@@ -229,6 +229,48 @@ def test_the_host_does_not_wait_where_it_only_puts_work_on_a_stream(driver, devi
         held.close()
 
 
+@pytest.mark.parametrize("kind", ["copy", "compute"])
+def test_what_two_encoders_do_is_under_way_at_once(driver, device, bundle, kind):
+    """By the driver's own record: both have begun before either goes on. No clock is asked."""
+    rng, meetings = np.random.default_rng(1), driver.count("meetings")
+    with device.current():
+        encoders = [Held(device, bundle, name) for name in ("encode_image", "encode_audio")]
+        given = [random_inputs(bundle, held.part, rng) for held in encoders]
+        driver.meet(kind, kind)
+        for held, values in zip(encoders, given, strict=True):
+            held.run(values)
+        for held in encoders:
+            held.close()
+    assert driver.count("meetings") - meetings == 1
+
+
+def test_a_picture_is_copied_while_the_one_before_it_is_computed_on(driver, device, bundle):
+    meetings = driver.count("meetings")
+    with device.current():
+        held, other = Held(device, bundle, "encode_image"), Held(device, bundle, "encode_image")
+        first, second = held.slot, held.executable.slot()
+        held.run(random_inputs(bundle, held.part, np.random.default_rng(1)))
+        first.outputs[held.part.gives[0].name].host()
+        driver.meet("compute", "copy")
+        first.run(held.buffers)  # which it holds: nothing is copied
+        second.run(other.buffers)
+        for each in (held, other):
+            each.close()
+    assert driver.count("meetings") - meetings == 1
+
+
+def test_work_that_waits_for_other_work_does_not_meet_it(driver, device, bundle):
+    """One part computes moment after moment, so this is what a meeting that fails looks like."""
+    meetings = driver.count("meetings")
+    with device.current():
+        held = Held(device, bundle, "encode_image")
+        driver.meet("compute", "compute", within_ms=50)
+        for slot in (held.slot, held.executable.slot()):
+            slot.run(held.buffers)
+        held.close()
+    assert driver.count("meetings") == meetings
+
+
 def test_outputs_are_zero_before_the_first_run_and_after_clear(device, driver, bundle):
     part = bundle.manifest.part("encode_image")
     with device.current():
