@@ -87,7 +87,7 @@ def bare_stages(graph: bytes, pictures: list[Any], seconds: float, fps: float = 
     return taken
 
 
-def saturated(rounds: int = 40, seconds: float = 1.0) -> dict[str, float]:
+def saturated(rounds: int = 24, seconds: float = 1.5) -> dict[str, float]:
     """Throughput of the loop when frames come faster than it can take them, against the slowest stage on as many
     lanes, measured right before and right after: what a machine can do changes from second to second.
     """

@@ -17,7 +17,7 @@ from mm_edge.runtime.process import cpu_seconds
 from .frames import ReadyCamera, frames
 from .models import vision_bundle
 from .plain_loops import PlainModel, newest_wins
-from .timed_run import SIZE, SLOWER, model_ms, p, run_live, side_by_side
+from .timed_run import SIZE, SLOWER, STARTING_UP, model_ms, p, run_live, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-STARTING_UP = 3  # results of a turn that do not count
 KEEPS_UP_FPS, KEEPS_UP_TURNS, KEEPS_UP_S = 30.0, 6, 4.0
 TOO_SLOW_TURNS, TOO_SLOW_S = 40, 1.0
 
