@@ -25,6 +25,7 @@ FOREIGN = Path(__file__).parent / "images" / "zoo-foreign.webp"
 RIGHT, WRONG = 5, 3  # of the first answers of each kind, so many in a row
 LARGE = 2  # times the size that scout sees
 PAGE = Path(__file__).parent / "zoo.md"
+INT8 = Path(__file__).parents[1] / "benchmarks" / "results" / "scout_int8.json"  # benchmarks/scout_int8.py writes it
 HEAD = "<!-- figures: docs/zoo_figures.py writes what stands here from sdk/zoo/weights/scout.json -->\n"
 TAIL = "<!-- end of figures -->"
 ROWS = {
@@ -47,22 +48,29 @@ ROWS = {
 ALONE = {"only image": "without_sound", "only audio": "without_picture"}
 
 
-def figures(report: dict[str, Any]) -> str:
+def figures(report: dict[str, Any], int8: dict[str, Any]) -> str:
     """The table, held-out data throughout."""
     model = report["held_out"]["scout"]
-    lines = ["| held out | scout | a model that has only this input |", "|---|---|---|"]
+    lines = ["| held out | scout | every part in int8 | a model that has only this input |", "|---|---|---|---|"]
     for key, about in ROWS.items():
         alone = next((report["held_out"][rival][key] for rival, end in ALONE.items() if key.endswith(end)), None)
         if key == "hard.gain_over_better_single":
             alone = model["hard.both.command"] - max(
                 report["held_out"][rival][f"hard.both.command_{end}"] for rival, end in ALONE.items()
             )
-        lines.append(f"| {about} | {model[key]:.3f} | {'' if alone is None else f'{alone:.3f}'} |")
+        reduced = f"{int8['int8-cpu'][key]:.3f}"
+        lines.append(f"| {about} | {model[key]:.3f} | {reduced} | {'' if alone is None else f'{alone:.3f}'} |")
     data, made = report["data"], report["made"]
     samples = int(model["samples"])
     trained = f"{report['steps']} steps on {data['pictures']} pictures and {data['sounds']} sounds"
-    source = f"commit `{made['commit'][:12]}`, data `{data['digest'][:12]}`, torch {made['torch']}"
-    return "\n".join([*lines, "", f"{samples} held-out samples a row; {trained}; {source}.", ""])
+    commit, changed, _ = made["commit"].partition("+")
+    source = (
+        f"commit `{commit[:12]}`{' with changes' * bool(changed)}, data `{data['digest'][:12]}`, torch {made['torch']}"
+    )
+    taken = {precision: sum(part[precision] for part in int8["ms"].values()) for precision in ("fp32", "int8-cpu")}
+    told = f"{samples} held-out samples a row; {trained}; {source}."
+    one_core = f"All parts on one core: {taken['fp32']:.1f} ms in fp32, {taken['int8-cpu']:.1f} ms in int8."
+    return "\n".join([*lines, "", told, one_core, ""])
 
 
 def tile(answer: Answer) -> Picture:
@@ -100,6 +108,6 @@ def page(text: str, shown: str) -> str:
 
 if __name__ == "__main__":
     told = json.loads(entry("scout").weights.with_suffix(".json").read_text())
-    PAGE.write_text(page(PAGE.read_text(), figures(told)))
+    PAGE.write_text(page(PAGE.read_text(), figures(told, json.loads(INT8.read_text()))))
     sheet = cv2.cvtColor(foreign_sheet(), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(FOREIGN), sheet, [cv2.IMWRITE_WEBP_QUALITY, 80])

@@ -54,7 +54,7 @@ def test_the_figures_of_the_page_are_those_of_the_report():
 
 RENDER = """
 import json, sys
-from zoo_figures import PAGE, entry, figures, page
+from zoo_figures import INT8, PAGE, entry, figures, page
 report = json.loads(entry("scout").weights.with_suffix(".json").read_text())
-sys.stdout.write(page(PAGE.read_text(), figures(report)))
+sys.stdout.write(page(PAGE.read_text(), figures(report, json.loads(INT8.read_text()))))
 """
