@@ -103,3 +103,18 @@ class ReadyCamera:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class ReadyFile(ReadyCamera):
+    """A file whose frames cost nothing to read: there is one whenever the loop has room for it."""
+
+    name, live = "file", False
+
+    def __init__(self, input_name: str, pictures: list[Any]) -> None:
+        super().__init__(input_name, pictures, fps=1.0)
+
+    def read(self) -> Capture | None:
+        if self._ended:
+            return None
+        self._next += 1
+        return Capture(time.monotonic_ns(), self._pictures[self._next % len(self._pictures)])

@@ -57,7 +57,10 @@ def _label(session: Any, name: str, buffer: Any, np: Any, gst: Any) -> int:
         raise OSError("a buffer cannot be mapped")
     try:
         picture = np.frombuffer(mapped.data, np.uint8).reshape(1, SIDE, SIDE, 3)
-        return int(session.run(None, {name: picture})[0].argmax())
+        logits = session.run(None, {name: picture})[0][0]
+        scores = np.exp(logits - logits.max())
+        scores /= scores.sum()
+        return int(scores.argmax())
     finally:
         buffer.unmap(mapped)
 

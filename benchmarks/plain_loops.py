@@ -1,8 +1,8 @@
 """What people write by hand around the same ONNX file: the loops that ours is measured against, in the same process.
 
-They use ONNX Runtime the way its documentation shows, but with one thread a session and bound buffers, which is the
-best
-that they can do on few cores; with its default threads the same loops cost several times the CPU.
+They use ONNX Runtime the way its documentation shows, but with one thread a session, which is the best that they can
+do on few cores; with its default threads the same loops cost several times the CPU. Each answer is a label's number and
+its score.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import numpy as np
 import onnxruntime as ort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -41,6 +41,17 @@ class PlainModel:
     def run(self, prepared: NDArray[np.uint8]) -> Any:
         return self.session.run(None, {self._name: prepared})[0]
 
+    def answer(self, frame: NDArray[np.uint8]) -> tuple[int, float]:
+        """What a user shows: the best label's number, and its score."""
+        return best(self.run(self.prepare(frame))[0])
+
+
+def best(logits: NDArray[np.float32]) -> tuple[int, float]:
+    scores = np.exp(logits - logits.max())
+    scores /= scores.sum()
+    index = int(scores.argmax())
+    return index, float(scores[index])
+
 
 def read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
     capture = cv2.VideoCapture(str(path))
@@ -54,7 +65,7 @@ def read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 def one_after_the_other(path: Path, model: PlainModel) -> list[int]:
     """Read, prepare, run: the loop of every tutorial."""
-    return [int(model.run(model.prepare(frame)).argmax()) for frame in read_video(path)]
+    return [model.answer(frame)[0] for frame in read_video(path)]
 
 
 def reader_and_two_workers(path: Path, models: list[PlainModel]) -> list[int]:
@@ -65,7 +76,7 @@ def reader_and_two_workers(path: Path, models: list[PlainModel]) -> list[int]:
     def work(model: PlainModel) -> None:
         while (item := frames.get()) is not None:
             number, frame = item
-            results[number] = int(model.run(model.prepare(frame)).argmax())
+            results[number], _ = model.answer(frame)
 
     workers = [threading.Thread(target=work, args=(model,)) for model in models]
     for worker in workers:
@@ -104,7 +115,7 @@ def newest_wins(camera: Any, model: PlainModel, seconds: float) -> tuple[list[fl
         if not newest:
             continue
         capture = newest.popleft()
-        model.run(model.prepare(capture.payload)).argmax()
+        model.answer(capture.payload)
         ages.append((time.monotonic_ns() - capture.t_ns) / 1e6)
         taken_s.append(time.perf_counter())
     ended.set()

@@ -11,11 +11,14 @@ RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "live-loop.j
 HEAD = f"<!-- figures: docs/{Path(__file__).name} writes what stands here from benchmarks/results/{RESULTS.name} -->\n"
 TAIL = "<!-- end of figures -->"
 UNWATCHED = 1.0  # a run that did not look at what others did counts as the most disturbed
-# What is promised: the benchmark, its figure, the limit, and whether more or less is better.
-PROMISES = (
+# The benchmark, its figure, and what is promised of it: whether less or more is better, and the limit.
+PROMISES: tuple[tuple[str, str, str, str, float | None], ...] = (
     ("overhead", "p50_ratio", "age p50 against the bare stages, 30 frames a second", "≤", 1.10),
+    ("overhead", "p99_ratio", "age p99 against the bare stages' p99", "≤", 1.50),
     ("overhead", "p99_ratio_to_bare_p50", "age p99 against the bare stages' p50", "≤", 1.50),
-    ("saturated", "ratio", "throughput against the slowest stage on as many cores", "≥", 0.95),
+    ("overhead", "bare_p99_ratio_to_p50", "the same of the bare stages alone", "", None),
+    ("saturated", "ratio", "throughput against the bare stages on as many cores, frames at hand", "≥", 0.95),
+    ("saturated", "camera_ratio", "the same, from a camera that is twice too fast", "", None),
     ("too_slow", "p99_over_bound", "camera 3 x too fast, 60 s: age p99 against 2 x the model + a frame", "≤", 1.0),
     ("too_slow", "slope_ms_per_s", "the same: how the age grows, ms a second", "≤", 0.05),
     ("too_slow", "unaccounted", "the same: frames neither predicted nor counted as dropped", "≤", 0),
@@ -27,7 +30,7 @@ PROMISES = (
     ("offline", "cpu_ratio_to_the_leanest", "the same: CPU a frame against the leanest", "≤", 1.05),
     ("live_peers", "keeps_up.age_p50_ratio", "age p50 against the newest-wins loop, model keeps up", "≤", 1.15),
     ("live_peers", "too_slow.results_ratio", "results against the newest-wins loop, model 3 x too slow", "≥", 1.90),
-    ("live_peers", "too_slow.share_of_bare_engines", "the same: share of what bare engines give", "≥", 0.95),
+    ("live_peers", "too_slow.share_of_bare_engines", "the same: share of what bare engines give", "", None),
     ("live_peers", "too_slow.age_p50_ratio", "the same: age p50", "≤", 1.05),
 )
 
@@ -41,13 +44,13 @@ def figures(results: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for benchmark, name, what, sense, limit in PROMISES:
-        runs = results[benchmark]
+        runs = [run for run in results[benchmark] if name in run]
         calmest = min(runs, key=disturbed)
         value, told = calmest[name], ", ".join(f"{run[name]:.3g}" for run in runs)
-        met = value <= limit if sense == "≤" else value >= limit
-        note = "" if met else "**not met**"
+        met = limit is None or (value <= limit if sense == "≤" else value >= limit)
+        promised, note = "" if limit is None else f"{sense} {limit:g}", "" if met else "**not met**"
         by_others = f"{disturbed(calmest):.0%}" if disturbed(calmest) < UNWATCHED else "not watched"
-        lines.append(f"| {what} | {value:.3g} | {sense} {limit:g} | {note} | {told} | {by_others} |")
+        lines.append(f"| {what} | {value:.3g} | {promised} | {note} | {told} | {by_others} |")
     return "\n".join(lines) + "\n"
 
 

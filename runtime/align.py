@@ -54,9 +54,8 @@ class Aligner:
     held.
 
     `played` inputs lose nothing and are waited for until it is certain what belongs to the tick, so that the same
-    stamps
-    always make the same moments; a live input counts with what has arrived. `absent` inputs have no source at all.
-    `can_mask`: the model has a presence input, so that it knows about a missing one.
+    stamps always make the same moments; a live input counts with what has arrived. `absent` inputs have no source at
+    all. `can_mask`: the model has a presence input, so that it knows about a missing one.
     """
 
     def __init__(

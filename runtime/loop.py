@@ -2,9 +2,8 @@
 lanes run it.
 
 A lane that has finished a task gives it back and takes the next in one step: a task that has become ready (of the
-oldest
-moment first), else the first ones of a new moment, if fewer than `depth` are in flight. Nothing is computed under the
-lock.
+oldest moment first), else the first ones of a new moment, if fewer than `depth` are in flight. Nothing is computed
+under the lock.
 """
 
 from __future__ import annotations
@@ -81,12 +80,9 @@ class Loop:
 
     def exchange(self, done: Task | None) -> Task | None:
         """Gives back a finished task and waits for the next one. None: the loop is over, and the lane's thread ends."""
-        if done is not None:
-            with self.lock:
-                landed = self._finish(done)
-            if landed:
-                self._deliver()
         with self.lock:
+            if done is not None and self._finish(done):
+                self._deliver()
             while True:
                 task, until_ns = self._next()
                 if task is not None:
@@ -215,28 +211,24 @@ class Loop:
         for task in flight.used:
             task.release()
 
-    # --- without the lock ------------------------------------------------------------------------------------
-
     def _deliver(self) -> None:
-        """Tells the receiver, in order. One lane at a time does it; one that comes meanwhile leaves its moment to
-        that one.
+        """Tells the receiver, in order, and lets go of the lock meanwhile. One lane at a time does it; one that comes
+        meanwhile leaves its moment to that one.
         """
-        with self.lock:
-            if self._delivering:
-                return
-            self._delivering = True
-        while True:
-            with self.lock:
-                entry = self._landed.get(self._next_to_deliver)
-                if entry is None:
-                    self._delivering = False
-                    return
+        if self._delivering:
+            return
+        self._delivering = True
+        while (entry := self._landed.get(self._next_to_deliver)) is not None:
             flight, tasks, error = entry
-            if error is None:
-                self._receiver.completed(flight.moment, tasks)
-            else:
-                self._receiver.failed(flight.moment, error)
-            with self.lock:
-                del self._landed[self._next_to_deliver]
-                self._next_to_deliver += 1
-                self.bell.notify()
+            self.lock.release()
+            try:
+                if error is None:
+                    self._receiver.completed(flight.moment, tasks)
+                else:
+                    self._receiver.failed(flight.moment, error)
+            finally:
+                self.lock.acquire()
+            del self._landed[self._next_to_deliver]
+            self._next_to_deliver += 1
+            self.bell.notify()  # a lane may have waited for room among those that have landed
+        self._delivering = False

@@ -38,8 +38,7 @@ class Source(Protocol):
     """Gives one input's captures. Made without touching the device; then used by one thread, but for `interrupt`.
 
     A driver never retries: it raises DeviceError where the device is not there or may not be used, SourceLostError
-    where
-    it stopped giving, and the session decides when to open it again. After close() open() must work again.
+    where it stopped giving, and the session decides when to open it again. After close() open() must work again.
     """
 
     name: str  # how events call it: camera, mic, text

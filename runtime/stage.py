@@ -1,8 +1,7 @@
 """The stages that a moment passes: prepare an input, run a part, remember a history. Built once from the manifest.
 
 A stage's key says what its result depends on. Where the key is that of the stage's newest task, that task is used
-again:
-so an encoder runs only when its input has something new, and a text is encoded once.
+again: so an encoder runs only when its input has something new, and a text is encoded once.
 """
 
 from __future__ import annotations

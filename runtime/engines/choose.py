@@ -136,8 +136,7 @@ def usable_cores() -> int:
 
 def share_threads(manifest: Manifest, cores: int, depth: int, asked: int) -> dict[str, int]:
     """Threads by part. What `depth` moments leave free is shared out by cost: moments side by side use cores better
-    than
-    one graph on several.
+    than one graph on several.
     """
     if asked:
         return {part.name: asked for part in manifest.parts}

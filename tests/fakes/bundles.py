@@ -1,8 +1,7 @@
 """Small real bundles, made with onnx: a model that tells the mean colour, the loudness and the words it is given.
 
 Its outputs are plain enough to be checked by hand, so that a test (or a real camera and microphone) can tell whether
-the
-model saw the very picture and heard the very sound. `layers` adds convolutions that cost time and change nothing.
+the model saw the very picture and heard the very sound. `layers` adds convolutions that cost time and change nothing.
 """
 
 from __future__ import annotations
