@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +38,12 @@ from mm_edge.sample import Prediction
 from mm_edge.spec import ImageInput, TextInput
 
 from .frames import ReadyCamera, frames
-from .gpu_report import GpuReport, Row, Timed, failures, faults_found, leaks, slow_hosts, slow_pipelines
+from .gpu_report import GpuReport, Row, Timed, failures, faults_found, leaks, slow_hosts, slow_pipelines, waits
 from .machine import Watch, machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from mm_edge.runtime.engine import Engine
 
 FPS = 30.0
@@ -52,20 +55,48 @@ SANITIZER_WITHIN_S = 900.0
 
 
 class Spans:
-    """A trace in memory: how long each part computed on the device, and how long a lane took to ask for it."""
+    """A trace in memory: how long each part computed on the device, how long a lane took to ask for it, and copies."""
 
     def __init__(self) -> None:
         self.device_ms: defaultdict[str, list[float]] = defaultdict(list)
         self.host_ms: defaultdict[int, float] = defaultdict(float)
+        self.copies = 0
 
     def span(self, lane: str, label: str, start_ns: int, end_ns: int, moment_seq: int | None = None) -> None:
-        if lane.startswith("GPU "):
+        if lane == f"GPU {label}":  # a part's runs, not its copies
             self.device_ms[label].append((end_ns - start_ns) / 1e6)
+        elif lane.startswith("GPU copies "):
+            self.copies += 1
         elif moment_seq is not None and label.startswith(("encode", "fuse")):
             self.host_ms[moment_seq] += (end_ns - start_ns) / 1e6
 
     def instant(self, *_: Any) -> None:
         """Captures and drops are not looked at here."""
+
+
+@contextmanager
+def waiting_copies() -> Iterator[Counter[str]]:
+    """Counts what is copied while the host waits: by those functions of pycuda that put nothing on a stream."""
+    from pycuda import driver
+
+    counted: Counter[str] = Counter()
+
+    def counting(name: str, copy: Callable[..., Any]) -> Callable[..., Any]:
+        def counted_copy(*given: Any, **named: Any) -> Any:
+            counted[name] += 1
+            return copy(*given, **named)
+
+        return counted_copy
+
+    real = {name: getattr(driver, name) for name in dir(driver) if name.startswith("memcpy_")}
+    real = {name: copy for name, copy in real.items() if not name.endswith("_async")}
+    try:
+        for name, copy in real.items():
+            setattr(driver, name, counting(name, copy))
+        yield counted
+    finally:
+        for name, copy in real.items():
+            setattr(driver, name, copy)
 
 
 class Totals(NullSink):
@@ -107,7 +138,8 @@ def timed(bundle: Bundle, name: str, seconds: float, *, graphs: bool, depth: int
         return made
 
     spans = Spans()
-    paced, told = run(bundle, engine(), FPS, seconds, depth=depth, trace=spans)
+    with waiting_copies() as waiting:
+        paced, told = run(bundle, engine(), FPS, seconds, depth=depth, trace=spans)
     device_ms = {part: statistics.median(values) for part, values in spans.device_ms.items()}
     prepare_ms = bare_prepare_ms(bundle)
     image = next(spec for spec in bundle.manifest.inputs if isinstance(spec, ImageInput))
@@ -126,6 +158,8 @@ def timed(bundle: Bundle, name: str, seconds: float, *, graphs: bool, depth: int
         saturated.rate(),
         saturated.rate() * max(stages_ms) / 1000,
         told.get("graphs", {}),
+        spans.copies / len(paced.total_ms),
+        waiting.total(),
     )
 
 
@@ -287,7 +321,7 @@ def main() -> None:
         print(f"{each.engine}: {each.state}{f' ({each.why})' if each.why else ''}")
         for figures in each.timed:
             print(f"  {json.dumps(msgspec.to_builtins(figures))}")
-    for look in (failures, slow_hosts, slow_pipelines, leaks, faults_found):
+    for look in (failures, slow_hosts, waits, slow_pipelines, leaks, faults_found):
         for broken in look(made):
             print(f"{look.__name__.replace('_', ' ')}: {broken}")
 

@@ -28,6 +28,8 @@ class Timed(msgspec.Struct, frozen=True):
     per_s: float  # saturated
     rate_ratio: float  # to the slowest stage's
     graphs_told: dict[str, str]
+    copies_a_tick: float  # put on streams, by event pairs in the trace
+    waiting_copies: int  # copies that kept the host waiting, in all of the run
 
     @property
     def captured(self) -> bool:
@@ -73,6 +75,16 @@ def slow_hosts(report: GpuReport) -> list[str]:
         best = min((timed.host_ms_a_tick for timed in with_graphs if timed.captured), default=0.0)
         if best >= MOST_HOST_MS:
             found.append(f"{row.engine}: a tick takes the host {best:.3f} ms, {MOST_HOST_MS} ms at most is promised")
+    return found
+
+
+def waits(report: GpuReport) -> list[str]:
+    """Where a copy kept the host waiting; and where none was seen at all, so that the trace proves nothing."""
+    found = []
+    for row in _ran(report):
+        if waiting := sum(timed.waiting_copies for timed in row.timed):
+            found.append(f"{row.engine}: {waiting} copies kept the host waiting, none is promised")
+        found += [f"{row.engine}: the trace shows no copy" for timed in row.timed if not timed.copies_a_tick]
     return found
 
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from bundles import senses_bundle
 
-from mm_edge.benchmarks.gpu_report import GpuReport, failures, faults_found, leaks, slow_hosts, slow_pipelines
+from mm_edge.benchmarks.gpu_report import GpuReport, failures, faults_found, leaks, slow_hosts, slow_pipelines, waits
 from mm_edge.runtime.engines.available import DRIVER, ON_A_GPU, missing
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(7200)]
@@ -67,6 +67,10 @@ def test_every_engine_that_loads_passes_the_golden_check(report, heavy):
 
 def test_a_tick_costs_the_host_little(report, heavy):
     assert slow_hosts(report) + slow_hosts(heavy) == []
+
+
+def test_no_copy_keeps_the_host_waiting(report, heavy):
+    assert waits(report) + waits(heavy) == []
 
 
 def test_the_pipeline_adds_little_to_device_and_preparation_and_gains_by_overlap(heavy):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mm_edge.runtime.engines.tensors import numpy_dtype
 
 from .faults import explain
+from .timing import UNTOLD
 from .values import Results, lay_out
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from .device import DeviceMemory
     from .executable import CudaExecutable
     from .graphs import Graph
-    from .timing import SlotTiming
     from .values import DeviceValue, Form
 
 
@@ -41,7 +41,7 @@ class CudaSlot:
         self._arrived = device.event()
         self._owned: list[DeviceMemory | Results] = []
         self._graphs: list[Graph] = []
-        self._timing: SlotTiming | None = None
+        self._arriving, self._running, self._leaving = UNTOLD
         try:
             places, size = lay_out(self._forms(part.takes))
             memory = device.memory(size, self._copies)
@@ -60,7 +60,7 @@ class CudaSlot:
             self.free()
             raise
         if executable.timeline is not None:
-            self._timing = executable.timeline.slot(executable.part.name)
+            self._arriving, self._running, self._leaving = executable.timeline.slot(executable.part.name)
 
     def _forms(self, tensors: Sequence[TensorSpec]) -> dict[str, Form]:
         shapes = self._executable.shapes
@@ -75,45 +75,48 @@ class CudaSlot:
                 if address != own:
                     value.readers.add(self._results.ready)
             self._copies.wait_for_event(self._results.ready)  # before they come home, and before new inputs come in
-            self._results.send_home()
+            if self._results.read_at_home:
+                self._leaving.begin(self._copies)
+                self._results.send_home()
+                self._leaving.end(self._copies)
         except self._device.error as error:
             raise explain(error, f"running {self._label}") from error
 
     def _take(self, inputs: Sequence[Any]) -> tuple[int, ...]:
         """Puts the inputs' way here on the stream for copies; gives the addresses at which they will be."""
         copies, held, in_place = self._copies, self._held, self._executable.reads_in_place
-        addresses, copied, waited = self._own, [], set()
+        addresses, changed = self._own, []
         for index, value in enumerate(inputs):
             if in_place and value.mapped:
                 addresses = (*addresses[:index], value.mapped, *addresses[index + 1 :])
                 continue
             now = (value, value.version)
-            if held[index] == now:
-                continue
-            held[index] = None
-            if value.ready is not None and value.ready not in waited:
-                copies.wait_for_event(value.ready)
-                waited.add(value.ready)
-            value.copy_to(self._own[index], copies)
-            copied.append(value)
-            held[index] = now
+            if held[index] != now:
+                held[index] = None
+                changed.append((index, value, now))
+        if changed:
+            for ready in {value.ready for _, value, _ in changed} - {None}:
+                copies.wait_for_event(ready)
+            self._arriving.begin(copies)
+            for index, value, now in changed:
+                value.copy_to(self._own[index], copies)
+                held[index] = now
+            self._arriving.end(copies)
         self._arrived.record(copies)
-        for value in copied:
+        for _, value, _ in changed:
             value.readers.add(self._arrived)
         return addresses
 
     def _compute(self, addresses: tuple[int, ...]) -> None:
-        stream, results, timing = self._stream, self._results, self._timing
+        stream, results = self._stream, self._results
         stream.wait_for_event(self._arrived)
         results.wait_until_read(stream)
         results.written()
         if addresses not in self._launches:  # once for each set of buffers, of which there are a few
             self._launches[addresses] = self._launch(addresses)
-        if timing is not None:
-            timing.begin(stream)
+        self._running.begin(stream)
         self._launches[addresses](self._handle)
-        if timing is not None:
-            timing.end(stream)
+        self._running.end(stream)
         results.ready.record(stream)
 
     def _launch(self, addresses: tuple[int, ...]) -> Callable[[int], None]:
@@ -149,8 +152,8 @@ class CudaSlot:
     def free(self) -> None:
         """Once the stream on which the part computes is done."""
         self._copies.synchronize()
-        if self._timing is not None:
-            self._timing.tell()
+        for spans in (self._arriving, self._running, self._leaving):
+            spans.tell()
         for graph in self._graphs:
             graph.close()
         self._graphs, self._launches = [], {}

@@ -87,6 +87,11 @@ class Results:
             view = self._home[at : at + size_of(form)].view(form[1]).reshape(form[0])
         return self._memory.address + at, view
 
+    @property
+    def read_at_home(self) -> bool:
+        """Whether somebody had said so when they were made."""
+        return self._home is not None
+
     def written(self) -> None:
         """What is at home is not what is on the device any more."""
         self.version += 1
@@ -96,7 +101,7 @@ class Results:
             stream.wait_for_event(self.readers.pop())
 
     def send_home(self) -> None:
-        """Puts the way home on the stream for copies, which has waited for the results."""
+        """Puts the way home of what is read there on the stream for copies, which has waited for the results."""
         if self._home is not None:
             self.device.fetch(self._home, self._memory.address, self.copies)
             self.came.record(self.copies)

@@ -21,6 +21,7 @@ from mm_edge.benchmarks.gpu_report import (
     leaks,
     slow_hosts,
     slow_pipelines,
+    waits,
 )
 from mm_edge.benchmarks.machine import Watch, machine
 from mm_edge.bundle import Bundle
@@ -62,8 +63,22 @@ def test_a_way_of_running_is_timed(driver, device, bundle, graphs, monkeypatch):
     assert 0 < shown.device_ms["fuse"] < shown.device_ms["encode_image"]
     assert 0 < shown.host_ms_a_tick < shown.p50_ms
     assert shown.rate_ratio > 0
+    assert shown.copies_a_tick > 1  # the picture's way in, and the result's way home
+    assert shown.waiting_copies == 0
     assert shown.captured is graphs
     assert set(shown.graphs_told.values()) == {"captured" if graphs else "not asked for"}
+
+
+def test_a_copy_that_waits_is_counted(driver, device):
+    from pycuda import driver as cuda
+
+    real = cuda.memcpy_htod
+    with device.current(), bench.waiting_copies() as counted:
+        memory = cuda.mem_alloc(16)
+        cuda.memcpy_htod(memory, bytes(16))
+        memory.free()
+    assert counted == {"memcpy_htod": 1}
+    assert cuda.memcpy_htod is real
 
 
 def test_what_a_camera_sets_off(bundle):
@@ -116,7 +131,7 @@ def test_the_tests_for_a_gpu_run_to_their_end(tmp_path):
 
 @pytest.mark.parametrize(
     ("driver", "code", "shown"),
-    [("libcuda.so.1", 1, ".venv/bin/pip install pycuda"), ("libnothing.so.1", 0, "5 skipped")],
+    [("libcuda.so.1", 1, ".venv/bin/pip install pycuda"), ("libnothing.so.1", 0, "6 skipped")],
     ids=["a GPU", "no GPU"],
 )
 def test_where_no_engine_can_be_tried_the_tests_for_a_gpu_are_skipped_only_without_one(tmp_path, driver, code, shown):
@@ -136,6 +151,7 @@ def report(**changed):
     """One that keeps every promise, but for what is changed in its pipelined run or its row."""
     good = {"graphs": True, "device_ms": {}, "host_ms_a_tick": 0.1, "prepare_ms": 1.0, "p50_ms": 2.0, "per_s": 200.0}
     good |= {"depth": 2, "p50_ratio": 1.1, "rate_ratio": 0.95, "graphs_told": {"fuse": "captured"}}
+    good |= {"copies_a_tick": 3.0, "waiting_copies": 0}
     of_row = {"soak": {"minutes": 10.0, "host_grown_mb": 0.5, "device_grown_mb": 0.0}, "sanitized": {"memcheck": "0"}}
     of_row |= {key: changed.pop(key) for key in ("soak", "sanitized", "state", "why") if key in changed}
     timed = (Timed(**{**good, **changed}), Timed(**{**good, "depth": 1, "per_s": 150.0}))
@@ -143,7 +159,7 @@ def report(**changed):
     return GpuReport("now", "senses 1", "Test GPU", machine(Watch().heat()), (row, Row("absent", "not here", "no")))
 
 
-LOOKS = (failures, slow_hosts, slow_pipelines, leaks, faults_found)
+LOOKS = (failures, slow_hosts, waits, slow_pipelines, leaks, faults_found)
 
 
 def test_a_report_that_keeps_its_promises_breaks_none():
@@ -156,6 +172,8 @@ def test_a_report_that_keeps_its_promises_breaks_none():
         (failures, {"state": "failed", "why": "no room"}, "double: no room"),
         (failures, {"state": "not here", "why": "no driver"}, "double is not here: no driver"),
         (slow_hosts, {"graphs_told": {"fuse": "none: it waits"}}, "graphs {'fuse': 'none: it waits'}"),
+        (waits, {"waiting_copies": 2}, "2 copies kept the host waiting, none is promised"),
+        (waits, {"copies_a_tick": 0.0}, "the trace shows no copy"),
         (slow_pipelines, {"p50_ratio": 1.2}, "p50 is 1.20 x device and preparation, 1.15 is promised"),
         (slow_pipelines, {"rate_ratio": 0.8}, "0.80 x the slowest stage's rate, 0.9 is promised"),
         (slow_pipelines, {"per_s": 100.0}, "two moments in flight give less than one, 150 a second"),

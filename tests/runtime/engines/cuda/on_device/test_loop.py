@@ -220,3 +220,27 @@ def test_the_trace_shows_when_the_device_computed(driver, device, bundle, tmp_pa
     last = max(event["ts"] + event["dur"] for event in spans)
     assert first - 1000 < min(event["ts"] for event in on_device)
     assert max(event["ts"] for event in on_device) < last + 1000
+
+
+def test_the_trace_shows_each_copy_on_a_stream_of_its_own(driver, device, bundle, tmp_path):
+    path = tmp_path / "trace.json"
+    trace = Trace(path)
+    driver.slow_copies(2)
+    kept = run(bundle, [Script("image", pictures(30)), words()], host_double(device), trace=trace)
+    kept.session.raise_error()
+    driver.heal()
+    trace.close()
+    events = json.loads(path.read_text())["traceEvents"]
+    lanes = {event["tid"]: event["args"]["name"] for event in events if event.get("name") == "thread_name"}
+    spans = [(lanes[event["tid"]], event) for event in events if event["ph"] == "X"]
+    copies = [(lane, event) for lane, event in spans if lane.startswith("GPU copies ")]
+    pictures_in = [event["dur"] for lane, event in copies if "encode_image" in lane and event["name"] == "in"]
+    assert len(pictures_in) >= 25  # the last of each slot may not be told
+    assert min(pictures_in) >= 1900  # microseconds
+    home = {lane.split()[2] for lane, event in copies if event["name"] == "home"}
+    assert home == {"fuse"}
+    for own in {lane for lane, _ in copies}:
+        ends = 0.0
+        for event in sorted((event for lane, event in copies if lane == own), key=lambda event: event["ts"]):
+            assert event["ts"] >= ends - 100
+            ends = event["ts"] + event["dur"]
