@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .activation import activate, finite
+from .activation import activate, activate_some, finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,15 +32,18 @@ class ClassesDecoder:
         self._labels, self._activation = output.labels, output.activation
 
     def decode(self, arrays: Mapping[str, NDArray[Any]], _context: DecodeContext) -> dict[str, Any]:
-        scores = activate(finite(arrays["logits"][0], self.name), self._activation)
-        best = int(scores.argmax())
+        logits = finite(np.asarray(arrays["logits"][0], np.float32), self.name)
+        best = int(logits.argmax())
         if len(self._labels) <= MOST_SCORES:
-            told = dict(zip(self._labels, scores.tolist(), strict=True))
+            scores = activate(logits, self._activation).tolist()
+            told, score = dict(zip(self._labels, scores, strict=True)), scores[best]
         else:
-            top = np.argpartition(scores, -MOST_SCORES)[-MOST_SCORES:]
-            ranked = sorted(zip((-scores[top]).tolist(), top.tolist(), strict=True))
-            told = {self._labels[index]: -score for score, index in ranked}
-        return {"label": self._labels[best], "score": float(scores[best]), "scores": told}
+            order = logits.argsort()[: -MOST_SCORES - 1 : -1].tolist()
+            if order[0] != best:  # it has equals
+                order = [best, *(index for index in order if index != best)][:MOST_SCORES]
+            scores = activate_some(logits, order, self._activation)
+            told, score = {self._labels[index]: score for index, score in zip(order, scores, strict=True)}, scores[0]
+        return {"label": self._labels[best], "score": score, "scores": told}
 
 
 class LabelsDecoder:
