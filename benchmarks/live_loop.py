@@ -85,7 +85,7 @@ def bare_stages(graph: bytes, pictures: list[Any], seconds: float, fps: float = 
     return taken
 
 
-def saturated(rounds: int = 16, seconds: float = 1.5) -> dict[str, float]:
+def saturated(rounds: int = 16, seconds: float = 1.75) -> dict[str, float]:
     """Throughput of the loop against the same stages on as many cores, measured right before and right after: what a
     machine can do changes from second to second. By frames that are always at hand, and by a camera that is twice too
     fast, whose own wake-ups then share the cores and which now and then leaves a lane without a frame.

@@ -17,7 +17,7 @@ from mm_edge.runtime.process import cpu_seconds
 from .frames import ReadyCamera, frames
 from .models import vision_bundle
 from .plain_loops import PlainModel, newest_wins
-from .timed_run import SIZE, SLOWER, STARTING_UP, model_ms, p, run_live, side_by_side
+from .timed_run import SIZE, SLOWER, WARM_UP_S, model_ms, p, run_live, side_by_side, warm_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEEPS_UP_FPS, KEEPS_UP_TURNS, KEEPS_UP_S = 30.0, 6, 4.0
-TOO_SLOW_TURNS, TOO_SLOW_S = 40, 1.0
+TOO_SLOW_TURNS, TOO_SLOW_S = 24, 1.75
 
 
 class Turn:
     """What one loop did in one turn: ages in ms, results a second, CPU a result in ms."""
 
     def __init__(self, ages_ms: list[float], taken_s: list[float], cpu_s: float) -> None:
-        self.ages_ms = ages_ms[STARTING_UP:]
-        self.rate = (len(taken_s) - 1 - STARTING_UP) / (taken_s[-1] - taken_s[STARTING_UP])
+        self.ages_ms = [age for age, at in zip(ages_ms, taken_s, strict=True) if at > taken_s[0] + WARM_UP_S]
+        self.rate = warm_rate(taken_s)
         self.cpu_ms = cpu_s / len(ages_ms) * 1000
 
 
