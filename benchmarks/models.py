@@ -109,7 +109,8 @@ def _teach_where(network: Any) -> None:
     """Lets it answer where the disc of the film is: with seeded weights alone every picture gets the same answer, and
     that two programs answer alike would tell nothing.
 
-    Statistics from the film's own pictures, then its last layer by ridge regression, over several ways to shrink them.
+    Statistics from the film's own pictures, whole and its middle, then its last layer by ridge regression, over several
+    ways to shrink them.
     """
     import cv2
     import numpy as np
@@ -118,16 +119,18 @@ def _teach_where(network: Any) -> None:
 
     from .frames import POOL, frames, square
 
-    def shrunk(interpolation: int, quality: int) -> Any:
+    def shrunk(cut: Callable[[Any], Any], interpolation: int, quality: int) -> Any:
         made = []
         for frame in frames(POOL):
-            packed = cv2.imencode(".jpg", square(frame), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+            packed = cv2.imencode(".jpg", cut(frame), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
             unpacked: Any = cv2.imdecode(packed, cv2.IMREAD_COLOR)
             small = cv2.resize(unpacked, (224, 224), interpolation=interpolation)
             made.append(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
         return torch.from_numpy(np.stack(made))
 
-    ways = [shrunk(how, quality) for how in (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC) for quality in (95, 75)]
+    cuts: tuple[Callable[[Any], Any], ...] = (square, lambda frame: frame)
+    hows = (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC)
+    ways = [shrunk(cut, how, quality) for cut in cuts for how in hows for quality in (95, 75)]
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.reset_running_stats()
@@ -135,7 +138,7 @@ def _teach_where(network: Any) -> None:
     last, seen = network.to_embedding[-1], []
     watch = last.register_forward_pre_hook(lambda _layer, given: seen.append(given[0].double()))
     with torch.no_grad():
-        network.train()(ways[0])
+        network.train()(torch.cat((ways[0], ways[len(ways) // 2])))
         network.eval()
         seen.clear()
         for way in ways:

@@ -29,6 +29,7 @@ PROMISES: tuple[tuple[str, str, str, str, float | None], ...] = (
     ("offline", "ratio_to_the_best_loop", "a file, frames a second against the best plain loop", "≥", 1.10),
     ("offline", "cpu_ratio_to_the_leanest", "the same: CPU a frame against the leanest", "≤", 1.05),
     ("live_peers", "keeps_up.age_p50_ratio", "age p50 against the newest-wins loop, model keeps up", "≤", 1.15),
+    ("live_peers", "keeps_up.cpu_a_result_ratio", "the same: CPU a result", "≤", 1.05),
     ("live_peers", "too_slow.results_ratio", "results against the newest-wins loop, model 3 x too slow", "≥", 1.90),
     ("live_peers", "too_slow.share_of_bare_engines", "the same: share of what bare engines give", "", None),
     ("live_peers", "too_slow.age_p50_ratio", "the same: age p50", "≤", 1.05),
