@@ -34,6 +34,7 @@ def main() -> None:
             time.sleep(3.0)
             browser = _browser(Path(profile))
             browser.get(f"http://127.0.0.1:{port}/")
+            _unroll(browser, "wide")
             time.sleep(WATCHED_S)
             for size in SIZES:
                 for theme in ("light", "dark"):
@@ -54,20 +55,28 @@ def _browser(profile: Path) -> Any:
 
 def _shoot(browser: Any, port: int, size: str, theme: str) -> None:
     """The whole page from top to bottom, at a moment at which a place is found."""
-    width, height, scale = SIZES[size]
-    metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": size == "phone"}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     wanted = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
+    width, tall = _unroll(browser, size)
     time.sleep(2.0)
     until_s = time.monotonic() + PATIENCE_S
     while not _finds_something(port) and time.monotonic() < until_s:
         time.sleep(0.1)
-    tall = browser.execute_script("return document.documentElement.scrollHeight")
     whole = {"x": 0, "y": 0, "width": width, "height": tall, "scale": 1}
     asked = {"format": "webp", "quality": 88, "captureBeyondViewport": True, "clip": whole}
     shot = browser.execute_cdp_cmd("Page.captureScreenshot", asked)
     (IMAGES / f"live-page-{size}-{theme}.webp").write_bytes(base64.b64decode(shot["data"]))
+
+
+def _unroll(browser: Any, size: str) -> tuple[int, int]:
+    """A screen as tall as the page: what is not in sight is not drawn."""
+    width, height, scale = SIZES[size]
+    for _ in range(2):
+        metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": size == "phone"}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        time.sleep(0.5)
+        height = browser.execute_script("return document.documentElement.scrollHeight")
+    return width, height
 
 
 def _finds_something(port: int) -> bool:
