@@ -58,7 +58,7 @@ def _label(session: Any, name: str, buffer: Any, np: Any, gst: Any) -> int:
     try:
         picture = np.frombuffer(mapped.data, np.uint8).reshape(1, SIDE, SIDE, 3)
         logits = session.run(None, {name: picture})[0][0]
-        scores = np.exp(logits - logits.max())
+        scores = np.exp(logits - logits.max())  # the label comes with its score, as from the other loops
         scores /= scores.sum()
         return int(scores.argmax())
     finally:
