@@ -31,6 +31,7 @@ from .frames import ReadyCamera, ReadyFile, frames
 from .live_peers import live_peers
 from .machine import Watch, cpu_name
 from .models import senses_bundle, vision_bundle
+from .own_cost import own_cost
 from .plain_loops import PlainModel, best
 from .timed_run import SIZE, SLOWER, model_ms, p, run_live, side_by_side
 
@@ -224,6 +225,7 @@ def soak(minutes: float = 10.0) -> dict[str, float]:
 SHORT: dict[str, Callable[[], dict[str, Any]]] = {
     "overhead": overhead,
     "saturated": saturated,
+    "own_cost": own_cost,
     "incremental": incremental,
     "offline": offline,
     "live_peers": live_peers,
