@@ -49,8 +49,8 @@ bench: dev  ## measure on this machine against the budgets
 
 docs: dev  ## write the generated documents again
 	@$(BIN)/python docs/configuration.py > docs/configuration.md
-	@$(BIN)/python -m mm_edge.benchmarks.startup > docs/startup.md
-	@$(BIN)/python -m mm_edge.benchmarks.document > docs/benchmarks.md
+	@$(BIN)/python -m mm_edge.benchmarks.studies.startup > docs/startup.md
+	@$(BIN)/python -m mm_edge.benchmarks.studies.document > docs/benchmarks.md
 
 docs-check: dev  ## the documents: their links, commands, examples and generated pages
 	@$(BIN)/pytest tests/test_documents.py tests/sdk/test_config.py

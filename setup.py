@@ -1,5 +1,7 @@
 """Maps the five top-level folders onto the one import package mm_edge; the rest is in pyproject.toml."""
 
+import sys
+
 from setuptools import find_packages, setup
 
 ROOMS = {
@@ -9,6 +11,8 @@ ROOMS = {
     "benchmarks": "mm_edge.benchmarks",
     "jetson": "mm_edge.jetson",
 }
+# What the project measures about itself is there for development and stays out of the wheel.
+NOT_SHIPPED = ("mm_edge.benchmarks.studies", "mm_edge.benchmarks.peers")
 
 
 def packages() -> list[str]:
@@ -17,7 +21,9 @@ def packages() -> list[str]:
     for folder, package in ROOMS.items():
         found.append(package)
         found += [f"{package}.{name}" for name in find_packages(folder)]
-    return found
+    if "editable_wheel" in sys.argv:
+        return found
+    return [name for name in found if not name.startswith(NOT_SHIPPED)]
 
 
 setup(packages=packages(), package_dir={package: folder for folder, package in ROOMS.items()})

@@ -63,8 +63,8 @@ def _shoot(browser: Any, port: int, size: str, theme: str) -> None:
     while not _finds_something(port) and time.monotonic() < until_s:
         time.sleep(0.1)
     whole = {"x": 0, "y": 0, "width": width, "height": tall, "scale": 1}
-    asked = {"format": "webp", "quality": 88, "captureBeyondViewport": True, "clip": whole}
-    shot = browser.execute_cdp_cmd("Page.captureScreenshot", asked)
+    action = {"format": "webp", "quality": 88, "captureBeyondViewport": True, "clip": whole}
+    shot = browser.execute_cdp_cmd("Page.captureScreenshot", action)
     (IMAGES / f"live-page-{size}-{theme}.webp").write_bytes(base64.b64decode(shot["data"]))
 
 

@@ -13,19 +13,21 @@ import numpy as np
 
 from mm_edge import zoo
 from mm_edge.zoo.catalog import entry
-from mm_edge.zoo.tabletop.exam import ask_foreign
-from mm_edge.zoo.tabletop.foreign import drawn, plotted
 from mm_edge.zoo.training.loop import predictor
+from mm_edge.zoo.worlds.tabletop.foreign import drawn, plotted
+from mm_edge.zoo.worlds.tabletop.lessons.exam import ask_foreign
 
 if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Picture
-    from mm_edge.zoo.tabletop.exam import Answer
+    from mm_edge.zoo.worlds.tabletop.lessons.exam import Answer
 
 FOREIGN = Path(__file__).parent / "images" / "zoo-foreign.webp"
 RIGHT, WRONG = 5, 3  # of the first answers of each kind, so many in a row
 LARGE = 2  # times the size that scout sees
 PAGE = Path(__file__).parent / "zoo.md"
-INT8 = Path(__file__).parents[1] / "benchmarks" / "results" / "scout_int8.json"  # benchmarks/scout_int8.py writes it
+INT8 = (
+    Path(__file__).parents[1] / "benchmarks" / "results" / "scout_int8.json"
+)  # benchmarks/studies/export/scout_int8.py writes it
 HEAD = "<!-- figures: docs/zoo_figures.py writes what stands here from sdk/zoo/weights/scout.json -->\n"
 TAIL = "<!-- end of figures -->"
 ROWS = {

@@ -92,7 +92,7 @@ def stack(feeds: Iterable[Feed]) -> Feed:
     return {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
 
 
-def check_feed(feed: Mapping[str, Array], wanted: Iterable[TensorSpec], asked: str) -> Feed:
+def check_feed(feed: Mapping[str, Array], wanted: Iterable[TensorSpec], action: str) -> Feed:
     """The feed's arrays in the graph's own order, or an InputError that names the first thing wrong with it."""
     tensors = list(wanted)
     names = [tensor.name for tensor in tensors]
@@ -101,27 +101,27 @@ def check_feed(feed: Mapping[str, Array], wanted: Iterable[TensorSpec], asked: s
         found = "; ".join(
             [f"missing: {', '.join(missing)}"] * bool(missing) + [f"not known: {', '.join(extra)}"] * bool(extra)
         )
-        raise InputError(found, asked=asked, todo=f"Each sample gives exactly: {', '.join(names)}")
+        raise InputError(found, action=action, hint=f"Each sample gives exactly: {', '.join(names)}")
     checked: Feed = {}
     for tensor in tensors:
         array = np.ascontiguousarray(feed[tensor.name])
-        _check_array(array, tensor, asked)
+        _check_array(array, tensor, action)
         checked[tensor.name] = array
     return checked
 
 
-def _check_array(array: Array, tensor: TensorSpec, asked: str) -> None:
-    todo = f"'{tensor.name}' is {tensor.dtype} {list(tensor.shape)}"
+def _check_array(array: Array, tensor: TensorSpec, action: str) -> None:
+    hint = f"'{tensor.name}' is {tensor.dtype} {list(tensor.shape)}"
     if array.dtype != np.dtype(tensor.dtype):
-        raise InputError(f"'{tensor.name}' has the type {array.dtype}", asked=asked, todo=todo)
+        raise InputError(f"'{tensor.name}' has the type {array.dtype}", action=action, hint=hint)
     fits = array.ndim == len(tensor.shape) and all(
         size == dim if isinstance(dim, int) else size >= 1 for size, dim in zip(array.shape, tensor.shape, strict=True)
     )
     if not fits:
-        raise InputError(f"'{tensor.name}' has the shape {list(array.shape)}", asked=asked, todo=todo)
+        raise InputError(f"'{tensor.name}' has the shape {list(array.shape)}", action=action, hint=hint)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(
             f"'{tensor.name}' holds NaN or infinity",
-            asked=asked,
-            todo="Remove that sample, or find out where it comes from",
+            action=action,
+            hint="Remove that sample, or find out where it comes from",
         )

@@ -12,33 +12,33 @@ from typing import TYPE_CHECKING
 
 from onnx import ModelProto
 
+from mm_edge.bundle.signing import sign
 from mm_edge.errors import WorkFailedError
-from mm_edge.signing import sign
 
-from .artefacts import make_artefacts
-from .chain import sources_of
-from .datasets import gather_data
-from .engine_build import Target, load_rtx
-from .engines import build_all
+from .data.datasets import gather_data
+from .graphs.weights import WEIGHTS, put_aside
 from .model import SourceModel
-from .pack import golden_tensors, make_manifest, write_and_reload
-from .parity import gate
-from .partition import Split, split_model
+from .package.engine_build import Target, load_rtx
+from .package.engines import build_all
+from .package.pack import golden_tensors, make_manifest, write_and_reload
+from .package.tables import Table, parity_table, part_table, precision_table
+from .precision.choose import make_artefacts
 from .progress import Progress, Silent
-from .proof import prove_split
 from .recipe import TOLERANCES, Recipe
 from .sources import load_source
+from .split.partition import Split, split_model
 from .store import Store, default_folder
-from .tables import Table, parity_table, part_table, precision_table
-from .weights import WEIGHTS, put_aside
+from .verify.chain import sources_of
+from .verify.parity import gate
+from .verify.proof import prove_split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mm_edge.manifest import Manifest
+    from mm_edge.bundle.manifest import Manifest
 
     from .feeds import Feed
-    from .made import Made
+    from .package.made import Made
 
 ROOM = 8  # times the fp32 model: its weights in every precision, in files to be mapped and in files to be packed
 
@@ -115,7 +115,7 @@ def export(
         target, manifest, split, made, tuple(dict.fromkeys((*model.notes, *split.notes, *data.notes, *made.notes)))
     )
     if report is not None:
-        from .report import write_report
+        from .package.report import write_report
 
         write_report(report, exported)
     return exported
@@ -142,8 +142,8 @@ def _told_when_full() -> Iterator[None]:
         free = shutil.disk_usage(tempfile.gettempdir()).free
         raise WorkFailedError(
             f"{error.strerror}; {free / 1e9:.1f} GB are free in {tempfile.gettempdir()}",
-            asked="exporting",
-            todo=f"No bundle was written. Room for {ROOM} times the model is needed there; TMPDIR names another folder",
+            action="exporting",
+            hint=f"No bundle was written. Room for {ROOM} times the model is needed there; TMPDIR names another folder",
         ) from error
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from mm_edge.manifest import Precision  # noqa: TC001  # msgspec reads it at run time
+from mm_edge.bundle.manifest import Precision  # noqa: TC001  # msgspec reads it at run time
 from mm_edge.spec import Strict
 
 Method: TypeAlias = Literal["minmax", "percentile", "entropy"]

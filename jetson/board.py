@@ -28,9 +28,9 @@ def board() -> list[Finding]:
             f"L4T {release[1]}.{release[2]}, {L4T_TO_JETPACK.get(major, 'a JetPack that this version does not know')}"
         )
         old = major < OLDEST_L4T
-        todo = "TensorRT 10 comes with JetPack 6: flash it with the SDK Manager" if old else ""
+        hint = "TensorRT 10 comes with JetPack 6: flash it with the SDK Manager" if old else ""
         findings.append(
-            Finding("JetPack", "broken" if old else "good", told, todo, {"l4t": f"{release[1]}.{release[2]}"})
+            Finding("JetPack", "broken" if old else "good", told, hint, {"l4t": f"{release[1]}.{release[2]}"})
         )
     elif is_jetson():
         findings.append(

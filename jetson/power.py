@@ -27,8 +27,8 @@ def _mode() -> Finding:
     name, mode = match[1], match[2]
     if mode == MAX_MODE:
         return Finding("power mode", "good", f"{name} ({mode})", facts={"name": name, "mode": int(mode)})
-    todo = f"For the highest clocks: sudo nvpmodel -m {MAX_MODE} (it may ask for a restart)"
-    return Finding("power mode", "note", f"{name} ({mode})", todo, {"name": name, "mode": int(mode)})
+    hint = f"For the highest clocks: sudo nvpmodel -m {MAX_MODE} (it may ask for a restart)"
+    return Finding("power mode", "note", f"{name} ({mode})", hint, {"name": name, "mode": int(mode)})
 
 
 def _clocks() -> list[Finding]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mm_edge.manifest import Family, Part, Precision
+    from mm_edge.bundle.manifest import Family, Part, Precision
 
     from .trace import Trace
 

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mm_edge.manifest import Manifest
+    from mm_edge.bundle.manifest import Manifest
     from mm_edge.sample import Event, Prediction
 
 

@@ -62,8 +62,8 @@ def sound_block(samples: NDArray[Any], window: int) -> SoundBlock:
     if samples.ndim != 1 or samples.size == 0 or not np.issubdtype(samples.dtype, np.floating):
         raise InputError(
             f"an array of {samples.dtype} {list(samples.shape)}",
-            asked="taking sound: mono float samples in [-1, 1] at the model's rate, one dimension",
-            todo="Whole numbers of 16 bits are divided by 32768; stereo is averaged",
+            action="taking sound: mono float samples in [-1, 1] at the model's rate, one dimension",
+            hint="Whole numbers of 16 bits are divided by 32768; stereo is averaged",
         )
     ring = SoundRing(window)
     ring.write(samples[-window:].astype(np.float32, copy=False))

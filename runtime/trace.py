@@ -34,7 +34,7 @@ class Trace:
             self._file = path.open("wb")
         except OSError as error:
             raise UsageError(
-                f"{error.strerror}", asked=f"writing the trace {path}", todo="Give a path that can be written"
+                f"{error.strerror}", action=f"writing the trace {path}", hint="Give a path that can be written"
             ) from None
         self._path = path
         self._spans: deque[tuple[str, str, int, int, int | None]] = deque(maxlen=most_events)
@@ -66,7 +66,7 @@ class Trace:
                     file.write(b",\n" + encode(event))
                 file.write(b"\n]}\n")
         except OSError as error:
-            raise WorkFailedError(f"{error.strerror}", asked=f"writing the trace {self._path}") from None
+            raise WorkFailedError(f"{error.strerror}", action=f"writing the trace {self._path}") from None
 
     def _events(self) -> Iterator[dict[str, Any]]:
         spans = sorted(self._spans, key=lambda span: span[2])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mm_edge.bundle import Bundle
+    from mm_edge.bundle.bundle import Bundle
     from mm_edge.errors import MmEdgeError
-    from mm_edge.runtime.live import Live
-    from mm_edge.runtime.live import open_live as open  # noqa: A004  # `mm_edge.open(...)` is how it is meant to be read
+    from mm_edge.runtime.session.live import Live
+    from mm_edge.runtime.session.live import open_live as open  # noqa: A004  # `mm_edge.open(...)` is how it is meant to be read
     from mm_edge.sample import Event, Prediction
     from mm_edge.spec import ModelSpec
 
@@ -17,13 +17,13 @@ __all__ = ["Bundle", "Event", "Live", "MmEdgeError", "ModelSpec", "Prediction", 
 
 # Names are resolved on first use, so that `import mm_edge` is quick and `import mm_edge.errors` loads nothing else.
 _HOMES = {
-    "Bundle": "mm_edge.bundle:Bundle",
+    "Bundle": "mm_edge.bundle.bundle:Bundle",
     "MmEdgeError": "mm_edge.errors:MmEdgeError",
     "Event": "mm_edge.sample:Event",
-    "Live": "mm_edge.runtime.live:Live",
+    "Live": "mm_edge.runtime.session.live:Live",
     "Prediction": "mm_edge.sample:Prediction",
     "ModelSpec": "mm_edge.spec:ModelSpec",
-    "open": "mm_edge.runtime.live:open_live",
+    "open": "mm_edge.runtime.session.live:open_live",
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta
 
-from .bundle import Trust
+from .bundle.bundle import Trust
 from .errors import ConfigError
 from .spec import InputSync, Milliseconds, Name, Strict
 
@@ -108,10 +108,10 @@ def load_config(kind: type[T], file: Path | None = None, settings: Sequence[str]
             tree = tomllib.loads(file.read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(
-                f"{error.strerror}", asked=f"reading {file}", todo="Give the path of a TOML file"
+                f"{error.strerror}", action=f"reading {file}", hint="Give the path of a TOML file"
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"it is not TOML: {error}", asked=f"reading {file}") from None
+            raise ConfigError(f"it is not TOML: {error}", action=f"reading {file}") from None
         _convert(kind, tree, f"reading {file}")  # so that a fault of the file is not blamed on --set
     for setting in settings:
         _put(tree, setting)
@@ -121,9 +121,9 @@ def load_config(kind: type[T], file: Path | None = None, settings: Sequence[str]
 def _put(tree: dict[str, Any], setting: str) -> None:
     path, equals, text = setting.partition("=")
     keys = path.strip().split(".")
-    asked = f"reading --set {setting}"
+    action = f"reading --set {setting}"
     if not equals or not all(keys):
-        raise ConfigError("it has no form like a.b=c", asked=asked, todo="Example: --set loop.depth=1")
+        raise ConfigError("it has no form like a.b=c", action=action, hint="Example: --set loop.depth=1")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -131,16 +131,16 @@ def _put(tree: dict[str, Any], setting: str) -> None:
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
-            raise ConfigError(f"'{key}' is a value, not a table", asked=asked)
+            raise ConfigError(f"'{key}' is a value, not a table", action=action)
     tree[keys[-1]] = value
 
 
-def _convert(kind: type[T], tree: dict[str, Any], asked: str) -> T:
+def _convert(kind: type[T], tree: dict[str, Any], action: str) -> T:
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
         found = _with_keys(str(error), kind, tree).replace("`$.", "`").replace(" - at `$`", "")
-        raise ConfigError(found, asked=asked, todo="docs/configuration.md lists every key") from None
+        raise ConfigError(found, action=action, hint="docs/configuration.md lists every key") from None
 
 
 def _with_keys(found: str, kind: type[T], tree: dict[str, Any]) -> str:

@@ -24,13 +24,13 @@ class MmEdgeError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, found: str, *, asked: str = "", todo: str = "") -> None:
-        self.found, self.asked, self.todo = found, asked, todo
+    def __init__(self, found: str, *, action: str = "", hint: str = "") -> None:
+        self.found, self.action, self.hint = found, action, hint
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        message = f"{self.asked}: {self.found}" if self.asked else self.found
-        return f"{message}. {self.todo}" if self.todo else message
+        message = f"{self.action}: {self.found}" if self.action else self.found
+        return f"{message}. {self.hint}" if self.hint else message
 
 
 class WorkFailedError(MmEdgeError):
@@ -75,8 +75,8 @@ class MissingExtraError(UnavailableError, ImportError):
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
             f"the package '{package}' is not installed",
-            asked=f"this needs the extra '{extra}'",
-            todo=f"Install it: pip install 'mm-edge[{extra}]'",
+            action=f"this needs the extra '{extra}'",
+            hint=f"Install it: pip install 'mm-edge[{extra}]'",
         )
 
 

@@ -22,7 +22,7 @@ def demo_take() -> Path:
     return _there(DATA / "demo", "the take that ships with mm-edge", "Give your own: mm-edge run --take FOLDER")
 
 
-def _there(path: Path, what: str, todo: str) -> Path:
+def _there(path: Path, what: str, hint: str) -> Path:
     if not path.exists():
-        raise NotBuiltYetError("it is not in this installation", asked=f"opening {what}", todo=todo)
+        raise NotBuiltYetError("it is not in this installation", action=f"opening {what}", hint=hint)
     return path

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import settings
 from small_bundle import FILES, make_manifest
 
-from mm_edge.bundle_writer import write_bundle
-from mm_edge.manifest import Manifest
+from mm_edge.bundle.manifest import Manifest
+from mm_edge.bundle.writer import write_bundle
 
 # The same cases every time, so that a failure is the change's; `--hypothesis-profile thorough` looks for new ones.
 settings.register_profile("quick", max_examples=150, derandomize=True)

@@ -97,10 +97,10 @@ def test_arrows_point_downward():
 def test_arrows_are_really_read():
     """The check above can fail: the command names the ground, in both ways of writing it."""
     seen = {module for module, _ in imports_of(ROOT / "sdk/cli/app.py")}
-    assert {"mm_edge.errors", "mm_edge.cli.unbuilt"} <= seen
-    assert room_of("mm_edge.runtime.session") == "runtime"
-    assert room_of("mm_edge.cli.run") == "roof"
-    assert room_of("mm_edge.bundle") == "ground"
+    assert {"mm_edge.errors", "mm_edge.cli.not_implemented"} <= seen
+    assert room_of("mm_edge.runtime.session.session") == "runtime"
+    assert room_of("mm_edge.cli.commands.run") == "roof"
+    assert room_of("mm_edge.bundle.bundle") == "ground"
 
 
 def test_no_torch_below_the_export():

@@ -2,7 +2,7 @@
 
 Each peer has an environment of its own, made from its pinned requirements on the first call. --json keeps the results,
 a task's beside those of the tasks that the file holds already; docs/benchmarks.md is made from them (python -m
-mm_edge.benchmarks.document).
+mm_edge.benchmarks.studies.document).
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Drives one peer in its own environment: loads it, tells the first result, then does what it is told, line by line.
 
-python -m peers.drive PEER MODEL VIDEO        (started by python -m mm_edge.benchmarks.peers, once a peer; in an
+python -m peers.drive FOLDER.PEER MODEL VIDEO        (started by python -m mm_edge.benchmarks.peers, once a peer; in an
 environment without mm-edge, so this folder is a package of its own there)
 
 Commands on standard input: `live FPS SECONDS`, or `offline`; each is answered by one line of JSON. A peer is a file
-beside this one with a class Peer: Peer(model), label(frame) once, live(camera, answers), offline(video, answers). It
-calls `answers` with each result, and comes back when there are no more.
+of a folder beside this one with a class Peer: Peer(model), label(frame) once, live(camera, answers),
+offline(video, answers). It calls `answers` with each result, and comes back when there are no more.
 """
 
 from __future__ import annotations

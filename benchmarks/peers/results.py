@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mm_edge.benchmarks.figure import Machine  # noqa: TC001  # msgspec reads the annotation
+from mm_edge.benchmarks.bench.figure import Machine  # noqa: TC001  # msgspec reads the annotation
 from mm_edge.spec import Strict
 
 MORE_IS_BETTER = ("frames a second", "results a second")

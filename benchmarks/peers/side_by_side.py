@@ -7,10 +7,10 @@ import sys
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from mm_edge.benchmarks.frames import video
-from mm_edge.benchmarks.interval import percentile
-from mm_edge.benchmarks.machine import Watch, machine
-from mm_edge.benchmarks.models import CACHE
+from mm_edge.benchmarks.bench.frames import video
+from mm_edge.benchmarks.bench.interval import percentile
+from mm_edge.benchmarks.bench.machine import Watch, machine
+from mm_edge.benchmarks.studies.models import CACHE
 from mm_edge.errors import WorkFailedError
 
 from .driven import Driven
@@ -37,7 +37,7 @@ def measure(task: Task, only: Collection[str], rounds: int, seconds: float) -> R
     wanted = [each for each in task.contenders if not only or each.file in {*only, ours.file, task.right}]
     able, absent = _able(task, wanted)
     if missing := {ours.file, task.right} - {each.file for each in able}:
-        raise WorkFailedError(f"{absent}", asked=f"comparing with {', '.join(sorted(missing))}, which must run")
+        raise WorkFailedError(f"{absent}", action=f"comparing with {', '.join(sorted(missing))}, which must run")
     watch, film = Watch(), film_of(task.frames)
     turns: dict[str, list[Turn]] = {each.file: [] for each in able}
     too_slow_fps = 0.0
@@ -47,7 +47,7 @@ def measure(task: Task, only: Collection[str], rounds: int, seconds: float) -> R
             try:
                 turn = _turn(each, able[each], film, seconds, too_slow_fps)
             except CannotRunError as error:
-                raise WorkFailedError(f"{error}", asked=f"running {each.title} in round {number + 1}") from error
+                raise WorkFailedError(f"{error}", action=f"running {each.title} in round {number + 1}") from error
             too_slow_fps = turn[TOO_FAST]["fps"]
             turns[each.file].append(turn)
             print(f"{task.title}: round {number + 1} of {rounds}: {each.title}", file=sys.stderr)
@@ -94,7 +94,7 @@ def _able(task: Task, wanted: Iterable[Contender]) -> tuple[dict[Contender, Path
 
 def _turn(contender: Contender, model: Path, film: Path, seconds: float, too_slow_fps: float) -> Turn:
     """Frames come too fast at three times what this one takes offline, if it is not told otherwise."""
-    peer = Driven(contender.file, contender.environment, model, film)
+    peer = Driven(contender.module, contender.environment, model, film)
     keeps_up = peer.ask("live", f"{KEEPS_UP_FPS}", f"{seconds}")  # first: its memory is that of a live run
     offline = peer.ask("offline")
     fps = too_slow_fps or TOO_SLOW * offline["results"] / offline["seconds"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mm_edge.benchmarks.models import LABELS, forget_older, vision_bundle, vision_module
-from mm_edge.bundle import Bundle
+from mm_edge.benchmarks.studies.models import LABELS, forget_older, vision_bundle, vision_module
+from mm_edge.bundle.bundle import Bundle
 
-from .clip_model import clip_folder
+from .clip.clip_model import clip_folder
 from .float_input import with_float_input
 from .tflite import to_tflite
 
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contender:
-    """`file` is the module beside this one that drives it, `environment` its pinned requirements; none: this one."""
+    """`file` is the module of `folder` that drives it, `environment` its pinned requirements; none: this one."""
 
     file: str
     title: str
     environment: str = ""
+    folder: str = "loops"
+
+    @property
+    def module(self) -> str:
+        return f"{self.folder}.{self.file}"
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,10 @@ CLIP = Task(
     "CLIP's architecture, six layers a tower, two texts, fp32, the same weights",
     100,
     (
-        Contender("clip_mm_edge", "mm-edge"),
-        Contender("clip_eager", "torch, as on the model card", "clip"),
-        Contender("clip_kept", "torch, texts encoded once", "clip"),
-        Contender("clip_compiled", "torch.compile, texts encoded once", "clip"),
+        Contender("clip_mm_edge", "mm-edge", folder="clip"),
+        Contender("clip_eager", "torch, as on the model card", "clip", "clip"),
+        Contender("clip_kept", "torch, texts encoded once", "clip", "clip"),
+        Contender("clip_compiled", "torch.compile, texts encoded once", "clip", "clip"),
     ),
     "clip_eager",
     lambda _file: clip_folder(),

@@ -33,16 +33,16 @@ def from_factory(source: str, recipe: Recipe) -> SourceModel:
         made = factory()
     except Exception as error:
         raise UsageError(
-            _told_by(error), asked=f"calling {source}", todo="This is the factory's own error; mend it there"
+            _told_by(error), action=f"calling {source}", hint="This is the factory's own error; mend it there"
         ) from error
     module, spec = made if isinstance(made, tuple) and len(made) == 2 else (made, getattr(made, "spec", None))
     if not isinstance(module, torch.nn.Module):
         raise UsageError(
-            f"it gave {type(module).__name__}, not a torch module", asked=f"calling {source}", todo=SHAPE_OF_FACTORY
+            f"it gave {type(module).__name__}, not a torch module", action=f"calling {source}", hint=SHAPE_OF_FACTORY
         )
     if not isinstance(spec, ModelSpec):
         raise UsageError(
-            f"its spec is {type(spec).__name__}, not a ModelSpec", asked=f"calling {source}", todo=SHAPE_OF_FACTORY
+            f"its spec is {type(spec).__name__}, not a ModelSpec", action=f"calling {source}", hint=SHAPE_OF_FACTORY
         )
     return from_module(module, spec, source)
 
@@ -59,20 +59,20 @@ def _find(source: str) -> Any:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise UsageError(
                 f"there is no module '{error.name}'",
-                asked=f"importing {source}",
-                todo=f"It is looked for in {here} and among the installed packages",
+                action=f"importing {source}",
+                hint=f"It is looked for in {here} and among the installed packages",
             ) from None
-        raise UsageError(_told_by(error), asked=f"importing {source}", todo="Install what it imports") from error
+        raise UsageError(_told_by(error), action=f"importing {source}", hint="Install what it imports") from error
     except Exception as error:
         raise UsageError(
-            _told_by(error), asked=f"importing {source}", todo="This is the module's own error; mend it there"
+            _told_by(error), action=f"importing {source}", hint="This is the module's own error; mend it there"
         ) from error
     for name in path.split("."):
         if not hasattr(found, name):
-            raise UsageError(f"'{module_name}' has no '{path}'", asked=f"importing {source}", todo=SHAPE_OF_FACTORY)
+            raise UsageError(f"'{module_name}' has no '{path}'", action=f"importing {source}", hint=SHAPE_OF_FACTORY)
         found = getattr(found, name)
     if not callable(found):
-        raise UsageError(f"'{path}' cannot be called", asked=f"importing {source}", todo=SHAPE_OF_FACTORY)
+        raise UsageError(f"'{path}' cannot be called", action=f"importing {source}", hint=SHAPE_OF_FACTORY)
     return found
 
 

@@ -13,9 +13,9 @@ from msgspec import Meta
 
 from mm_edge.errors import UsageError
 from mm_edge.export.feeds import graph_inputs, graph_outputs
-from mm_edge.export.graph import OPSET, strip
+from mm_edge.export.graphs.graph import OPSET, strip
+from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.model import SourceModel
-from mm_edge.export.runner import Runner
 from mm_edge.spec import BATCH, ModelSpec, Strict, TextInput
 
 from .onnx_front_end import prepend_pictures, to_pixels
@@ -92,8 +92,8 @@ def from_onnx_file(source: str, recipe: Recipe) -> SourceModel:
         if isinstance(item, TextInput) and item.prepare.tokenizer not in files:
             raise UsageError(
                 f"no file is given for the tokenizer '{item.prepare.tokenizer}'",
-                asked=f"reading {path.name}",
-                todo="Name it under [tokenizers] in the spec",
+                action=f"reading {path.name}",
+                hint="Name it under [tokenizers] in the spec",
             )
     if fixed:
         notes.append("the batch is fixed in the graph")
@@ -110,30 +110,30 @@ def from_onnx_file(source: str, recipe: Recipe) -> SourceModel:
 
 
 def _load(path: Path) -> ModelProto:
-    asked = f"reading {path}"
+    action = f"reading {path}"
     try:
         graph = onnx.load(str(path))  # external data too
         onnx.checker.check_model(graph)
     except FileNotFoundError as error:
         raise UsageError(
             f"there is no file {Path(error.filename or path).name}",
-            asked=asked,
-            todo="A model with external data needs those files beside it",
+            action=action,
+            hint="A model with external data needs those files beside it",
         ) from None
     except Exception as error:  # noqa: BLE001  # the library raises classes that share no base
         raise UsageError(
-            str(error).strip().splitlines()[0], asked=asked, todo="Check it: python -m onnx.checker"
+            str(error).strip().splitlines()[0], action=action, hint="Check it: python -m onnx.checker"
         ) from None
     opset = next((item.version for item in graph.opset_import if item.domain in {"", "ai.onnx"}), 0)
     if opset < OLDEST_OPSET:
         raise UsageError(
-            f"it has opset {opset}", asked=asked, todo=f"Export it again with opset {OLDEST_OPSET} or newer"
+            f"it has opset {opset}", action=action, hint=f"Export it again with opset {OLDEST_OPSET} or newer"
         )
-    _check_operators(graph, asked)
+    _check_operators(graph, action)
     return graph
 
 
-def _check_operators(graph: ModelProto, asked: str) -> None:
+def _check_operators(graph: ModelProto, action: str) -> None:
     """Names the node; the engine names the operator alone, and no cause."""
     functions = {(item.domain, item.name) for item in graph.functions}
     for node in graph.graph.node:
@@ -141,8 +141,8 @@ def _check_operators(graph: ModelProto, asked: str) -> None:
             raise UsageError(
                 f"node '{node.name or node.output[0]}' is the operator {node.op_type} of the domain {node.domain}, "
                 "which no engine here has",
-                asked=asked,
-                todo="Export the model with standard operators, or with that operator as a function of the model",
+                action=action,
+                hint="Export the model with standard operators, or with that operator as a function of the model",
             )
 
 
@@ -159,13 +159,13 @@ def _newer(graph: ModelProto, notes: list[str]) -> ModelProto:
 
 
 def _read_spec(path: Path) -> ForeignSpec:
-    asked = f"reading {path}"
+    action = f"reading {path}"
     try:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), ForeignSpec)
     except OSError as error:
-        raise UsageError(str(error.strerror), asked=asked) from None
+        raise UsageError(str(error.strerror), action=action) from None
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise UsageError(str(error), asked=asked, todo="docs/exporting.md shows one") from None
+        raise UsageError(str(error), action=action, hint="docs/exporting.md shows one") from None
 
 
 def _check_names(graph: ModelProto, foreign: ForeignSpec, path: Path) -> None:
@@ -175,14 +175,14 @@ def _check_names(graph: ModelProto, foreign: ForeignSpec, path: Path) -> None:
     if there != wanted:
         raise UsageError(
             f"the graph takes {sorted(there)}, the spec {sorted(wanted)}",
-            asked=f"reading {path.name}",
-            todo="[rename] in the spec maps the graph's names",
+            action=f"reading {path.name}",
+            hint="[rename] in the spec maps the graph's names",
         )
     if missing := sorted(set(graph_outputs(foreign.model)) - {item.name for item in graph.graph.output}):
         raise UsageError(
             f"the graph does not give {missing}",
-            asked=f"reading {path.name}",
-            todo="`reads` in the spec names the graph's outputs",
+            action=f"reading {path.name}",
+            hint="`reads` in the spec names the graph's outputs",
         )
     kept = [item for item in graph.graph.output if item.name in graph_outputs(foreign.model)]
     del graph.graph.output[:]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from onnx import ModelProto, TensorProto
 
 from mm_edge.errors import UsageError
-from mm_edge.export.graph import dims_of
-from mm_edge.export.rename import rename_values
+from mm_edge.export.graphs.graph import dims_of
+from mm_edge.export.graphs.rename import rename_values
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,
@@ -77,8 +77,8 @@ def guess_spec(model: ModelProto, path: Path) -> tuple[ForeignSpec, list[str]]:
         if not texts:
             raise UsageError(
                 f"'{item.name}' looks like a mask and there is no text",
-                asked=f"guessing the spec of {path.name}",
-                todo="Write one and give it with --spec",
+                action=f"guessing the spec of {path.name}",
+                hint="Write one and give it with --spec",
             )
         rename[item.name] = f"{texts[0]}.mask"
     outputs: list[EmbeddingOutput | ScoresOutput] = []
@@ -107,8 +107,8 @@ def _guess_input(item: ValueInfoProto, name: str, path: Path, *, masked: bool) -
             if not (path.parent / "tokenizer.json").is_file():
                 raise UsageError(
                     f"'{item.name}' looks like text, and there is no tokenizer.json beside {path.name}",
-                    asked=f"guessing the spec of {path.name}",
-                    todo="Put it there, or write the spec and give it with --spec",
+                    action=f"guessing the spec of {path.name}",
+                    hint="Put it there, or write the spec and give it with --spec",
                 )
             kind = "int32" if item.type.tensor_type.elem_type == TensorProto.INT32 else "int64"
             return TextInput(name, TextPrepare("tokenizer.json", sizes[0], mask=masked), dtype=kind)  # type: ignore[arg-type]  # one of the two
@@ -119,8 +119,8 @@ def _guess_input(item: ValueInfoProto, name: str, path: Path, *, masked: bool) -
     kind_name = TensorProto.DataType.Name(item.type.tensor_type.elem_type).lower()
     raise UsageError(
         f"nothing is known that is {kind_name} {dims} (the input '{item.name}')",
-        asked=f"guessing the spec of {path.name}",
-        todo="Write the spec and give it with --spec; a size that varies must be fixed there",
+        action=f"guessing the spec of {path.name}",
+        hint="Write the spec and give it with --spec; a size that varies must be fixed there",
     )
 
 

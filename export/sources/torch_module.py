@@ -14,12 +14,12 @@ from torch import nn
 
 from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.export.feeds import MASK_SUFFIX, PRESENCE, graph_inputs, graph_outputs, random_feed
-from mm_edge.export.graph import OPSET, strip
+from mm_edge.export.graphs.graph import OPSET, strip
+from mm_edge.export.graphs.rename import rename_values
+from mm_edge.export.graphs.runner import ALL_CORES, Runner
 from mm_edge.export.model import SourceModel
-from mm_edge.export.parity import relative_error
 from mm_edge.export.recipe import TOLERANCES
-from mm_edge.export.rename import rename_values
-from mm_edge.export.runner import ALL_CORES, Runner
+from mm_edge.export.verify.parity import relative_error
 from mm_edge.spec import TextInput
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def named_outputs(given: Any, names: tuple[str, ...]) -> dict[str, torch.Tensor]
         if missing:
             raise UsageError(
                 f"the model gives {sorted(given)}, not {missing}",
-                asked="reading the model's outputs",
-                todo="`reads` in the spec's outputs names the model's tensors",
+                action="reading the model's outputs",
+                hint="`reads` in the spec's outputs names the model's tensors",
             )
         return {name: given[name] for name in names}
     if isinstance(given, (tuple, list)) and len(given) == len(names):
@@ -69,8 +69,8 @@ def named_outputs(given: Any, names: tuple[str, ...]) -> dict[str, torch.Tensor]
     size = f"{len(given)} values" if isinstance(given, (tuple, list)) else type(given).__name__
     raise UsageError(
         f"the model gives {size}, the spec names {list(names)}",
-        asked="reading the model's outputs",
-        todo="Return a dict of tensors by name",
+        action="reading the model's outputs",
+        hint="Return a dict of tensors by name",
     )
 
 
@@ -117,8 +117,8 @@ def _check_signature(module: nn.Module, spec: ModelSpec, origin: str) -> None:
     if missing := [name for name in keywords if name not in parameters]:
         raise UsageError(
             f"forward takes {list(parameters)}, the spec needs {missing} too",
-            asked=f"reading {origin}",
-            todo="Name forward's arguments like the spec's inputs (a text's mask is NAME_mask)",
+            action=f"reading {origin}",
+            hint="Name forward's arguments like the spec's inputs (a text's mask is NAME_mask)",
         )
     needed = [
         name
@@ -128,8 +128,8 @@ def _check_signature(module: nn.Module, spec: ModelSpec, origin: str) -> None:
     if extra := [name for name in needed if name not in keywords]:
         raise UsageError(
             f"forward also needs {extra}, which the spec does not name",
-            asked=f"reading {origin}",
-            todo="Add them to the spec's inputs",
+            action=f"reading {origin}",
+            hint="Add them to the spec's inputs",
         )
 
 
@@ -148,8 +148,8 @@ def _check_tokenizers(spec: ModelSpec, files: dict[str, Any], origin: str) -> No
     if missing := sorted(wanted - set(files)):
         raise UsageError(
             f"the spec names the tokenizer {missing}, which is not given",
-            asked=f"reading {origin}",
-            todo="Give the module `files = {name: path or bytes}`",
+            action=f"reading {origin}",
+            hint="Give the module `files = {name: path or bytes}`",
         )
 
 
@@ -177,8 +177,8 @@ def _trace_and_verify(
             return graph, fixed_batch, notes
     raise WorkFailedError(
         _reason(first_error),
-        asked=f"tracing {origin}",
-        todo="Values that decide about the flow (if, loops over data, .item()) cannot be exported; make them fixed",
+        action=f"tracing {origin}",
+        hint="Values that decide about the flow (if, loops over data, .item()) cannot be exported; make them fixed",
     ) from first_error
 
 
@@ -222,7 +222,7 @@ def _trace(
     graph: ModelProto = strip(program.model_proto)
     rename_values(graph, {OUTPUT_MARK + name: name for name in wrapped.outputs})
     if unused := {tensor.name for tensor in tensors} - {item.name for item in graph.graph.input}:
-        raise UsageError(f"the model does not use {sorted(unused)}", asked="tracing", todo="Remove it from the spec")
+        raise UsageError(f"the model does not use {sorted(unused)}", action="tracing", hint="Remove it from the spec")
     return graph
 
 
@@ -244,5 +244,5 @@ def _verify(
             if not error <= TOLERANCES["fp32"]:
                 raise WorkFailedError(
                     f"the graph's '{name}' is off by {error:.2g} (relative) at size {size}",
-                    asked="comparing the graph with torch",
+                    action="comparing the graph with torch",
                 )

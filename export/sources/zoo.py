@@ -26,7 +26,7 @@ def from_zoo(name: str, recipe: Recipe) -> SourceModel:
         module = zoo.load(name)
     except KeyError as error:
         raise UsageError(
-            str(error.args[0]), asked=f"loading zoo:{name}", todo="`mm-edge zoo` lists the models"
+            str(error.args[0]), action=f"loading zoo:{name}", hint="`mm-edge zoo` lists the models"
         ) from None
     model = from_module(module, module.spec, f"zoo:{name}")
 
@@ -34,7 +34,7 @@ def from_zoo(name: str, recipe: Recipe) -> SourceModel:
         return zoo.calibration(name, count)
 
     def labelled(count: int) -> Iterable[Labelled]:
-        from mm_edge.export.datasets import completed
+        from mm_edge.export.data.datasets import completed
         from mm_edge.export.model import Labelled
 
         return (Labelled(completed(feed, module.spec), labels) for feed, labels in zoo.labelled(name, "test", count))

@@ -29,7 +29,7 @@ from .text import TextDecoder, generate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mm_edge.manifest import Manifest
+    from mm_edge.bundle.manifest import Manifest
     from mm_edge.spec import OutputSpec
 
 __all__ = ["DecodeContext", "Decoder", "Geometry", "decoder", "generate"]
@@ -63,7 +63,7 @@ def _picture_size(output: str, input_name: str, manifest: Manifest) -> tuple[int
     if not isinstance(spec, (ImageInput, VideoInput)):
         raise BundleError(
             f"its place is told in '{input_name}', which is no picture",
-            asked=f"decoding the output '{output}'",
-            todo="Name an image or a video input in the output's `input`",
+            action=f"decoding the output '{output}'",
+            hint="Name an image or a video input in the output's `input`",
         )
     return spec.prepare.size

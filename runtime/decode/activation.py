@@ -42,7 +42,7 @@ def finite(values: NDArray[Any], output: str) -> NDArray[Any]:
     if values.size and not (math.isfinite(values.max()) and math.isfinite(values.min())):
         raise WorkFailedError(
             "the model gave a number that is not finite",
-            asked=f"decoding the output '{output}'",
-            todo="Try another precision (--precision fp32), or export the bundle again and read its parity report",
+            action=f"decoding the output '{output}'",
+            hint="Try another precision (--precision fp32), or export the bundle again and read its parity report",
         )
     return values

@@ -57,8 +57,8 @@ class SimilarityDecoder:
         if len(prompts) > len(logits):
             raise InputError(
                 f"there are {len(prompts)} prompts and scores for {len(logits)}",
-                asked=f"decoding the output '{self.name}'",
-                todo=f"Give at most {len(logits)} prompts, separated by |",
+                action=f"decoding the output '{self.name}'",
+                hint=f"Give at most {len(logits)} prompts, separated by |",
             )
         if not prompts:
             return []

@@ -46,7 +46,7 @@ class TextDecoder:
             self._tokenizer = Tokenizer.from_str(tokenizer.decode())
         except Exception as error:  # noqa: BLE001  # the library raises bare Exception
             raise BundleError(
-                f"it is no tokenizer: {error}", asked=f"reading the bundle's {output.tokenizer}"
+                f"it is no tokenizer: {error}", action=f"reading the bundle's {output.tokenizer}"
             ) from None
 
     def decode(self, arrays: Mapping[str, NDArray[Any]], _context: DecodeContext) -> str:

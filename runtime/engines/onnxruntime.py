@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mm_edge.manifest import Family, Part, Precision
+    from mm_edge.bundle.manifest import Family, Part, Precision
     from mm_edge.spec import TensorSpec
 
 CPU = "CPUExecutionProvider"
@@ -82,13 +82,13 @@ class OnnxRuntimeEngine(HostEngine):
     family: Family = "cpu"
 
     def __init__(self, provider: str = CPU, options: Mapping[str, Any] | None = None) -> None:
-        asked = f"using ONNX Runtime's provider {provider}"
+        action = f"using ONNX Runtime's provider {provider}"
         if provider not in ort.get_available_providers():
             there = ", ".join(ort.get_available_providers())
             raise EngineError(
                 f"this ONNX Runtime has only {there}",
-                asked=asked,
-                todo="Install the ONNX Runtime package that brings it",
+                action=action,
+                hint="Install the ONNX Runtime package that brings it",
             )
         self.golden_tolerance = None if provider == CPU else OTHER_PROVIDER_TOLERANCE
         self._provider, self._options = provider, {key: str(value) for key, value in (options or {}).items()}
@@ -100,7 +100,7 @@ class OnnxRuntimeEngine(HostEngine):
     def load(
         self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, tuple[int, ...]], threads: int
     ) -> OnnxRuntimeExecutable:
-        asked = f"loading the part '{part.name}' in {precision} with ONNX Runtime"
+        action = f"loading the part '{part.name}' in {precision} with ONNX Runtime"
         try:
             # Without its fallback, which would print why the provider failed and go on with the CPU.
             session = ort.InferenceSession(
@@ -110,12 +110,12 @@ class OnnxRuntimeEngine(HostEngine):
                 enable_fallback=0,
             )
         except Exception as error:  # its exceptions share no base class
-            raise EngineError(f"{error}", asked=asked, todo="mm-edge verify BUNDLE; mm-edge doctor") from error
+            raise EngineError(f"{error}", action=action, hint="mm-edge verify BUNDLE; mm-edge doctor") from error
         if session.get_providers()[0] != self._provider:
             raise EngineError(
                 f"{self._provider} did not take it; it offers {session.get_providers()[0]}",
-                asked=asked,
-                todo="mm-edge doctor",
+                action=action,
+                hint="mm-edge doctor",
             )
         self._threads[part.name] = threads
         return OnnxRuntimeExecutable(part, precision, session, shapes)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mm_edge.manifest import Family, Part, Precision
+    from mm_edge.bundle.manifest import Family, Part, Precision
 
 DEVICE = "CPU"
 PRECISIONS = {"f32": openvino.Type.f32, "bf16": openvino.Type.bf16}
@@ -87,20 +87,20 @@ class OpenVinoEngine(HostEngine):
         if unknown := set(options) - {"precision", "streams"}:
             raise ConfigError(
                 f"it does not know {', '.join(sorted(unknown))}",
-                asked="reading engine.options for OpenVINO",
-                todo="It takes: precision, streams",
+                action="reading engine.options for OpenVINO",
+                hint="It takes: precision, streams",
             )
         if self._precision not in PRECISIONS:
             raise ConfigError(
                 f"it runs in {' or '.join(PRECISIONS)}, not in {self._precision!r}",
-                asked="reading engine.options.precision for OpenVINO",
+                action="reading engine.options.precision for OpenVINO",
             )
         there = self._core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
         if self._precision == "bf16" and "BF16" not in there:
             raise EngineError(
                 f"this processor has {', '.join(there)}",
-                asked="running OpenVINO in bf16",
-                todo='Leave it at --set engine.options.precision="f32"',
+                action="running OpenVINO in bf16",
+                hint='Leave it at --set engine.options.precision="f32"',
             )
 
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> SharedTensor:
@@ -116,8 +116,8 @@ class OpenVinoEngine(HostEngine):
         except RuntimeError as error:
             raise EngineError(
                 str(error).strip().splitlines()[-1].rstrip("."),  # the lines before name its own source files
-                asked=f"loading the part '{part.name}' in {precision} with OpenVINO",
-                todo="mm-edge verify BUNDLE; --engine onnxruntime runs every bundle",
+                action=f"loading the part '{part.name}' in {precision} with OpenVINO",
+                hint="mm-edge verify BUNDLE; --engine onnxruntime runs every bundle",
             ) from error
         self._threads[part.name] = threads
         return OpenVinoExecutable(part, precision, compiled, shapes)

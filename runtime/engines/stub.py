@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mm_edge.manifest import Family, Part, Precision
+    from mm_edge.bundle.manifest import Family, Part, Precision
 
     Function = Callable[..., Mapping[str, Any]]
 

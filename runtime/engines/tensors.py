@@ -11,7 +11,7 @@ from mm_edge.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mm_edge.manifest import Manifest, Part
+    from mm_edge.bundle.manifest import Manifest, Part
     from mm_edge.spec import DType
 
 
@@ -29,6 +29,6 @@ def check_tensor(name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: 
     if array.shape != shape or array.dtype != dtype:
         raise InputError(
             f"it is {array.dtype} {list(array.shape)}",
-            asked=f"the input '{name}' takes {dtype} {list(shape)}",
-            todo="Give it in that type and shape",
+            action=f"the input '{name}' takes {dtype} {list(shape)}",
+            hint="Give it in that type and shape",
         )

@@ -27,15 +27,15 @@ class AudioPreparer:
 
     def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         if not isinstance(payload, SoundBlock):
-            raise InputError(f"{type(payload).__name__}", asked=f"taking sound for '{self._name}': a SoundBlock")
+            raise InputError(f"{type(payload).__name__}", action=f"taking sound for '{self._name}': a SoundBlock")
         ring, end = payload.ring, payload.end
         if self._window > ring.capacity:
             raise InputError(
-                f"a ring of {ring.capacity} samples", asked=f"taking a window of {self._window} for '{self._name}'"
+                f"a ring of {ring.capacity} samples", action=f"taking a window of {self._window} for '{self._name}'"
             )
         arrays[""][0] = ring.window(end, self._window)
         if not ring.holds(end, self._window):  # asked after the copy: only then does a yes hold for all of it
             raise OverrunError(
                 f"the ring of {ring.capacity} samples is past it",
-                asked=f"hearing the window of '{self._name}' that ends at sample {end}",
+                action=f"hearing the window of '{self._name}' that ends at sample {end}",
             )

@@ -43,7 +43,8 @@ class Resizer:
 
     Bilinear shrinking looks at 2x2 pixels for each that it gives, and passes over the rest. So that fine detail does
     not turn into noise, what is to shrink further than HALVE_FROM in both directions is halved first, by means of 2x2,
-    for as long. INTER_AREA would average exactly, at fifteen times the cost: benchmarks/preparing.py has the figures.
+    for as long. INTER_AREA would average exactly, at fifteen times the cost (measured by
+    benchmarks/studies/live/preparing.py).
     The colours are made last, on the small picture: swapped, or mixed from planes of which each is shrunk by itself.
     """
 
@@ -131,6 +132,6 @@ def check_picture(picture: Any) -> None:
         return
     raise InputError(
         found,
-        asked="taking a picture: uint8 [height, width, 3] in BGR",
-        todo="cv2.imread and cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) or COLOR_GRAY2BGR give one",
+        action="taking a picture: uint8 [height, width, 3] in BGR",
+        hint="cv2.imread and cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) or COLOR_GRAY2BGR give one",
     )

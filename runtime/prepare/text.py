@@ -32,22 +32,22 @@ class TextPreparer:
         try:
             self._tokenizer = Tokenizer.from_str(tokenizer.decode())
         except Exception as error:  # noqa: BLE001  # the library raises bare Exception
-            asked = f"reading the tokenizer {spec.prepare.tokenizer} of input '{spec.name}'"
-            raise BundleError(str(error), asked=asked, todo="Export the bundle again") from None
+            action = f"reading the tokenizer {spec.prepare.tokenizer} of input '{spec.name}'"
+            raise BundleError(str(error), action=action, hint="Export the bundle again") from None
         # Both are set here whatever the file says: a file that pads to its longest would give rows of unlike length.
         self._tokenizer.enable_truncation(max_length=spec.prepare.length)
         self._tokenizer.enable_padding(length=spec.prepare.length, pad_id=spec.prepare.pad_id)
 
     def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         if not isinstance(payload, str):
-            raise InputError(type(payload).__name__, asked=f"taking text for '{self._name}': a str")
+            raise InputError(type(payload).__name__, action=f"taking text for '{self._name}': a str")
         prompts = prompts_of(payload) if self._prepare.prompts > 1 else [payload]
         ids, mask = arrays[""], arrays.get("mask")
         if len(prompts) != len(ids):
             raise InputError(
                 f"{len(prompts)} in '{payload}'",
-                asked=f"taking {len(ids)} prompts for '{self._name}'",
-                todo=f"Separate prompts with '{PROMPT_MARK}'; how many there are is fixed while a session runs",
+                action=f"taking {len(ids)} prompts for '{self._name}'",
+                hint=f"Separate prompts with '{PROMPT_MARK}'; how many there are is fixed while a session runs",
             )
         for row, prompt in enumerate(prompts):
             encoding = self._tokenizer.encode(prompt.lower() if self._prepare.lowercase else prompt)

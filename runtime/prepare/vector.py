@@ -31,6 +31,6 @@ class VectorPreparer:
         if numbers.shape != (self._size,) or not np.can_cast(numbers.dtype, np.float32, "same_kind"):
             raise InputError(
                 f"an array of {numbers.dtype} {list(numbers.shape)}",
-                asked=f"taking numbers for '{self._name}': float32 [{self._size}]",
+                action=f"taking numbers for '{self._name}': float32 [{self._size}]",
             )
         arrays[""][0] = numbers

@@ -12,7 +12,7 @@ import msgspec
 
 from mm_edge.errors import UsageError, WorkFailedError
 
-from .lines import as_json
+from .telemetry.lines import as_json
 
 if TYPE_CHECKING:
     from mm_edge.runtime.sink import RunInfo, Summary
@@ -44,8 +44,8 @@ class JsonlSink:
         try:
             self._file = os.open(Path(self._target), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            asked = f"writing predictions to {self._target}"
-            raise UsageError(f"{error.strerror}", asked=asked, todo="Give a path that can be written") from None
+            action = f"writing predictions to {self._target}"
+            raise UsageError(f"{error.strerror}", action=action, hint="Give a path that can be written") from None
 
     def take(self, item: Prediction | Event | Summary) -> None:
         if self._file is None:
@@ -60,8 +60,8 @@ class JsonlSink:
             self.close()
             raise WorkFailedError(
                 f"{error.strerror}; it ends with the last whole line",
-                asked=f"writing predictions to {self._target}",
-                todo="Make room there, or write elsewhere",
+                action=f"writing predictions to {self._target}",
+                hint="Make room there, or write elsewhere",
             ) from error
         self._whole_bytes += len(line)
 

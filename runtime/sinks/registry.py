@@ -29,4 +29,4 @@ def open_sink(spec: str) -> Sink:
         made: Sink = plug_in.load()(rest)
         return made
     known = ["jsonl:FILE", "null", *sorted(entry_points(group=PLUG_INS).names)]
-    raise UsageError("there is no such sink", asked=f"--sink {spec}", todo=f"Give one of: {', '.join(known)}")
+    raise UsageError("there is no such sink", action=f"--sink {spec}", hint=f"Give one of: {', '.join(known)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mm_edge.runtime.clock import MonotonicClock
 
-from .tally import Tally
+from .telemetry.status import Tally
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +60,7 @@ class TerminalSink:
             period_s = TABLE_PERIOD_S if self._live else LINE_PERIOD_S
 
     def _draw(self) -> None:
-        from .board import board, line
+        from .telemetry.board import board, line
 
         console = self._console or self._standard_error()
         view = self._tally.view()

@@ -55,8 +55,8 @@ def open_source(
     examples = [*(form.example for form in forms if form.example), NO_SOURCE, *(f"{name}:…" for name in plug_ins())]
     raise UsageError(
         f"'{spec}' is none of the forms that give {modality}",
-        asked=f"opening a source for '{input_spec.name}'",
-        todo=f"Write one of: {', '.join(examples)}",
+        action=f"opening a source for '{input_spec.name}'",
+        hint=f"Write one of: {', '.join(examples)}",
     )
 
 

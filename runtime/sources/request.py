@@ -51,5 +51,5 @@ def existing_file(request: Request) -> Path:
     path = Path(request.rest)
     if not path.is_file():
         found = "it is a folder" if path.is_dir() else "there is no such file"
-        raise UsageError(found, asked=f"opening '{request.spec}' for '{request.input.name}'", todo="Check the path")
+        raise UsageError(found, action=f"opening '{request.spec}' for '{request.input.name}'", hint="Check the path")
     return path

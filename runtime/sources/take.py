@@ -37,14 +37,14 @@ MAKE: dict[Modality, Make] = {"image": pictures, "video": pictures, "audio": wav
 
 def open_take(folder: Path, inputs: Iterable[InputSpec], config: SourcesConfig, play: PlayClock) -> dict[str, Source]:
     """The sources by the inputs they feed; an input that the take has no stream for is not among them."""
-    asked = f"playing the take {folder}"
+    action = f"playing the take {folder}"
     if not folder.is_dir():
-        raise UsageError("there is no such folder", asked=asked, todo="It may hold camera.mp4, sound.wav, text.jsonl")
+        raise UsageError("there is no such folder", action=action, hint="It may hold camera.mp4, sound.wav, text.jsonl")
     inputs = list(inputs)
     found = {spec.name: path for spec in inputs if (path := stream_of(folder, spec)) is not None}
     if not found:
         wanted = sorted({name for spec in inputs for name in STREAMS[modality_of(spec)]})
-        raise UsageError("it holds no stream for any input", asked=asked, todo=f"It may hold: {', '.join(wanted)}")
+        raise UsageError("it holds no stream for any input", action=action, hint=f"It may hold: {', '.join(wanted)}")
     sources = {}
     for spec in inputs:
         if (path := found.get(spec.name)) is not None:

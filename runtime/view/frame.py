@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from mm_edge.runtime.picture import Planes
-from mm_edge.runtime.sinks.lines import as_json
+from mm_edge.runtime.sinks.telemetry.lines import as_json
 from mm_edge.runtime.sound import SoundBlock
 
 from .sound import newest_samples

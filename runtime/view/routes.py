@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mm_edge.runtime.sinks.prometheus import PrometheusSink
-    from mm_edge.runtime.sinks.tally import RunView
+    from mm_edge.runtime.sinks.telemetry.status import RunView
 
     from .guard import Guard
     from .hub import Hub

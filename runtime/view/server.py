@@ -15,7 +15,7 @@ from aiohttp import web
 from mm_edge.errors import UsageError
 from mm_edge.runtime.clock import MonotonicClock
 from mm_edge.runtime.sinks.prometheus import PrometheusSink
-from mm_edge.runtime.sinks.tally import Tally
+from mm_edge.runtime.sinks.telemetry.status import Tally
 from mm_edge.sample import Event, Prediction
 from mm_edge.spec import AudioInput, TextInput
 
@@ -173,8 +173,8 @@ class ViewServer:
         except OSError as error:
             raise UsageError(
                 error.strerror or f"{error}",
-                asked=f"opening the live page at {self.host}:{self.port}",
-                todo="Give another port: --view 8701",
+                action=f"opening the live page at {self.host}:{self.port}",
+                hint="Give another port: --view 8701",
             ) from None
 
     def _act(self, message: SetText | Play) -> None:

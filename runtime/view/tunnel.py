@@ -22,14 +22,14 @@ OPEN_WITHIN_S = 30.0  # people type passwords
 @contextmanager
 def tunnel(url: str) -> Iterator[int]:
     """`ssh://[user@]host[:port][/PAGE_PORT]`: the port on this machine behind which the robot's page is."""
-    asked = f"reaching {url}"
+    action = f"reaching {url}"
     try:
         parts = urlsplit(url)
         port, page_port = parts.port, int(parts.path.strip("/") or PAGE_PORT)
     except ValueError as error:
-        raise UsageError(f"{error}", asked=asked, todo="Example: ssh://me@robot/8700") from None
+        raise UsageError(f"{error}", action=action, hint="Example: ssh://me@robot/8700") from None
     if not parts.hostname or parts.hostname.startswith("-") or (parts.username or "").startswith("-"):
-        raise UsageError("it names no host", asked=asked, todo="Example: ssh://me@robot/8700")
+        raise UsageError("it names no host", action=action, hint="Example: ssh://me@robot/8700")
     host = f"{parts.username}@{parts.hostname}" if parts.username else parts.hostname
     here = _free_port()
     command = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{here}:127.0.0.1:{page_port}"]
@@ -37,9 +37,11 @@ def tunnel(url: str) -> Iterator[int]:
     try:
         process = subprocess.Popen([*command, host], stdin=None)
     except FileNotFoundError:
-        raise UnavailableError("there is no ssh on this machine", asked=asked, todo="Install openssh-client") from None
+        raise UnavailableError(
+            "there is no ssh on this machine", action=action, hint="Install openssh-client"
+        ) from None
     try:
-        _wait_for(process, here, asked)
+        _wait_for(process, here, action)
         yield here
     finally:
         process.terminate()
@@ -53,15 +55,15 @@ def _free_port() -> int:
         return port
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int, asked: str) -> None:
+def _wait_for(process: subprocess.Popen[bytes], port: int, action: str) -> None:
     until_s = time.monotonic() + OPEN_WITHIN_S
     while time.monotonic() < until_s:
         if process.poll() is not None:
             raise UnavailableError(
-                f"ssh ended with code {process.returncode}", asked=asked, todo="Try the same with ssh"
+                f"ssh ended with code {process.returncode}", action=action, hint="Try the same with ssh"
             )
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise UnavailableError(f"ssh did not get through within {OPEN_WITHIN_S:.0f} s", asked=asked)
+    raise UnavailableError(f"ssh did not get through within {OPEN_WITHIN_S:.0f} s", action=action)

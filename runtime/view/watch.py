@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from mm_edge.errors import UnavailableError, UsageError
-from mm_edge.runtime.sinks.tally import RunView
+from mm_edge.runtime.sinks.telemetry.status import RunView
 
 if TYPE_CHECKING:
     import threading
@@ -34,14 +34,14 @@ class Robot(Struct, frozen=True):
     @classmethod
     def at(cls, url: str) -> Robot:
         """From `host`, `host:port` or the link that the run printed."""
-        asked = f"reading the address {url}"
+        action = f"reading the address {url}"
         try:
             parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
             host, port = parts.hostname, parts.port or DEFAULT_PORT
         except ValueError as error:
-            raise UsageError(f"{error}", asked=asked, todo=EXAMPLES) from None
+            raise UsageError(f"{error}", action=action, hint=EXAMPLES) from None
         if not host or parts.scheme not in {"http", "https"}:
-            raise UsageError("it is no address of a live page", asked=asked, todo=EXAMPLES)
+            raise UsageError("it is no address of a live page", action=action, hint=EXAMPLES)
         host = f"[{host}]" if ":" in host else host
         return cls(f"{parts.scheme}://{host}:{port}", parse_qs(parts.query).get("token", [None])[0])
 
@@ -51,7 +51,7 @@ class Robot(Struct, frozen=True):
 
     def state(self) -> RunView:
         """How the run is now. Raises what there is to say where it cannot be asked."""
-        asked = f"asking {self.base} how it is"
+        action = f"asking {self.base} how it is"
         request = urllib.request.Request(f"{self.base}/api/state")  # noqa: S310  # the scheme was checked
         if self.token:
             request.add_header("Authorization", f"Bearer {self.token}")
@@ -61,23 +61,23 @@ class Robot(Struct, frozen=True):
         except urllib.error.HTTPError as refusal:
             with refusal:
                 if refusal.code == 401:
-                    todo = "Give the whole link that the run printed, with its token"
-                    raise UsageError("it wants its token", asked=asked, todo=todo) from None
+                    hint = "Give the whole link that the run printed, with its token"
+                    raise UsageError("it wants its token", action=action, hint=hint) from None
                 found = f"it answers {refusal.code}: {refusal.read(200).decode(errors='replace').strip()}"
-                raise UnavailableError(found, asked=asked) from None
+                raise UnavailableError(found, action=action) from None
         except (OSError, msgspec.MsgspecError) as error:
             reason = getattr(error, "reason", error)
-            todo = (
+            hint = (
                 "Is the run still on, with --view, and on an address that this machine reaches? See docs/live-page.md"
             )
-            raise UnavailableError(f"{reason}", asked=asked, todo=todo) from None
+            raise UnavailableError(f"{reason}", action=action, hint=hint) from None
 
 
 def watch_in_text(robot: Robot, console: Console, over: threading.Event) -> None:
     """Keeps a table up to date until `over`, or until the run has ended or is gone."""
     from rich.live import Live
 
-    from mm_edge.runtime.sinks.board import board, line
+    from mm_edge.runtime.sinks.telemetry.board import board, line
 
     view = robot.state()
     if not console.is_terminal:

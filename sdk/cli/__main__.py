@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from .uncollected import uncollected
+from .gc_paused import uncollected
 
 INTERRUPTED = 130
 

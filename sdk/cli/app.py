@@ -13,7 +13,7 @@ import typer
 from mm_edge.errors import MmEdgeError
 from mm_edge.log import set_up_logging
 
-from . import unbuilt
+from . import not_implemented
 
 # Every verb, in the order of --help, and the heading it stands under. A verb is a file of this folder that holds a
 # function of the same name, or `app` where it has verbs of its own; it is imported only when its verb is asked for.
@@ -79,18 +79,18 @@ def _command(argv: list[str]) -> typer.Typer:
 
 def _add(app: typer.Typer, verb: str) -> None:
     file = verb.replace("-", "_")
-    if find_spec(f"{__package__}.{file}") is None:
-        unbuilt.add(app, verb, panel=VERBS[verb])
+    if find_spec(f"{__package__}.commands.{file}") is None:
+        not_implemented.add(app, verb, panel=VERBS[verb])
         return
-    module = import_module(f".{file}", __package__)
+    module = import_module(f".commands.{file}", __package__)
     if isinstance(verbs := getattr(module, "app", None), typer.Typer):
         app.add_typer(verbs, name=verb, rich_help_panel=VERBS[verb])
     else:
         app.command(verb, rich_help_panel=VERBS[verb])(getattr(module, file))
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         from mm_edge import __version__
 
         typer.echo(f"mm-edge {__version__}")
@@ -122,8 +122,8 @@ def _message(error: MmEdgeError | typer.TyperException) -> str:
     if isinstance(error, MmEdgeError):
         return str(error)
     context: Any = getattr(error, "ctx", None)
-    asked = context.command_path if context else "mm-edge"
-    return f"{asked}: {error.format_message().rstrip('.')}. See: {asked} --help"
+    requested = context.command_path if context else "mm-edge"
+    return f"{requested}: {error.format_message().rstrip('.')}. See: {requested} --help"
 
 
 def _say(message: str) -> None:

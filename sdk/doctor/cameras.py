@@ -45,16 +45,16 @@ def cameras() -> list[Finding]:
     devices = video_devices()
     findings = [_camera(device) for device in devices]
     if not devices:
-        todo = "Plug one in, or in a container: start it with --device /dev/video0"
-        findings.append(Finding("cameras", "missing", "none; --camera takes files, streams and 'none'", todo))
+        hint = "Plug one in, or in a container: start it with --device /dev/video0"
+        findings.append(Finding("cameras", "missing", "none; --camera takes files, streams and 'none'", hint))
     return [*findings, _opencv(), _pyav()]
 
 
 def _camera(device: dict[str, Any]) -> Finding:
     name = f"camera {device['camera']}"
     if device["failed"] == "permission denied":
-        todo = "sudo usermod -aG video $USER, then log in again"
-        return Finding(name, "broken", f"{device['path']} may not be opened", todo)
+        hint = "sudo usermod -aG video $USER, then log in again"
+        return Finding(name, "broken", f"{device['path']} may not be opened", hint)
     if device["failed"]:
         return Finding(
             name, "broken", f"{device['path']}: {device['failed']}", "Unplug it and plug it in again; then see dmesg"
@@ -75,8 +75,8 @@ def best_mode(device: dict[str, Any]) -> str:
 def _opencv() -> Finding:
     probe = Probe(OPENCV)
     if not probe:
-        todo = "Install it again: pip install --force-reinstall opencv-python-headless"
-        return Finding("OpenCV", "broken", f"it does not load: {probe.failed}", todo)
+        hint = "Install it again: pip install --force-reinstall opencv-python-headless"
+        return Finding("OpenCV", "broken", f"it does not load: {probe.failed}", hint)
     version, backends = probe.told["version"], probe.told["backends"]
     told = f"{version} with {', '.join(backends) or 'no way to open a camera'}"
     if "GStreamer" in backends:
@@ -90,7 +90,7 @@ def _pyav() -> Finding:
         return Finding("PyAV", "missing", found, "If files are played at --speed max: pip install 'mm-edge[video]'")
     probe = Probe(PYAV)
     if not probe:
-        todo = "Install it again: pip install --force-reinstall av; till then: --set sources.camera.decoder=opencv"
-        return Finding("PyAV", "broken", f"it does not load: {probe.failed}", todo)
+        hint = "Install it again: pip install --force-reinstall av; till then: --set sources.camera.decoder=opencv"
+        return Finding("PyAV", "broken", f"it does not load: {probe.failed}", hint)
     told = f"{probe.told['version']} with FFmpeg {probe.told['ffmpeg']}; decodes video files at --speed max"
     return Finding("PyAV", "good", told, facts=probe.told)

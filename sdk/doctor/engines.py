@@ -81,8 +81,8 @@ print(json.dumps(told))
 def onnxruntime() -> list[Finding]:
     probe = Probe(ONNXRUNTIME, IDENTITY)
     if not probe:
-        todo = "Install it again: pip install --force-reinstall onnxruntime"
-        return [Finding("ONNX Runtime", "broken", f"it does not load: {probe.failed}", todo)]
+        hint = "Install it again: pip install --force-reinstall onnxruntime"
+        return [Finding("ONNX Runtime", "broken", f"it does not load: {probe.failed}", hint)]
     loads, fails = probe.told["loads"], probe.told["fails"]
     short = ", ".join(name.removesuffix("ExecutionProvider") for name in loads)
     good = "CPUExecutionProvider" in loads
@@ -95,13 +95,13 @@ def onnxruntime() -> list[Finding]:
         )
     ]
     for name, why in fails.items():
-        todo = "Its libraries are missing or do not fit: see the versions that the provider's page names"
+        hint = "Its libraries are missing or do not fit: see the versions that the provider's page names"
         findings.append(
             Finding(
                 f"ONNX Runtime {name.removesuffix('ExecutionProvider')}",
                 "broken",
                 f"listed, yet does not run: {why}",
-                todo,
+                hint,
             )
         )
     return findings
@@ -138,19 +138,19 @@ def tensorrt() -> list[Finding]:
     ]
 
 
-def _tensorrt(name: str, module: str, todo: str) -> Finding:
+def _tensorrt(name: str, module: str, hint: str) -> Finding:
     gpu = has_nvidia_hardware()
     if not _installed(module):
         return Finding(
             name,
             "missing",
             "not installed" if gpu else "not installed; of no use without an NVIDIA GPU",
-            todo if gpu else "",
+            hint if gpu else "",
         )
     probe = Probe(TENSORRT, module, "gpu" if gpu else "no gpu")
     if not probe:
         return Finding(
-            name, "broken", f"it does not load: {probe.failed}", f"{todo}; see docs/gpu-status.md for versions that fit"
+            name, "broken", f"it does not load: {probe.failed}", f"{hint}; see docs/gpu-status.md for versions that fit"
         )
     version, pairing = probe.told["version"], probe.told["pairing"]
     major = int(version.partition(".")[0])
@@ -170,21 +170,21 @@ def _tensorrt(name: str, module: str, todo: str) -> Finding:
             facts=probe.told,
         )
     if pairing != "works":
-        todo = "TensorRT and the driver do not fit: update the driver, or take the TensorRT made for its CUDA version"
-        return Finding(name, "broken", f"{version}, {pairing}", todo, probe.told)
+        hint = "TensorRT and the driver do not fit: update the driver, or take the TensorRT made for its CUDA version"
+        return Finding(name, "broken", f"{version}, {pairing}", hint, probe.told)
     return Finding(name, "good", f"{version}, built and loaded an engine with this driver", facts=probe.told)
 
 
 def _pycuda() -> Finding:
     """What the engines for GPUs need on our side."""
     gpu = has_nvidia_hardware()
-    todo = "pip install 'mm-edge[tensorrt]' (pycuda is built here and needs the CUDA headers)"
+    hint = "pip install 'mm-edge[tensorrt]' (pycuda is built here and needs the CUDA headers)"
     if not _installed("pycuda"):
         found = "not installed" if gpu else "not installed; of no use without an NVIDIA GPU"
-        return Finding("pycuda", "missing", found, todo if gpu else "")
+        return Finding("pycuda", "missing", found, hint if gpu else "")
     probe = Probe(PYCUDA)
     if not probe:
-        return Finding("pycuda", "broken" if gpu else "note", f"it does not start: {probe.failed}", todo if gpu else "")
+        return Finding("pycuda", "broken" if gpu else "note", f"it does not start: {probe.failed}", hint if gpu else "")
     return Finding("pycuda", "good", str(probe.told["version"]), facts=probe.told)
 
 

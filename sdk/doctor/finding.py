@@ -15,5 +15,5 @@ class Finding(Strict, frozen=True):
     name: str
     state: State
     found: str
-    todo: str = ""
+    hint: str = ""
     facts: dict[str, Any] = {}

@@ -71,7 +71,7 @@ def _no_driver(failed: str) -> Finding:
     if not has_nvidia_hardware():
         return Finding("NVIDIA GPU", "missing", "none here; bundles run on the CPU")
     if "libcuda" in failed:
-        todo = "Install the driver: sudo ubuntu-drivers install (in a container: start it with --gpus all)"
-        return Finding("NVIDIA driver", "broken", "a GPU is here and no driver for it", todo)
-    todo = "The driver and its kernel module may differ in version: restart the machine, then see dmesg"
-    return Finding("NVIDIA driver", "broken", f"it does not start: {failed}", todo)
+        hint = "Install the driver: sudo ubuntu-drivers install (in a container: start it with --gpus all)"
+        return Finding("NVIDIA driver", "broken", "a GPU is here and no driver for it", hint)
+    hint = "The driver and its kernel module may differ in version: restart the machine, then see dmesg"
+    return Finding("NVIDIA driver", "broken", f"it does not start: {failed}", hint)

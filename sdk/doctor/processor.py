@@ -43,8 +43,8 @@ def _cores() -> Finding:
     if usable == there:
         return Finding("cores", "good", f"all {there} usable", facts=facts)
     why = f"bound to {bound} (affinity or cpuset)" if usable == bound else "limited by the quota of its cgroup"
-    todo = "Give the container more (--cpus, --cpuset-cpus), or plan with these: threads follow what is usable"
-    return Finding("cores", "note", f"{usable:g} of {there} usable, {why}", todo, facts)
+    hint = "Give the container more (--cpus, --cpuset-cpus), or plan with these: threads follow what is usable"
+    return Finding("cores", "note", f"{usable:g} of {there} usable, {why}", hint, facts)
 
 
 def _quota_v2() -> float | None:
@@ -98,8 +98,8 @@ def _governor() -> list[Finding]:
     told = ", ".join(sorted(mode for mode in modes if mode))
     if modes <= {"performance", "schedutil"}:
         return [Finding("clock governor", "good", told)]
-    todo = "For steady latencies: sudo cpupower frequency-set -g performance"
-    return [Finding("clock governor", "note", told, todo)]
+    hint = "For steady latencies: sudo cpupower frequency-set -g performance"
+    return [Finding("clock governor", "note", told, hint)]
 
 
 def _load() -> list[Finding]:

@@ -7,7 +7,7 @@ import re
 import sys
 from importlib import metadata
 
-from mm_edge.bundle import Bundle, Trust
+from mm_edge.bundle.bundle import Bundle, Trust
 from mm_edge.errors import MmEdgeError
 from mm_edge.shipped import default_bundle, default_key
 
@@ -61,8 +61,8 @@ def _packages() -> list[Finding]:
     told = ", ".join(f"{package} {got}" for package, got in base.items())
     findings = [Finding(PACKAGE, "good", version), Finding("packages", "good", told, facts=base)]
     if short:
-        todo = "Install it again: pip install --force-reinstall mm-edge"
-        findings[1] = Finding("packages", "broken", f"lacking: {', '.join(short)}", todo, base)
+        hint = "Install it again: pip install --force-reinstall mm-edge"
+        findings[1] = Finding("packages", "broken", f"lacking: {', '.join(short)}", hint, base)
     return [*findings, *_extras(there, lacking)]
 
 

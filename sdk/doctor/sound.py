@@ -45,8 +45,8 @@ def _alsa() -> list[Finding]:
         ]
     closed = [path for path in listed("dev/snd/pcm*c") if not may_use(path)]
     if closed:
-        todo = "sudo usermod -aG audio $USER, then log in again"
-        return [Finding("ALSA", "broken", f"{', '.join(cards)}; {closed[0]} may not be opened", todo)]
+        hint = "sudo usermod -aG audio $USER, then log in again"
+        return [Finding("ALSA", "broken", f"{', '.join(cards)}; {closed[0]} may not be opened", hint)]
     return [Finding("ALSA", "good", ", ".join(cards))]
 
 

@@ -56,10 +56,10 @@ def _engine_cache() -> Finding:
             pass
         free = shutil.disk_usage(there).free
     except OSError as error:
-        todo = (
+        hint = (
             f"Engines would be built anew in every run: make {there} writable, or set XDG_CACHE_HOME to a place that is"
         )
-        return Finding("engine cache", "broken", f"{folder} cannot be written: {error.strerror}", todo)
+        return Finding("engine cache", "broken", f"{folder} cannot be written: {error.strerror}", hint)
     found, facts = f"{folder}, {free / GIB:.0f} GiB free", {"path": str(folder), "free": free, "there": folder.exists()}
     if free < LEAST_DISK_BYTES:
         return Finding("engine cache", "note", found, "Make room, or set XDG_CACHE_HOME to a larger disk", facts)

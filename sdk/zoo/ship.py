@@ -16,15 +16,15 @@ WEIGHTS, REPORT = "weights.safetensors", "report.json"
 
 def ship(name: str, run: Path) -> Path:
     """Copies both files; refuses a run that was only a quick look or is not finished."""
-    asked = f"shipping {run} as zoo:{name}"
+    action = f"shipping {run} as zoo:{name}"
     if not (run / REPORT).is_file():
         raise InputError(
-            "there is no report.json", asked=asked, todo=f"Finish it: mm-edge train zoo:{name} --out {run}"
+            "there is no report.json", action=action, hint=f"Finish it: mm-edge train zoo:{name} --out {run}"
         )
     report = json.loads((run / REPORT).read_text())
     if report["model"] != name or report["quick"]:
         what = f"a quick look at {report['model']}" if report["quick"] else f"the model {report['model']}"
-        raise InputError(f"it is {what}", asked=asked, todo=f"Train it: mm-edge train zoo:{name} --out ANOTHER")
+        raise InputError(f"it is {what}", action=action, hint=f"Train it: mm-edge train zoo:{name} --out ANOTHER")
     weights = entry(name).weights
     weights.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run / WEIGHTS, weights)

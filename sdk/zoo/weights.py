@@ -17,23 +17,23 @@ def read_weights(model: nn.Module, path: Path, name: str) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    asked = f"loading the weights of zoo:{name}"
+    action = f"loading the weights of zoo:{name}"
     if not path.is_file():
-        raise UnavailableError(f"there is no file {path}", asked=asked, todo=f"Train it: mm-edge train zoo:{name}")
+        raise UnavailableError(f"there is no file {path}", action=action, hint=f"Train it: mm-edge train zoo:{name}")
     try:
         tensors = load_file(str(path))
     except SafetensorError as error:
         raise InputError(
-            f"{path} is no safetensors file: {error}", asked=asked, todo=f"Train it again: mm-edge train zoo:{name}"
+            f"{path} is no safetensors file: {error}", action=action, hint=f"Train it again: mm-edge train zoo:{name}"
         ) from None
     wanted = model.state_dict()
     if odd := sorted(set(wanted) ^ set(tensors)):
         raise InputError(
-            f"{path} and the model differ in {odd[:4]}", asked=asked, todo=f"Train it again: mm-edge train zoo:{name}"
+            f"{path} and the model differ in {odd[:4]}", action=action, hint=f"Train it again: mm-edge train zoo:{name}"
         )
     if odd := [key for key, value in tensors.items() if value.shape != wanted[key].shape]:
         raise InputError(
-            f"{path} has other shapes for {odd[:4]}", asked=asked, todo=f"Train it again: mm-edge train zoo:{name}"
+            f"{path} has other shapes for {odd[:4]}", action=action, hint=f"Train it again: mm-edge train zoo:{name}"
         )
     model.load_state_dict({key: value.to(wanted[key].dtype) for key, value in tensors.items()})
 

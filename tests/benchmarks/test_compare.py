@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from bench_reports import PARTS, drawn, drawn_report, report_of
 
-from mm_edge.benchmarks.compare import TO_FLOOR, compare
-from mm_edge.benchmarks.scenarios.series import BEST, Series
+from mm_edge.benchmarks.bench.compare import TO_FLOOR, compare
+from mm_edge.benchmarks.bench.scenarios.series import BEST, Series
 from mm_edge.errors import UsageError
 
 TRIALS = 40

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mm_edge.benchmarks.interval import (
+from mm_edge.benchmarks.bench.interval import (
     best_error,
     early_stopping,
     error_of,

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from mm_edge.benchmarks.measure import calls_a_reading, in_turns, overhead_ns, timed, warm
+from mm_edge.benchmarks.bench.measure import calls_a_reading, in_turns, overhead_ns, timed, warm
 
 US = 1_000
 

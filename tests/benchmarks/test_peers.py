@@ -13,19 +13,19 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from mm_edge.benchmarks import models
-from mm_edge.benchmarks.figure import Heat, Machine
+from mm_edge.benchmarks.bench.figure import Heat, Machine
 from mm_edge.benchmarks.peers import answers as peer_answers
 from mm_edge.benchmarks.peers import camera as peer_camera
 from mm_edge.benchmarks.peers import driven, side_by_side
 from mm_edge.benchmarks.peers.__main__ import keep, read
 from mm_edge.benchmarks.peers.answers import STARTING_UP, Answers
 from mm_edge.benchmarks.peers.camera import Camera
-from mm_edge.benchmarks.peers.driven_capture import instead_of_cv2, stamp_of
 from mm_edge.benchmarks.peers.environments import CannotRunError, versions_of
 from mm_edge.benchmarks.peers.float_input import with_float_input
+from mm_edge.benchmarks.peers.loops.driven_capture import instead_of_cv2, stamp_of
 from mm_edge.benchmarks.peers.results import Found, Peer, Results, winners
 from mm_edge.benchmarks.peers.tasks import TASKS, Contender, Task
+from mm_edge.benchmarks.studies import models
 
 MACHINE = Machine("x", "y", 2.0, "", "", 1, {}, Heat(0.0, 0.0, 0, None, None, None, None))
 
@@ -142,6 +142,7 @@ class Quick:
     asked: ClassVar[list[str]] = []
 
     def __init__(self, name, _environment, _model, film):
+        name = name.removeprefix("loops.")
         if name == "broken":
             raise CannotRunError("no such  operator")
         self._name, self._frames, self.start_s = name, int(film.name), 0.5
@@ -206,7 +207,7 @@ def test_every_peer_is_pinned_and_has_its_file():
     for task in TASKS.values():
         assert task.right in {each.file for each in task.contenders}
         for each in task.contenders:
-            assert (driven.HERE / f"{each.file}.py").is_file()
+            assert (driven.HERE / each.folder / f"{each.file}.py").is_file()
             assert all(versions_of(each.environment).values())
 
 

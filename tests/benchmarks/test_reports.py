@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from bench_reports import PARTS, drawn, drawn_report, report_of
 
-from mm_edge.benchmarks.budget import Budget, hold, read_budgets
-from mm_edge.benchmarks.history import MOST_RUNS, read_history, remember
-from mm_edge.benchmarks.machine import judged
-from mm_edge.benchmarks.page import page
-from mm_edge.benchmarks.report import read_report, write_report
-from mm_edge.benchmarks.scenarios import SCENARIOS
-from mm_edge.benchmarks.scenarios.series import Series, rate
-from mm_edge.benchmarks.table import FIGURES, figure_rows, number
+from mm_edge.benchmarks.bench.budget import Budget, hold, read_budgets
+from mm_edge.benchmarks.bench.history import MOST_RUNS, read_history, remember
+from mm_edge.benchmarks.bench.machine import judged
+from mm_edge.benchmarks.bench.page import page
+from mm_edge.benchmarks.bench.report import read_report, write_report
+from mm_edge.benchmarks.bench.scenarios import SCENARIOS
+from mm_edge.benchmarks.bench.scenarios.series import Series, rate
+from mm_edge.benchmarks.bench.table import FIGURES, figure_rows, number
 from mm_edge.errors import UsageError
 
 

@@ -1,6 +1,6 @@
 """Starting mm-edge stays within what a user feels."""
 
-from mm_edge.benchmarks.startup import BARE, COMMANDS, HELP_BUDGET_S, IMPORT_BUDGET_S, Startup, measure, report
+from mm_edge.benchmarks.studies.startup import BARE, COMMANDS, HELP_BUDGET_S, IMPORT_BUDGET_S, Startup, measure, report
 
 
 def test_starting_holds_its_budgets():

@@ -14,7 +14,15 @@ import msgspec
 import pytest
 from bundles import senses_bundle
 
-from mm_edge.benchmarks.gpu_report import GpuReport, failures, faults_found, leaks, slow_hosts, slow_pipelines, waits
+from mm_edge.benchmarks.studies.gpu.gpu_report import (
+    GpuReport,
+    failures,
+    faults_found,
+    leaks,
+    slow_hosts,
+    slow_pipelines,
+    waits,
+)
 from mm_edge.runtime.engines.available import DRIVER, ON_A_GPU, missing
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(7200)]
@@ -41,7 +49,16 @@ def measure(name, *options):
             pytest.skip(told)
         pytest.fail(f"nothing was tried on the GPU. {told}. First of all: .venv/bin/pip install pycuda ({TO_INSTALL})")
     path = RESULTS / f"{name}.json"
-    command = [sys.executable, "-m", "mm_edge.benchmarks.gpu", *options, "--seconds", SECONDS, "--json", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "mm_edge.benchmarks.studies.gpu.gpu",
+        *options,
+        "--seconds",
+        SECONDS,
+        "--json",
+        str(path),
+    ]
     subprocess.run(command, check=True)
     return msgspec.json.decode(path.read_bytes(), type=GpuReport)
 

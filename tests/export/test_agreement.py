@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mm_edge.export.accuracy import accuracy
-from mm_edge.export.agreement import agreement
 from mm_edge.export.model import Labelled
+from mm_edge.export.verify.accuracy import accuracy
+from mm_edge.export.verify.agreement import agreement
 from mm_edge.spec import (
     BoxesOutput,
     ClassesOutput,

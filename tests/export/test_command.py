@@ -4,7 +4,7 @@ import onnx
 import pytest
 from handmade_graphs import picture_and_vector
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.cli.app import run
 
 

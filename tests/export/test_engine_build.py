@@ -9,15 +9,15 @@ from onnx import TensorProto
 
 trt = pytest.importorskip("tensorrt_rtx")
 
-from mm_edge.bundle import Bundle  # noqa: E402
+from mm_edge.bundle.bundle import Bundle  # noqa: E402
 from mm_edge.errors import UsageError, WorkFailedError  # noqa: E402
-from mm_edge.export.base_graph import base_graph  # noqa: E402
-from mm_edge.export.engine_build import Target, build_engine  # noqa: E402
-from mm_edge.export.fp16 import to_fp16  # noqa: E402
-from mm_edge.export.graph import save  # noqa: E402
-from mm_edge.export.int8 import calibrate, to_int8_trt  # noqa: E402
-from mm_edge.export.lint import UNSUPPORTED, lint  # noqa: E402
+from mm_edge.export.graphs.base_graph import base_graph  # noqa: E402
+from mm_edge.export.graphs.graph import save  # noqa: E402
+from mm_edge.export.graphs.lint import UNSUPPORTED, lint  # noqa: E402
+from mm_edge.export.package.engine_build import Target, build_engine  # noqa: E402
 from mm_edge.export.pipeline import export  # noqa: E402
+from mm_edge.export.precision.fp16 import to_fp16  # noqa: E402
+from mm_edge.export.precision.int8 import calibrate, to_int8_trt  # noqa: E402
 from mm_edge.export.recipe import Recipe  # noqa: E402
 from mm_edge.runtime.engines.tensorrt.network import check_precision  # noqa: E402
 from mm_edge.spec import TensorSpec  # noqa: E402
@@ -51,10 +51,10 @@ def test_every_precision_builds(tmp_path, precision):
     assert len(build_engine(made(tmp_path, precision), precision, SM86, PART, {})) > 10_000
 
 
-@pytest.mark.parametrize(("there", "asked"), [("fp32", "fp16"), ("fp16", "int8-trt"), ("fp16", "fp32")])
-def test_a_network_of_another_precision_is_caught_before_it_is_built(tmp_path, there, asked):
+@pytest.mark.parametrize(("there", "requested"), [("fp32", "fp16"), ("fp16", "int8-trt"), ("fp16", "fp32")])
+def test_a_network_of_another_precision_is_caught_before_it_is_built(tmp_path, there, requested):
     with pytest.raises(WorkFailedError, match="does not have the precision that was asked for"):
-        build_engine(made(tmp_path, there), asked, SM86, PART, {})
+        build_engine(made(tmp_path, there), requested, SM86, PART, {})
 
 
 def test_the_layers_are_counted_by_type(tmp_path):

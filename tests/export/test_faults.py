@@ -9,11 +9,11 @@ from handmade_graphs import picture_and_vector, sample, source_model
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from mm_edge.errors import WorkFailedError
-from mm_edge.export import candidates
+from mm_edge.export.data.tokens import prove_tokenizer
+from mm_edge.export.graphs.rename import rename_values
 from mm_edge.export.pipeline import export
+from mm_edge.export.precision import part_search
 from mm_edge.export.recipe import Recipe
-from mm_edge.export.rename import rename_values
-from mm_edge.export.tokens import prove_tokenizer
 from mm_edge.spec import ScoresOutput
 
 
@@ -119,20 +119,20 @@ def test_a_stale_calibration(tmp_path, monkeypatch, precision):
     old = [
         {"image": feed["image"] // 40, "vector": feed["vector"] * np.float32(0.02)} for feed in map(sample, range(8))
     ]
-    real = candidates.calibrate
+    real = part_search.calibrate
 
     def stale(base, feeds, *how):
         kept = set(feeds[0])
         return real(base, [{name: feed[name] for name in kept} for feed in old], *how)
 
-    monkeypatch.setattr(candidates, "calibrate", stale)
+    monkeypatch.setattr(part_search, "calibrate", stale)
     refused(tmp_path, source_model(), Recipe(precisions=(precision,), split="never"), match=f"no {precision}.*node '")
 
 
 @pytest.mark.parametrize("precision", ["int8-cpu", "int8-trt"])
 def test_a_zero_scale(tmp_path, monkeypatch, precision):
     """In whatever is quantized: a search that leaves a node out does not get away from it."""
-    real = candidates.PartWork._quantized_keeping
+    real = part_search.PartWork._quantized_keeping
 
     def broken(self, kept, form):
         graph = ModelProto()
@@ -142,13 +142,13 @@ def test_a_zero_scale(tmp_path, monkeypatch, precision):
             scale.CopyFrom(numpy_helper.from_array(np.zeros((), numpy_helper.to_array(scale).dtype), scale.name))
         return graph
 
-    monkeypatch.setattr(candidates.PartWork, "_quantized_keeping", broken)
+    monkeypatch.setattr(part_search.PartWork, "_quantized_keeping", broken)
     refused(tmp_path, source_model(), Recipe(precisions=(precision,), split="never"), match=f"no {precision}.*node '")
 
 
 def test_a_quantized_softmax(tmp_path, monkeypatch):
     """It may even pass by numbers; TensorRT's rules find it by name."""
-    real = candidates.fp16_between
+    real = part_search.fp16_between
 
     def broken(*args, **options):
         graph = real(*args, **options)
@@ -164,7 +164,7 @@ def test_a_quantized_softmax(tmp_path, monkeypatch):
             user.input[:] = ["dq" if value == name else value for value in user.input]
         return graph
 
-    monkeypatch.setattr(candidates, "fp16_between", broken)
+    monkeypatch.setattr(part_search, "fp16_between", broken)
     graph = picture_and_vector(softmax=True)
     refused(
         tmp_path,

@@ -5,7 +5,7 @@ import pytest
 from handmade_graphs import Builder, info, picture_and_vector
 from onnx import TensorProto
 
-from mm_edge.export.lint import lint
+from mm_edge.export.graphs.lint import lint
 
 
 def quantized(scale=0.1, zero=0, kind=np.int8, half=False):

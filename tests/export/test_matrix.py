@@ -7,9 +7,9 @@ pytest.importorskip("tensorrt_rtx")
 
 from fusion_models import VOCABULARY, make  # noqa: E402
 
-from mm_edge.bundle import Bundle  # noqa: E402
-from mm_edge.export.engine_build import Target, build_engine  # noqa: E402
+from mm_edge.bundle.bundle import Bundle  # noqa: E402
 from mm_edge.export.feeds import graph_inputs, random_feed  # noqa: E402
+from mm_edge.export.package.engine_build import Target, build_engine  # noqa: E402
 from mm_edge.export.pipeline import export  # noqa: E402
 from mm_edge.export.recipe import Recipe  # noqa: E402
 from mm_edge.export.sources.torch_module import from_module  # noqa: E402
@@ -72,7 +72,7 @@ def test_it_exports_and_passes_parity_in_every_precision(source, fusion, modalit
 
 def test_the_five_million_parameter_class_is_faster_in_int8():
     """On one thread of a machine with VNNI."""
-    from mm_edge.benchmarks.five_million import has_vnni, int8_speed
+    from mm_edge.benchmarks.studies.export.five_million import has_vnni, int8_speed
 
     if not has_vnni():
         pytest.skip("the CPU has no VNNI")

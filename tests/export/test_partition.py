@@ -5,12 +5,12 @@ import pytest
 from handmade_graphs import Builder, info, picture_and_vector, sample, source_model, spec
 from onnx import TensorProto, helper
 
+from mm_edge.bundle.manifest import Read
 from mm_edge.errors import WorkFailedError
-from mm_edge.export.lint import lint
-from mm_edge.export.partition import split_model
-from mm_edge.export.proof import prove_split
+from mm_edge.export.graphs.lint import lint
 from mm_edge.export.recipe import Recipe
-from mm_edge.manifest import Read
+from mm_edge.export.split.partition import split_model
+from mm_edge.export.verify.proof import prove_split
 
 
 def test_each_input_gets_an_encoder_and_the_rest_is_the_fusion():

@@ -6,14 +6,14 @@ import pytest
 from handmade_graphs import picture_and_vector, sample, source_model, spec
 from safetensors.numpy import load, save_file
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
+from mm_edge.bundle.signing import generate_keys
 from mm_edge.errors import InputError, UsageError, WorkFailedError
 from mm_edge.export import pipeline
-from mm_edge.export.artefacts import NO_INT8_NOTE
+from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.pipeline import export, plan
+from mm_edge.export.precision.choose import NO_INT8_NOTE
 from mm_edge.export.recipe import Recipe
-from mm_edge.export.runner import Runner
-from mm_edge.signing import generate_keys
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_tolerance_that_cannot_be_met_names_the_worst_node_and_writes_nothing(
 
 
 def test_auto_leaves_out_what_is_no_faster_and_says_so(target, monkeypatch):
-    monkeypatch.setattr("mm_edge.export.candidates.race", lambda runners, feed: dict.fromkeys(runners, 1.0))
+    monkeypatch.setattr("mm_edge.export.precision.part_search.race", lambda runners, feed: dict.fromkeys(runners, 1.0))
     exported = export(source_model(), target)
     assert "int8-cpu" not in exported.manifest.part("encode_image").artefacts
     assert any("no faster here" in item.note for item in exported.made.candidates)
@@ -103,7 +103,7 @@ def test_auto_leaves_out_what_is_no_faster_and_says_so(target, monkeypatch):
 
 def test_auto_prefers_what_is_faster(target, monkeypatch):
     monkeypatch.setattr(
-        "mm_edge.export.candidates.race",
+        "mm_edge.export.precision.part_search.race",
         lambda runners, feed: {name: 2.0 if name == "fp32" else 1.0 for name in runners},
     )
     exported = export(source_model(), target)
@@ -112,7 +112,7 @@ def test_auto_prefers_what_is_faster(target, monkeypatch):
 
 
 def test_a_signed_bundle_opens_with_its_key(tmp_path, target):
-    from mm_edge.bundle import Trust
+    from mm_edge.bundle.bundle import Trust
 
     private, public = generate_keys(tmp_path / "keys")
     export(source_model(), target, Recipe(precisions=("fp32",), sign=str(private)))
@@ -132,7 +132,7 @@ def test_an_interrupted_export_goes_on_where_it_was(target, monkeypatch, tmp_pat
             export(source_model(), target, recipe)
     assert not target.exists()
     with monkeypatch.context() as patch:
-        patch.setattr("mm_edge.export.candidates.PartWork._make", _must_not_run)
+        patch.setattr("mm_edge.export.precision.part_search.PartWork._make", _must_not_run)
         exported = export(source_model(), target, recipe)
     assert "int8-cpu" in exported.manifest.part("encode_image").artefacts
     assert list(pipeline.default_folder().iterdir()) == []  # a finished export leaves nothing
@@ -150,7 +150,7 @@ def test_other_samples_are_another_export(target, monkeypatch):
     other = source_model()
     other.samples = lambda count: (sample(1000 + seed) for seed in range(count))
     with monkeypatch.context() as patch, pytest.raises(AssertionError, match="made again"):  # noqa: PT012
-        patch.setattr("mm_edge.export.candidates.PartWork._make", _must_not_run)
+        patch.setattr("mm_edge.export.precision.part_search.PartWork._make", _must_not_run)
         export(other, target, Recipe(precisions=("int8-cpu",)))
 
 
@@ -165,7 +165,7 @@ def test_what_cannot_go_well_is_told_before_the_work(target, tmp_path, monkeypat
 def test_a_full_disk_leaves_the_old_bundle(target, monkeypatch):
     export(source_model(), target, Recipe(precisions=("fp32",)))
     before = target.read_bytes()
-    monkeypatch.setattr("mm_edge.bundle_writer.os.fsync", _full)
+    monkeypatch.setattr("mm_edge.bundle.writer.os.fsync", _full)
     with pytest.raises(WorkFailedError, match="No space left"):
         export(source_model(), target, Recipe(precisions=("fp32",), version=2))
     assert target.read_bytes() == before
@@ -173,7 +173,7 @@ def test_a_full_disk_leaves_the_old_bundle(target, monkeypatch):
 
 
 def test_a_full_disk_in_the_middle_of_the_work_is_told(target, monkeypatch):
-    monkeypatch.setattr("mm_edge.export.candidates.save", _full)
+    monkeypatch.setattr("mm_edge.export.precision.part_search.save", _full)
     with pytest.raises(WorkFailedError, match=r"No space left on device; [\d.]+ GB are free in .*TMPDIR"):
         export(source_model(), target, Recipe(precisions=("fp16",)))
     assert list(target.parent.iterdir()) == []

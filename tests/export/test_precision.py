@@ -8,9 +8,13 @@ from handmade_graphs import Builder, info, picture_and_vector, sample
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper, shape_inference
 
 from mm_edge.errors import WorkFailedError
-from mm_edge.export.base_graph import base_graph, typed
-from mm_edge.export.fp16 import fp32_by_nature, to_fp16
-from mm_edge.export.int8 import (
+from mm_edge.export.graphs.base_graph import base_graph, typed
+from mm_edge.export.graphs.lint import lint
+from mm_edge.export.graphs.restore import restored
+from mm_edge.export.graphs.rounding import as_rounded
+from mm_edge.export.graphs.runner import Runner
+from mm_edge.export.precision.fp16 import fp32_by_nature, to_fp16
+from mm_edge.export.precision.int8 import (
     FORMS,
     after_softmax,
     calibrate,
@@ -20,11 +24,7 @@ from mm_edge.export.int8 import (
     to_int8_trt,
     to_int8_trt_in_fp32,
 )
-from mm_edge.export.lint import lint
-from mm_edge.export.parity import cosine, relative_error
-from mm_edge.export.restore import restored
-from mm_edge.export.rounding import as_rounded
-from mm_edge.export.runner import Runner
+from mm_edge.export.verify.parity import cosine, relative_error
 
 SAMPLES = [sample(seed) for seed in range(12)]
 

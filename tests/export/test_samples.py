@@ -11,11 +11,11 @@ from handmade_graphs import source_model
 from onnx import ModelProto
 
 from mm_edge.errors import InputError
-from mm_edge.export.datasets import gather_data
+from mm_edge.export.data.datasets import gather_data
+from mm_edge.export.data.samples import read_samples, spread
+from mm_edge.export.data.take import read_take
 from mm_edge.export.model import SourceModel
 from mm_edge.export.recipe import Recipe
-from mm_edge.export.samples import read_samples, spread
-from mm_edge.export.take import read_take
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, numpy_helper
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.errors import WorkFailedError
-from mm_edge.export import candidates, remainder
-from mm_edge.export.base_graph import base_graph
-from mm_edge.export.harm import Harm, harms_of_fp16, harms_of_int8, ranked, share_of_work
-from mm_edge.export.int8 import calibrate, quantizable, to_int8_trt_in_fp32
+from mm_edge.export.graphs.base_graph import base_graph
 from mm_edge.export.pipeline import export
+from mm_edge.export.precision import bisect, part_search
+from mm_edge.export.precision.bisect import Search, smallest_remainder
+from mm_edge.export.precision.int8 import calibrate, quantizable, to_int8_trt_in_fp32
+from mm_edge.export.precision.sensitivity import Harm, harms_of_fp16, harms_of_int8, ranked, share_of_work
 from mm_edge.export.recipe import Recipe
-from mm_edge.export.remainder import Search, smallest_remainder
 
 FEEDS = [sample(seed) for seed in range(4)]
 
@@ -74,7 +74,7 @@ def test_what_needs_more_than_is_allowed_is_given_up_after_one_look():
 
 
 def test_a_search_that_is_out_of_time_gives_what_passed_last(monkeypatch):
-    monkeypatch.setattr(remainder, "time", Clock())
+    monkeypatch.setattr(bisect, "time", Clock())
     nodes = [f"n{number}" for number in range(64)]
     search = Search(lambda kept: 1.0 - len(kept) / 64, 0.4, seconds=2.5)
     kept = smallest_remainder(nodes, search)
@@ -139,7 +139,7 @@ def test_a_node_with_little_work_is_kept_before_one_with_much():
 @pytest.fixture
 def hard_to_please(monkeypatch):
     """No trial passes unless nearly everything stays fp32."""
-    monkeypatch.setattr(candidates.PartWork, "_trial_loss", lambda work, graph: _rounded(graph) / 100)
+    monkeypatch.setattr(part_search.PartWork, "_trial_loss", lambda work, graph: _rounded(graph) / 100)
 
 
 def _rounded(graph: ModelProto) -> int:
@@ -160,7 +160,7 @@ def test_what_was_asked_for_by_name_is_not_given_up(tmp_path, hard_to_please):
 
 
 def test_a_search_that_was_stopped_is_told_in_the_notes_and_in_the_bundle(tmp_path, monkeypatch):
-    monkeypatch.setattr(remainder, "time", Clock())
+    monkeypatch.setattr(bisect, "time", Clock())
     tolerance = 0.012  # some of it can be had in int8, and not all
     recipe = Recipe(split="never", precisions=("int8-trt",), tolerance=tolerance, search_seconds=2.5)
     exported = export(source_model(), tmp_path / "x.mmb", recipe)

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from fusion_models import make  # noqa: E402
 
-from mm_edge.bundle import Bundle  # noqa: E402
+from mm_edge.bundle.bundle import Bundle  # noqa: E402
 from mm_edge.errors import MissingExtraError, UsageError, WorkFailedError  # noqa: E402
 from mm_edge.export.pipeline import export  # noqa: E402
 from mm_edge.export.recipe import Recipe  # noqa: E402

@@ -6,18 +6,19 @@ import pytest
 from handmade_graphs import Builder, info, picture_and_vector, sample, source_model
 from onnx import TensorProto, numpy_helper
 
-from mm_edge.bundle import Bundle
-from mm_edge.export import pipeline, weights
-from mm_edge.export.base_graph import base_graph
-from mm_edge.export.fp16 import to_fp16
-from mm_edge.export.graph import save
-from mm_edge.export.int8 import calibrate, to_int8_cpu, to_int8_trt
-from mm_edge.export.lint import lint
+from mm_edge.bundle.bundle import Bundle
+from mm_edge.export import pipeline
+from mm_edge.export.graphs import weights
+from mm_edge.export.graphs.base_graph import base_graph
+from mm_edge.export.graphs.graph import save
+from mm_edge.export.graphs.lint import lint
+from mm_edge.export.graphs.rounding import as_rounded
+from mm_edge.export.graphs.runner import Runner
+from mm_edge.export.graphs.weights import array_of, cast, digest_of_model, filled, is_aside, put_aside
 from mm_edge.export.pipeline import export
+from mm_edge.export.precision.fp16 import to_fp16
+from mm_edge.export.precision.int8 import calibrate, to_int8_cpu, to_int8_trt
 from mm_edge.export.recipe import Recipe
-from mm_edge.export.rounding import as_rounded
-from mm_edge.export.runner import Runner
-from mm_edge.export.weights import array_of, cast, digest_of_model, filled, is_aside, put_aside
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_the_digest_is_of_the_weights_and_not_of_where_they_lie(small, tmp_path)
 def test_an_export_is_the_same_and_goes_on_after_an_interruption(small, tmp_path, monkeypatch):
     recipe = Recipe(precisions=("fp16", "int8-cpu", "int8-trt"), split="always")
     # Which form of int8 is the fastest is measured, and a tie would go to another one each time.
-    monkeypatch.setattr("mm_edge.export.candidates.FORMS", ("heavy",))
+    monkeypatch.setattr("mm_edge.export.precision.part_search.FORMS", ("heavy",))
 
     def stop(*args):
         raise KeyboardInterrupt
@@ -160,7 +161,7 @@ def test_an_export_is_the_same_and_goes_on_after_an_interruption(small, tmp_path
         with pytest.raises(KeyboardInterrupt):
             export(source_model(), tmp_path / "x.mmb", recipe)
     with monkeypatch.context() as patch:
-        patch.setattr("mm_edge.export.candidates.PartWork._make", stop)
+        patch.setattr("mm_edge.export.precision.part_search.PartWork._make", stop)
         export(source_model(), tmp_path / "x.mmb", recipe)
     with monkeypatch.context() as patch:
         patch.setattr(weights, "LARGE_BYTES", 1 << 30)

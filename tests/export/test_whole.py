@@ -5,15 +5,15 @@ import pytest
 from handmade_graphs import CLASSES, IMAGE, VECTOR, WIDTH, Builder, info, sample, spec
 from onnx import TensorProto
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.errors import WorkFailedError
-from mm_edge.export.chain_parity import STAND_INS
-from mm_edge.export.chain_remainder import ChainSearch
+from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.model import SourceModel
 from mm_edge.export.pipeline import export
+from mm_edge.export.precision.chain_search import ChainSearch
 from mm_edge.export.recipe import Recipe
-from mm_edge.export.runner import Runner
-from mm_edge.runtime.engines.choose import choose_precisions
+from mm_edge.export.verify.chain_parity import STAND_INS
+from mm_edge.runtime.engines.selection.choose import choose_precisions
 
 
 def cancelling():
@@ -58,7 +58,7 @@ def target(tmp_path):
 
 @pytest.fixture
 def nothing_helps(monkeypatch):
-    monkeypatch.setattr("mm_edge.export.whole.ChainSearch.kept_by_part", lambda search, tolerance: None)
+    monkeypatch.setattr("mm_edge.export.precision.chain_gate.ChainSearch.kept_by_part", lambda search, tolerance: None)
 
 
 def chain_rows(manifest, precision):
@@ -80,7 +80,7 @@ def test_what_fails_together_is_kept_wider_until_it_passes(target, precisions):
 
 def test_where_keeping_nodes_does_not_help_the_form_that_rounds_all_over_gives_way(target, monkeypatch):
     """As if the form `integers` had won the race in every part, and the search had found nothing to leave in int8."""
-    monkeypatch.setattr("mm_edge.export.candidates.FORMS", ("integers",))
+    monkeypatch.setattr("mm_edge.export.precision.part_search.FORMS", ("integers",))
     searched = []
 
     def kept_by_part(search, tolerance):
@@ -93,7 +93,7 @@ def test_where_keeping_nodes_does_not_help_the_form_that_rounds_all_over_gives_w
         }
 
     original = ChainSearch.kept_by_part
-    monkeypatch.setattr("mm_edge.export.whole.ChainSearch.kept_by_part", kept_by_part)
+    monkeypatch.setattr("mm_edge.export.precision.chain_gate.ChainSearch.kept_by_part", kept_by_part)
     exported = export(source(), target, Recipe(split="always", precisions=("fp32", "int8-cpu")))
     assert set(searched[0].values()) == {"integers"}
     assert set(searched[1].values()) == {"heavy"}
@@ -126,7 +126,7 @@ def test_what_was_asked_for_by_name_and_fails_is_an_error(target, nothing_helps)
 @pytest.mark.parametrize(("family", "wish", "precision"), [("cpu", "int8", "int8-cpu"), ("gpu", "int8", "int8-trt")])
 def test_the_chain_is_proven_as_an_engine_runs_it(target, family, wish, precision, monkeypatch):
     """What stands in where a part has no int8 is the same in the proof and on the robot."""
-    monkeypatch.setattr("mm_edge.export.made.LEAST_GAIN", 0.0)
+    monkeypatch.setattr("mm_edge.export.package.made.LEAST_GAIN", 0.0)
     export(source(), target, Recipe(split="always"))
     with Bundle.open(target) as bundle:
         chosen = choose_precisions(bundle.manifest, family, wish)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mm_edge.benchmarks.figure import SCHEMA, Figure, Floor, Heat, Machine, Report, Span
-from mm_edge.benchmarks.interval import ratio_error, run_error, second_run
+from mm_edge.benchmarks.bench.figure import SCHEMA, Figure, Floor, Heat, Machine, Report, Span
+from mm_edge.benchmarks.bench.interval import ratio_error, run_error, second_run
 
 PARTS = ("encode_image.fp32", "encode_audio.fp32", "encode_text.fp32", "fuse.fp32", "prepare.image")
 QUIET = Heat(0.0, 0.0, 0, None, None, None, None)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from small_bundle import FILES, make_manifest
 
-from mm_edge.bundle import MANIFEST_FILE
-from mm_edge.manifest import encode_manifest
+from mm_edge.bundle.bundle import MANIFEST_FILE
+from mm_edge.bundle.manifest import encode_manifest
 
 A_FILE = "parts/fuse/fp32.onnx"
 

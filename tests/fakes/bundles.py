@@ -13,9 +13,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
-from mm_edge.bundle import digest
-from mm_edge.bundle_writer import write_bundle
-from mm_edge.manifest import Artefact, Golden, Manifest, Part, Read
+from mm_edge.bundle.bundle import digest
+from mm_edge.bundle.manifest import Artefact, Golden, Manifest, Part, Read
+from mm_edge.bundle.writer import write_bundle
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,

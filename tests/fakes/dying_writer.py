@@ -13,14 +13,14 @@ from pathlib import Path
 
 from small_bundle import FILES, make_manifest
 
-from mm_edge import bundle_writer
-from mm_edge.bundle import Bundle
+from mm_edge.bundle import writer
+from mm_edge.bundle.bundle import Bundle
 
 # The ways in which writing reaches the file system: those that Python reports by itself, and those that are wrapped.
 EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir", "shutil.rmtree"}
 WRAPPED = {
     os: ("fsync", "close", "stat", "lstat"),
-    bundle_writer: ("_exchange_folder", "_write_zip", "_write_folder"),
+    writer: ("_exchange_folder", "_write_zip", "_write_folder"),
     zipfile.ZipFile: ("writestr", "close"),
 }
 
@@ -48,7 +48,7 @@ def write_and_die(target: Path, kill_at: int) -> None:
         for name in names:
             setattr(owner, name, stepping(getattr(owner, name)))
     sys.addaudithook(lambda event, _: step() if event in EVENTS else None)
-    bundle_writer.write_bundle(target, make_manifest(version=4), FILES)
+    writer.write_bundle(target, make_manifest(version=4), FILES)
 
 
 def version_at(path: Path) -> int | None:
@@ -76,7 +76,7 @@ def copy(path: Path, target: Path) -> None:
 def main(target: Path, old_version: int | None) -> None:
     seen, killed = [], True
     if old_version is not None:
-        bundle_writer.write_bundle(target, make_manifest(version=old_version), FILES)
+        writer.write_bundle(target, make_manifest(version=old_version), FILES)
         kept = target.rename(target.with_name("kept"))
     while killed:
         for left in target.parent.glob(f"*{target.name}*"):

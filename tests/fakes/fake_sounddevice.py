@@ -10,9 +10,9 @@ class PortAudioError(Exception):
 
 
 class FakeStream:
-    def __init__(self, fake, *, samplerate, blocksize, channels, callback, **asked):
+    def __init__(self, fake, *, samplerate, blocksize, channels, callback, **action):
         self.fake, self.rate, self.block, self.channels, self.callback = fake, samplerate, blocksize, channels, callback
-        self.asked, self.active, self.closed = asked, True, False
+        self.action, self.active, self.closed = action, True, False
 
     def start(self):
         if self.fake.refuses_to_start:
@@ -59,8 +59,8 @@ class FakeSoundDevice:
         if channels == 1 and not self.mono:
             raise PortAudioError("Invalid number of channels [PaErrorCode -9998]")
 
-    def InputStream(self, **asked):  # noqa: N802  # the library's name
-        self.streams.append(FakeStream(self, **asked))
+    def InputStream(self, **requested):  # noqa: N802  # the library's name
+        self.streams.append(FakeStream(self, **requested))
         return self.streams[-1]
 
     def _terminate(self):

@@ -11,7 +11,7 @@ class FakeVideo:
 
     def __init__(self, clock, *, modes, script=(), stamp_ms=None, opened=True):
         self.clock, self.modes, self.script = clock, dict(modes), list(script)
-        self.opened, self.released, self.asked = opened, False, []
+        self.opened, self.released, self.action = opened, False, []
         self.stamp_ms = stamp_ms or (lambda: self.clock.now_ns() / NS_PER_MS - 5.0)
         self.fourcc = next(iter(self.modes))
         self.width, self.height, self.fps = self.modes[self.fourcc][0]
@@ -21,7 +21,7 @@ class FakeVideo:
         return self.opened  # also when it was unplugged
 
     def set(self, key, value):
-        self.asked.append((key, value))
+        self.action.append((key, value))
         if key == cv2.CAP_PROP_FOURCC:
             name = int(value).to_bytes(4, "little").decode()
             if name in self.modes:

@@ -6,8 +6,8 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from mm_edge.export.feeds import Feed  # noqa: TC001
+from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.model import SourceModel
-from mm_edge.export.runner import Runner
 from mm_edge.spec import ClassesOutput, ImageInput, ImagePrepare, InputSync, ModelSpec, Sync, VectorInput, VectorPrepare
 
 IMAGE, VECTOR, WIDTH, CLASSES = (16, 24), 8, 32, 4

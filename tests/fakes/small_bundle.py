@@ -2,8 +2,8 @@
 
 import hashlib
 
-from mm_edge.bundle import digest
-from mm_edge.manifest import Artefact, Golden, Manifest, ParityRow, Part, Read
+from mm_edge.bundle.bundle import digest
+from mm_edge.bundle.manifest import Artefact, Golden, Manifest, ParityRow, Part, Read
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,

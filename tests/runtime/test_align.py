@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from mm_edge.runtime.align import Aligner, Over, Skip, Stop, Wait
 from mm_edge.runtime.channel import SampleChannel
 from mm_edge.runtime.clock import NS_PER_MS, ManualClock
+from mm_edge.runtime.loop.align import Aligner, Over, Skip, Stop, Wait
 from mm_edge.sample import Moment, Sample
 from mm_edge.spec import InputSync
 

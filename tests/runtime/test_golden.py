@@ -5,14 +5,14 @@ import pytest
 from bundles import senses_bundle
 from sources import Script, pictures
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.errors import EngineError, WorkFailedError
-from mm_edge.runtime.engines.choose import load_parts
+from mm_edge.runtime.engines.golden import measure_golden
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from mm_edge.runtime.engines.selection.choose import load_parts
 from mm_edge.runtime.engines.stub import StubEngine
-from mm_edge.runtime.golden import measure_golden
-from mm_edge.runtime.session import Session
+from mm_edge.runtime.session.session import Session
 
 
 @pytest.fixture(scope="module")

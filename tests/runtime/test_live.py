@@ -9,8 +9,8 @@ from sources import Script, pictures
 
 import mm_edge
 from mm_edge.errors import InputError, UsageError
-from mm_edge.runtime.live import Live
-from mm_edge.runtime.wiring import by_options
+from mm_edge.runtime.session.live import Live
+from mm_edge.runtime.session.wiring import by_options
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def scripted(path, monkeypatch):
     def wire(manifest, config):
         return [Script("image", pictures(40))], None
 
-    monkeypatch.setattr("mm_edge.runtime.live.wire_sources", wire)
+    monkeypatch.setattr("mm_edge.runtime.session.live.wire_sources", wire)
     return lambda **more: mm_edge.open(path, camera="scripted", **more)
 
 

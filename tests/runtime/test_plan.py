@@ -7,12 +7,12 @@ from onnx import TensorProto, helper
 from sinks import Kept
 from sources import Script, pictures
 
-from mm_edge.bundle import Bundle, digest
-from mm_edge.bundle_writer import write_bundle
+from mm_edge.bundle.bundle import Bundle, digest
+from mm_edge.bundle.manifest import Artefact, Manifest, Part, Read
+from mm_edge.bundle.writer import write_bundle
 from mm_edge.config import LoopConfig, RunConfig
-from mm_edge.manifest import Artefact, Manifest, Part, Read
-from mm_edge.runtime.live import open_live
-from mm_edge.runtime.session import Session
+from mm_edge.runtime.session.live import open_live
+from mm_edge.runtime.session.session import Session
 from mm_edge.spec import (
     ImageInput,
     ImagePrepare,

@@ -11,7 +11,7 @@ import pytest
 from bundles import senses_bundle
 
 from mm_edge.errors import MissingExtraError
-from mm_edge.runtime.ranges import Ranges
+from mm_edge.runtime.loop.nvtx import Ranges
 
 HERE = Path(__file__).parent
 TICKS = 8
@@ -20,9 +20,9 @@ import sys
 sys.path.insert(0, sys.argv[2])
 from sinks import Kept
 from sources import Script, pictures
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import load_config, RunConfig
-from mm_edge.runtime.session import Session
+from mm_edge.runtime.session.session import Session
 
 config, kept = load_config(RunConfig, None, sys.argv[4:]), Kept()
 with Bundle.open(sys.argv[1]) as bundle:

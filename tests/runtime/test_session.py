@@ -10,13 +10,13 @@ from sinks import Kept
 from sources import END, Script, picture, pictures, sounds
 from videos import write_video
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import EngineConfig, LoopConfig, RunConfig
 from mm_edge.errors import DeviceError, EngineError, SourceLostError, WorkFailedError
-from mm_edge.runtime.engines import settle
+from mm_edge.runtime.engines.selection import select_engine
 from mm_edge.runtime.engines.stub import StubEngine
-from mm_edge.runtime.predict import Predictor
-from mm_edge.runtime.session import Session
+from mm_edge.runtime.session.predict import Predictor
+from mm_edge.runtime.session.session import Session
 from mm_edge.runtime.source import Capture
 from mm_edge.runtime.sources.camera.video_file import VideoFile
 from mm_edge.runtime.sources.play import PlayClock
@@ -202,7 +202,7 @@ def test_a_lost_microphone_degrades_and_heals(bundle):
 def test_a_source_that_is_not_there_ends_the_start_and_leaves_nothing_running(bundle):
     class Absent(Script):
         def open(self):
-            raise DeviceError("there is no such camera", asked="opening camera 7")
+            raise DeviceError("there is no such camera", action="opening camera 7")
 
     before = threading.active_count()
     session = Session(bundle, RunConfig(), [Absent("image", live=True), words()], [Kept()])
@@ -289,7 +289,7 @@ def test_a_predictor_that_cannot_be_put_together_closes_its_engine(bundle, monke
         raise EngineError("there is no room")
 
     engine.buffer = no_room
-    monkeypatch.setattr(settle, "open_engine", lambda config, *_: engine)
+    monkeypatch.setattr(select_engine, "open_engine", lambda config, *_: engine)
     with pytest.raises(EngineError, match="there is no room"):
         Predictor.load(bundle, RunConfig(engine=EngineConfig(name="stub")))
     assert engine.closed[-1] == "engine"
@@ -369,7 +369,7 @@ def test_threads_and_places_are_given_back(bundle):
 
 
 def test_precision_that_the_bundle_does_not_hold_is_refused(bundle):
-    from mm_edge.runtime.engines.choose import choose_precisions
+    from mm_edge.runtime.engines.selection.choose import choose_precisions
 
     with pytest.raises(EngineError, match="--precision int8 on the cpu: the bundle holds fp32"):
         choose_precisions(bundle.manifest, "cpu", "int8")

@@ -8,7 +8,7 @@ from sources import END, Script, picture
 from mm_edge.errors import DeviceError, SourceLostError
 from mm_edge.runtime.channel import SampleChannel
 from mm_edge.runtime.clock import NS_PER_MS, ManualClock
-from mm_edge.runtime.supervise import LONGEST_RETRY_S, SourceKeeper
+from mm_edge.runtime.session.source_keeper import LONGEST_RETRY_S, SourceKeeper
 
 PERIOD_NS = 40 * NS_PER_MS
 
@@ -78,7 +78,7 @@ def test_a_slower_source_than_it_says_is_learned_and_not_called_stale():
 
 
 def test_a_lost_source_is_closed_and_opened_again_until_it_is_back(monkeypatch):
-    monkeypatch.setattr("mm_edge.runtime.supervise.FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr("mm_edge.runtime.session.source_keeper.FIRST_RETRY_S", 0.001)
     source = Script("image", [picture(1, 0), SourceLostError("gone"), picture(2, 0)], live=True, fail_to_open=3)
     kept = Kept(source).run()
     kept.until_captured(2)

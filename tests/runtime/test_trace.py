@@ -7,10 +7,10 @@ from bundles import senses_bundle
 from sources import Script, pictures
 from trace_format import breaches
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.errors import UsageError
-from mm_edge.runtime.session import Session
+from mm_edge.runtime.session.session import Session
 from mm_edge.runtime.trace import Trace
 
 US = 1000

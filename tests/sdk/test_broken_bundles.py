@@ -12,8 +12,8 @@ import pytest
 from broken_bundle import A_FILE, BrokenBundle
 from small_bundle import FILES
 
-from mm_edge.bundle import MANIFEST_FILE
-from mm_edge.container import MAX_FILES
+from mm_edge.bundle.bundle import MANIFEST_FILE
+from mm_edge.bundle.container import MAX_FILES
 
 
 def truncated_file(bundle, path):
@@ -328,7 +328,7 @@ def test_broken_on_disk(spoil, tmp_path, refused_and_clean):
     assert {**FOLDERS, **ZIPS}[spoil] in refused_and_clean(path)
 
 
-RUNNING = [verb for verb in ("run", "build", "bench") if find_spec(f"mm_edge.cli.{verb}")]
+RUNNING = [verb for verb in ("run", "build", "bench") if find_spec(f"mm_edge.cli.commands.{verb}")]
 
 
 @pytest.mark.parametrize("verb", RUNNING)

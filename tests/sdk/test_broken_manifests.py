@@ -4,8 +4,8 @@ import pytest
 from broken_bundle import A_FILE, BrokenBundle
 from small_bundle import make_manifest
 
-from mm_edge.bundle import MANIFEST_FILE
-from mm_edge.manifest import MAX_MANIFEST_BYTES, encode_manifest
+from mm_edge.bundle.bundle import MANIFEST_FILE
+from mm_edge.bundle.manifest import MAX_MANIFEST_BYTES, encode_manifest
 
 
 def set_at(path, value):

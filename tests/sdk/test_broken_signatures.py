@@ -5,9 +5,9 @@ import json
 import pytest
 from small_bundle import FILES, make_manifest
 
-from mm_edge.bundle import SIGNATURE_FILE
-from mm_edge.bundle_writer import write_bundle
-from mm_edge.signing import generate_keys
+from mm_edge.bundle.bundle import SIGNATURE_FILE
+from mm_edge.bundle.signing import generate_keys
+from mm_edge.bundle.writer import write_bundle
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from mm_edge.errors import WorkFailedError
-from mm_edge.runtime.engines import settle
-from mm_edge.runtime.engines.settle import Settled
-from mm_edge.runtime.golden import Shown
+from mm_edge.runtime.engines.golden import Shown
+from mm_edge.runtime.engines.selection import select_engine
+from mm_edge.runtime.engines.selection.select_engine import Settled
 from mm_edge.shipped import default_bundle
 
 PARTS = ("encode_image", "encode_audio", "encode_text", "fuse")
@@ -16,18 +16,18 @@ PARTS = ("encode_image", "encode_audio", "encode_text", "fuse")
 @pytest.fixture
 def settles(monkeypatch):
     """Has `settle` give what a test says, and shows what it was asked."""
-    asked = []
+    requested = []
 
     def on(found):
         def instead(bundle, config, *, depth, watch):
-            asked.append((config.name, config.precision))
+            requested.append((config.name, config.precision))
             watch.say("building 'fuse' in fp16: it was never built here")
             if isinstance(found, Exception):
                 raise found
             return found
 
-        monkeypatch.setattr(settle, "settle", instead)
-        return asked
+        monkeypatch.setattr(select_engine, "settle", instead)
+        return requested
 
     return on
 
@@ -41,10 +41,12 @@ def settled_on_a_gpu(**more):
 
 
 def test_what_was_built_is_shown_with_how_far_it_is_off(command, settles):
-    asked = settles(settled_on_a_gpu(passed_over={}, fell=["fuse runs in fp16 instead of int8-trt: it is off by 0.2"]))
+    requested = settles(
+        settled_on_a_gpu(passed_over={}, fell=["fuse runs in fp16 instead of int8-trt: it is off by 0.2"])
+    )
     outcome = command("build", default_bundle(), "--engine", "tensorrt", "--precision", "int8")
     assert outcome.code == 0
-    assert asked == [("tensorrt", "int8")]
+    assert requested == [("tensorrt", "int8")]
     assert outcome.out.count("built in 3.1 s; 12 layers, 9 computing with fp16") == len(PARTS)
     assert outcome.out.count("0.0012") == len(PARTS) + 1
     assert "note: fuse runs in fp16 instead of int8-trt: it is off by 0.2" in outcome.out
@@ -84,7 +86,7 @@ def test_an_interrupt_ends_with_its_own_code(command, monkeypatch):
     def interrupted(*given, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(settle, "settle", interrupted)
+    monkeypatch.setattr(select_engine, "settle", interrupted)
     assert command("build", default_bundle()).code == 130
 
 

@@ -3,11 +3,11 @@
 import pytest
 from small_bundle import FILES, make_manifest
 
-from mm_edge.bundle import Bundle, Trust
-from mm_edge.bundle_writer import write_bundle
+from mm_edge.bundle.bundle import Bundle, Trust
+from mm_edge.bundle.manifest import decode_manifest, encode_manifest
+from mm_edge.bundle.signing import generate_keys, sign
+from mm_edge.bundle.writer import write_bundle
 from mm_edge.errors import BundleError, UsageError
-from mm_edge.manifest import decode_manifest, encode_manifest
-from mm_edge.signing import generate_keys, sign
 
 A_FILE = "parts/fuse/fp32.onnx"
 

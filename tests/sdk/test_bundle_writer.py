@@ -12,8 +12,8 @@ import pytest
 from dying_writer import version_at
 from small_bundle import FILES, make_manifest
 
-from mm_edge.bundle import Bundle
-from mm_edge.bundle_writer import write_bundle
+from mm_edge.bundle.bundle import Bundle
+from mm_edge.bundle.writer import write_bundle
 from mm_edge.errors import MmEdgeError, UsageError, WorkFailedError
 
 OLD, NEW = make_manifest(version=3), make_manifest(version=4)
@@ -58,7 +58,7 @@ import sys
 sys.path.insert(0, {str(FAKES)!r})
 from pathlib import Path
 from small_bundle import FILES, make_manifest
-from mm_edge.bundle_writer import write_bundle
+from mm_edge.bundle.writer import write_bundle
 made = [make_manifest(version=int(version)) for version in sys.argv[2]]
 print("ready", flush=True)
 while True:

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from mm_edge import errors
 from mm_edge.cli import app
-from mm_edge.cli.unbuilt import UNBUILT
+from mm_edge.cli.not_implemented import UNBUILT
 
 COMMAND = Path(sys.executable).with_name("mm-edge")
 # What users script against: every verb with its options.
@@ -40,7 +40,7 @@ CONTRACT = {
     "view": "",
     "service": "",
 }
-BUILT = [verb for verb in CONTRACT if find_spec(f"mm_edge.cli.{verb.replace('-', '_')}")]
+BUILT = [verb for verb in CONTRACT if find_spec(f"mm_edge.cli.commands.{verb.replace('-', '_')}")]
 NOT_BUILT = [verb for verb in CONTRACT if verb not in BUILT]
 
 
@@ -125,7 +125,7 @@ def verb_that(action):
 @pytest.mark.parametrize("kind", CODES)
 def test_every_error_has_its_code_and_one_message(kind, command, monkeypatch):
     def action():
-        raise kind("it was not found", asked="opening it", todo="Look again")
+        raise kind("it was not found", action="opening it", hint="Look again")
 
     monkeypatch.setattr(app, "_command", verb_that(action))
     assert command("do") == type(command("do"))(CODES[kind], "", "error: opening it: it was not found. Look again\n")
@@ -232,13 +232,13 @@ def test_version(command):
 
 def test_completion_is_offered(tmp_path):
     """As the shell asks for it: every verb that begins with what was typed."""
-    asked = {
+    requested = {
         "_MM_EDGE_COMPLETE": "complete_bash",
         "COMP_WORDS": "mm-edge in",
         "COMP_CWORD": "1",
         "PATH": os.environ["PATH"],
     }
-    done = subprocess.run([COMMAND], env=asked, capture_output=True, text=True, check=False)
+    done = subprocess.run([COMMAND], env=requested, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["inspect", "info"]
 
 

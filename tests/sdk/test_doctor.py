@@ -12,9 +12,9 @@ from pathlib import Path
 import onnx
 import pytest
 
+from mm_edge.bundle.signing import generate_keys
 from mm_edge.doctor import cameras, engines, examine, gpu, processor, software, sound, storage, system, v4l2
 from mm_edge.jetson import board, power
-from mm_edge.signing import generate_keys
 
 STATES = {"good", "note", "missing", "broken"}
 
@@ -55,7 +55,7 @@ def test_this_machine_is_examined_without_a_failure(command):
     every = [finding for found in told.values() for finding in found]
     assert {finding["state"] for finding in every} <= STATES
     assert not [finding for finding in every if "this check itself failed" in finding["found"]]
-    assert all(finding["todo"] for finding in every if finding["state"] == "broken"), "each with what to do about it"
+    assert all(finding["hint"] for finding in every if finding["state"] == "broken"), "each with what to do about it"
     assert told["Engines"][1]["facts"]["loads"][0].endswith("ExecutionProvider")
     assert {"Python", "mm-edge", "packages", "CPU", "cores", "memory", "engine cache"} <= {
         each["name"] for each in every
@@ -131,7 +131,7 @@ def test_usable_cores(machine, monkeypatch, files, bound, usable):
     assert processor.usable_cores() == usable
     finding = by_name(processor.processor())["cores"]
     assert finding.state == ("good" if usable == 4 else "note")
-    assert bool(finding.todo) == (usable != 4)
+    assert bool(finding.hint) == (usable != 4)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_cache_that_cannot_be_written(machine, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
     told = by_name(storage.storage())["engine cache"]
     assert told.state == "broken"
-    assert "XDG_CACHE_HOME" in told.todo
+    assert "XDG_CACHE_HOME" in told.hint
 
 
 def test_gpu_without_driver_is_told_from_no_gpu(machine, monkeypatch):
@@ -193,7 +193,7 @@ def test_gpu_without_driver_is_told_from_no_gpu(machine, monkeypatch):
     machine({"sys/bus/pci/devices/0/vendor": "0x10de\n", "sys/bus/pci/devices/0/class": "0x030000\n"})
     (told,) = gpu.gpu()
     assert told.state == "broken"
-    assert "driver" in told.todo
+    assert "driver" in told.hint
 
 
 def test_gpu_with_driver(machine, monkeypatch):
@@ -281,7 +281,7 @@ def test_full_opencv_is_a_fault(monkeypatch):
     monkeypatch.setattr(software, "_version", lambda name: "4.0" if name == "opencv-python" else None)
     (told,) = software._full_opencv()
     assert told.state == "broken"
-    assert "pip uninstall opencv-python" in told.todo
+    assert "pip uninstall opencv-python" in told.hint
 
 
 def test_sound_that_may_not_be_opened(machine, monkeypatch, nothing_answers):
@@ -290,7 +290,7 @@ def test_sound_that_may_not_be_opened(machine, monkeypatch, nothing_answers):
     monkeypatch.setattr(sound, "may_use", lambda _: False)
     told = by_name(sound.sound())["ALSA"]
     assert told.state == "broken"
-    assert "audio" in told.todo
+    assert "audio" in told.hint
 
 
 class FakeDriver:
@@ -308,19 +308,19 @@ class FakeDriver:
             )
         form = {v4l2.ENUM_FORMAT: v4l2._FORMAT, v4l2.ENUM_SIZE: v4l2._SIZE, v4l2.ENUM_INTERVAL: v4l2._INTERVAL}[call]
         assert form.size == call >> 16 & 0x3FFF, "the number of a call holds the size of its struct"
-        asked = form.unpack(raw)
+        action = form.unpack(raw)
         try:
-            return form.pack(*self.answer(call, asked))
+            return form.pack(*self.answer(call, action))
         except IndexError:
             raise OSError(errno.EINVAL, "Invalid argument") from None
 
-    def answer(self, call, asked):
-        index = asked[0]
+    def answer(self, call, action):
+        index = action[0]
         if call == v4l2.ENUM_FORMAT:
-            return index, asked[1], 0, b"", list(self.MODES)[index]
+            return index, action[1], 0, b"", list(self.MODES)[index]
         if call == v4l2.ENUM_SIZE:
-            return index, asked[1], 1, *list(self.MODES[asked[1]])[index], 0, 0, 0, 0
-        return *asked[:4], 1, *self.MODES[asked[1]][asked[2], asked[3]][index], 0, 0, 0, 0
+            return index, action[1], 1, *list(self.MODES[action[1]])[index], 0, 0, 0, 0
+        return *action[:4], 1, *self.MODES[action[1]][action[2], action[3]][index], 0, 0, 0, 0
 
 
 def test_cameras_and_their_modes(machine, monkeypatch, command):
@@ -340,7 +340,7 @@ def test_camera_that_may_not_be_opened(machine, monkeypatch):
     monkeypatch.setattr(cameras, "may_use", lambda _: False)
     told = by_name(cameras.cameras())["camera 0"]
     assert told.state == "broken"
-    assert "usermod -aG video" in told.todo
+    assert "usermod -aG video" in told.hint
 
 
 def test_camera_that_does_not_answer(machine):
@@ -351,20 +351,20 @@ def test_camera_that_does_not_answer(machine):
 
 
 @pytest.mark.parametrize(
-    ("there", "loads", "state", "todo"),
+    ("there", "loads", "state", "hint"),
     [
         (True, True, "good", ""),
         (True, False, "broken", "decoder=opencv"),
         (False, False, "missing", "mm-edge[video]"),
     ],
 )
-def test_who_decodes_video_files_is_told(monkeypatch, there, loads, state, todo):
+def test_who_decodes_video_files_is_told(monkeypatch, there, loads, state, hint):
     monkeypatch.setattr(cameras, "find_spec", lambda _: there or None)
     if not loads:
         monkeypatch.setattr(cameras, "PYAV", "import nonsense_that_is_not_there")
     told = cameras._pyav()
     assert told.state == state
-    assert todo in told.todo
+    assert hint in told.hint
     if loads:
         assert "with FFmpeg" in told.found
 
@@ -393,7 +393,7 @@ def test_jetson(machine, tmp_path):
     assert told["JetPack"].found == "L4T 36.4.3, JetPack 6"
     assert told["power mode"].facts == {"name": "15W", "mode": 0}
     assert told["GPU clock"].found == "306 of 1020 MHz"
-    assert "jetson_clocks" in told["GPU clock"].todo
+    assert "jetson_clocks" in told["GPU clock"].hint
     assert told["power draw"].found == "VDD_IN 6 W"
 
 
@@ -401,7 +401,7 @@ def test_old_jetpack_is_a_fault(machine):
     machine({**JETSON, "etc/nv_tegra_release": "# R35 (release), REVISION: 4.1, GCID: 1"})
     told = by_name(board.board())["JetPack"]
     assert told.state == "broken"
-    assert "JetPack 6" in told.todo
+    assert "JetPack 6" in told.hint
 
 
 def test_without_commands_a_jetson_is_still_told(machine):

@@ -37,6 +37,6 @@ def test_level(capsys, level, lines):
 
 
 def test_library_leaves_logging_alone():
-    program = "import logging, mm_edge, mm_edge.bundle; print(len(logging.getLogger('mm_edge').handlers))"
+    program = "import logging, mm_edge, mm_edge.bundle.bundle; print(len(logging.getLogger('mm_edge').handlers))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "0\n"

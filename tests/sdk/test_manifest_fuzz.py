@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_bundle import FILES, make_manifest
 
-from mm_edge.bundle import MANIFEST_FILE, SIGNATURE_FILE
-from mm_edge.bundle_writer import write_bundle
-from mm_edge.manifest import encode_manifest
-from mm_edge.signing import generate_keys
+from mm_edge.bundle.bundle import MANIFEST_FILE, SIGNATURE_FILE
+from mm_edge.bundle.manifest import encode_manifest
+from mm_edge.bundle.signing import generate_keys
+from mm_edge.bundle.writer import write_bundle
 
 GOOD = encode_manifest(make_manifest())
 TREE = json.loads(GOOD)

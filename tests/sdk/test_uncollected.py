@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from mm_edge.cli.uncollected import uncollected
+from mm_edge.cli.gc_paused import uncollected
 
 
 @pytest.fixture(autouse=True)

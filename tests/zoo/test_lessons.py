@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from mm_edge.zoo.tabletop.cache import CLEAN, EMPTY, NONE, World, labels_of, view_of
-from mm_edge.zoo.tabletop.close import ENOUGH_PIXELS, cut
-from mm_edge.zoo.tabletop.lessons import ALL_THERE, AUDIO, BOTH_SAY, IMAGE, TEXT, USUAL, lessons
-from mm_edge.zoo.tabletop.measure import target_figures
-from mm_edge.zoo.tabletop.mesh import SHAPES
-from mm_edge.zoo.tabletop.naming import UNTOLD_COLOR, UNTOLD_SHAPE, ask, bodies_in
-from mm_edge.zoo.tabletop.places import CELLS, OUTSIDE, hull, regions, shares
-from mm_edge.zoo.tabletop.scene import COLORS
-from mm_edge.zoo.tabletop.stage import CARD_ID, SIGN_ID
+from mm_edge.zoo.worlds.tabletop.cache import CLEAN, EMPTY, NONE, World, labels_of, view_of
+from mm_edge.zoo.worlds.tabletop.drawing.stage import CARD_ID, SIGN_ID
+from mm_edge.zoo.worlds.tabletop.lessons.close import ENOUGH_PIXELS, cut
+from mm_edge.zoo.worlds.tabletop.lessons.lessons import ALL_THERE, AUDIO, BOTH_SAY, IMAGE, TEXT, USUAL, lessons
+from mm_edge.zoo.worlds.tabletop.lessons.measure import target_figures
+from mm_edge.zoo.worlds.tabletop.lessons.naming import UNTOLD_COLOR, UNTOLD_SHAPE, ask, bodies_in
+from mm_edge.zoo.worlds.tabletop.lessons.places import CELLS, OUTSIDE, hull, regions, shares
+from mm_edge.zoo.worlds.tabletop.mesh import SHAPES
+from mm_edge.zoo.worlds.tabletop.scene import COLORS
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +89,10 @@ def test_a_phrase_fits_exactly_one_body_or_none(world):
     kinds = set()
     for number in ALL:
         bodies = bodies_in(world.ids[number], world.things[number])
-        asked = ask(rng, bodies, present=0.6, whole_name=0.5)
-        fitting = [body.slot for body in bodies if asked.fits(body)]
-        assert fitting == ([] if asked.slot is None else [asked.slot])
-        kinds.add((asked.color == UNTOLD_COLOR, asked.shape == UNTOLD_SHAPE, asked.slot is None))
+        requested = ask(rng, bodies, present=0.6, whole_name=0.5)
+        fitting = [body.slot for body in bodies if requested.fits(body)]
+        assert fitting == ([] if requested.slot is None else [requested.slot])
+        kinds.add((requested.color == UNTOLD_COLOR, requested.shape == UNTOLD_SHAPE, requested.slot is None))
     assert len(kinds) == 6  # whole name, colour alone, shape alone; there and not there
     assert (True, True) not in {kind[:2] for kind in kinds}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from mm_edge.zoo.tabletop.mesh import SHAPES
-from mm_edge.zoo.tabletop.phrases import (
+from mm_edge.zoo.worlds.tabletop.mesh import SHAPES
+from mm_edge.zoo.worlds.tabletop.phrases import (
     COLOR_NAMES,
     HELD_OUT_FRAMES,
     NOTHING_NAMES,
@@ -19,7 +19,7 @@ from mm_edge.zoo.tabletop.phrases import (
     vocabulary,
     wordings,
 )
-from mm_edge.zoo.tabletop.scene import COLORS
+from mm_edge.zoo.worlds.tabletop.scene import COLORS
 
 
 @pytest.mark.parametrize("held_out", [False, True])

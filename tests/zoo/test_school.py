@@ -9,18 +9,18 @@ from safetensors.torch import load_file
 
 from mm_edge.zoo.catalog import Entry, entry
 from mm_edge.zoo.models.scout_recipe import QUICK
-from mm_edge.zoo.tabletop import school as schools
-from mm_edge.zoo.tabletop.cache import CLEAN, NONE, World, labels_of, view_of
-from mm_edge.zoo.tabletop.deciding import Deciding, Known
-from mm_edge.zoo.tabletop.hearing import Bands, Hearing
-from mm_edge.zoo.tabletop.lessons import AUDIO, BELIEVED, IMAGE, TEXT, USUAL
-from mm_edge.zoo.tabletop.measure import target_figures
-from mm_edge.zoo.tabletop.places import OUTSIDE
-from mm_edge.zoo.tabletop.school import ONLY, SEEN_BY, Tabletop
-from mm_edge.zoo.tabletop.seeing import Look, Seeing, taught
 from mm_edge.zoo.training.loop import Plan, learn, predictor
 from mm_edge.zoo.training.recipe import Recipe
 from mm_edge.zoo.training.train import train
+from mm_edge.zoo.worlds.tabletop.cache import CLEAN, NONE, World, labels_of, view_of
+from mm_edge.zoo.worlds.tabletop.lessons import school as schools
+from mm_edge.zoo.worlds.tabletop.lessons.deciding import Deciding, Known
+from mm_edge.zoo.worlds.tabletop.lessons.hearing import Bands, Hearing
+from mm_edge.zoo.worlds.tabletop.lessons.lessons import AUDIO, BELIEVED, IMAGE, TEXT, USUAL
+from mm_edge.zoo.worlds.tabletop.lessons.measure import target_figures
+from mm_edge.zoo.worlds.tabletop.lessons.places import OUTSIDE
+from mm_edge.zoo.worlds.tabletop.lessons.school import ONLY, SEEN_BY, Tabletop
+from mm_edge.zoo.worlds.tabletop.lessons.seeing import Look, Seeing, taught
 
 ALL = np.arange(60)
 STAGES = ("seeing", "hearing", "deciding")
@@ -120,7 +120,7 @@ def test_what_is_not_to_be_seen_is_nowhere(world, look):
 
 def test_the_command_follows_from_what_is_there(world, monkeypatch):
     """Embeddings that hold their own labels, without noise: so what is paired can be read off a batch."""
-    monkeypatch.setattr("mm_edge.zoo.tabletop.deciding.SCATTER", {"image": 0.0, "audio": 0.0})
+    monkeypatch.setattr("mm_edge.zoo.worlds.tabletop.lessons.deciding.SCATTER", {"image": 0.0, "audio": 0.0})
     sign, word = (torch.from_numpy(labels.astype(np.int64)) for labels in (world.signs, world.words))
     known = Known(sign[None, :, None].float(), sign, word[None, :, None].float(), word)
     batch = Deciding(known, known, USUAL).batch(0, 400, 0)
@@ -149,10 +149,10 @@ def test_what_is_decided_from_scatters_by_its_own_spread_and_the_same_at_the_sam
 
 
 def test_model_and_rivals_decide_from_the_same_encoders(school, model, monkeypatch):
-    asked = []
-    monkeypatch.setattr(schools, "known", lambda *args: asked.append(args[3]) or "known")
+    requested = []
+    monkeypatch.setattr(schools, "known", lambda *args: requested.append(args[3]) or "known")
     courses = [stage.course(model) for stage in (school.stages()[-1], *school.rivals().values())]
-    assert asked == [QUICK.takes, 0]
+    assert requested == [QUICK.takes, 0]
     assert [course.mix for course in courses] == [BELIEVED, ONLY["image"], ONLY["audio"]]
 
 
@@ -168,17 +168,17 @@ def test_what_the_encoders_give_is_taken_down_as_they_give_it(world, model):
 
 
 def test_a_score_that_is_too_high_is_set_lower_and_no_point_moves(school, model):
-    asked = school._exam(60)
-    there = np.array([len(outline) > 0 for outline in asked.hulls])
-    middles = np.array([outline.mean(0) if len(outline) else np.zeros(2) for outline in asked.hulls]) / 160
+    action = school._exam(60)
+    there = np.array([len(outline) > 0 for outline in action.hulls])
+    middles = np.array([outline.mean(0) if len(outline) else np.zeros(2) for outline in action.hulls]) / 160
     told = {"target": middles, "target_score": np.where(there, 4.0, 2.0)[:, None]}
-    assert target_figures(told, asked)["target_absent"] == 0
+    assert target_figures(told, action)["target_absent"] == 0
     before = model.heads["target"].heat.bias.item()
     shift = school.settle(model, lambda _: told)["score_shift"]
     assert -4 <= shift <= -2
     assert model.heads["target"].heat.bias.item() == pytest.approx(before + shift)
     after = {**told, "target_score": told["target_score"] + shift}
-    assert target_figures(after, asked) == {"target_inside": 1, "target_placed": 1, "target_absent": 1}
+    assert target_figures(after, action) == {"target_inside": 1, "target_placed": 1, "target_absent": 1}
 
 
 def test_the_shift_of_the_bias_is_that_of_the_score(school, model):

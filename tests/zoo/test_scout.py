@@ -9,11 +9,11 @@ import pytest
 from mm_edge import zoo
 from mm_edge.cli.app import run
 from mm_edge.zoo.catalog import entry
-from mm_edge.zoo.tabletop.cache import CLEAN, labels_of, view_of
-from mm_edge.zoo.tabletop.mesh import SHAPES
-from mm_edge.zoo.tabletop.phrases import phrase, tokens
-from mm_edge.zoo.tabletop.scene import COLORS
 from mm_edge.zoo.training.loop import predictor
+from mm_edge.zoo.worlds.tabletop.cache import CLEAN, labels_of, view_of
+from mm_edge.zoo.worlds.tabletop.mesh import SHAPES
+from mm_edge.zoo.worlds.tabletop.phrases import phrase, tokens
+from mm_edge.zoo.worlds.tabletop.scene import COLORS
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mm_edge.errors import UnavailableError
-from mm_edge.zoo.tabletop import sound, speech
-from mm_edge.zoo.tabletop.signs import SIGNS
-from mm_edge.zoo.tabletop.words import HELD_OUT_OTHER_WORDS, OTHER_WORDS, SOUND_ALIKE, near_words
+from mm_edge.zoo.worlds.tabletop import sound, speech
+from mm_edge.zoo.worlds.tabletop.signs import SIGNS
+from mm_edge.zoo.worlds.tabletop.words import HELD_OUT_OTHER_WORDS, OTHER_WORDS, SOUND_ALIKE, near_words
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 
@@ -105,6 +105,6 @@ def test_nothing_that_commands_nothing_sounds_like_a_command(voice):
 
 def test_what_is_held_out_is_never_taught():
     taught = {text for text, *_ in speech.calls("train", 1)} | {text for text, *_ in speech.calls("tune", 1)}
-    asked = {text for text, *_ in speech.calls("held-out", 1)} - set(SIGNS)
-    assert asked
-    assert not taught & asked
+    requested = {text for text, *_ in speech.calls("held-out", 1)} - set(SIGNS)
+    assert requested
+    assert not taught & requested

@@ -5,12 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mm_edge.zoo.tabletop.cache import CLEAN, EMPTY, HARD, UNCLEAR, labels_of, view_of
-from mm_edge.zoo.tabletop.mesh import SHAPES, body
-from mm_edge.zoo.tabletop.render import SIGN_ID, render
-from mm_edge.zoo.tabletop.scene import COLORS, HELD_OUT_LAYOUTS, HUES, TRAINING_LAYOUTS, paint, sample
-from mm_edge.zoo.tabletop.signs import DRAWINGS, SIGNS, Pen
-from mm_edge.zoo.tabletop.texture import HELD_OUT_GROUNDS, KINDS, TRAINING_GROUNDS, ground
+from mm_edge.zoo.worlds.tabletop.cache import CLEAN, EMPTY, HARD, UNCLEAR, labels_of, view_of
+from mm_edge.zoo.worlds.tabletop.drawing.render import SIGN_ID, render
+from mm_edge.zoo.worlds.tabletop.drawing.texture import HELD_OUT_GROUNDS, KINDS, TRAINING_GROUNDS, ground
+from mm_edge.zoo.worlds.tabletop.mesh import SHAPES, body
+from mm_edge.zoo.worlds.tabletop.scene import COLORS, HELD_OUT_LAYOUTS, HUES, TRAINING_LAYOUTS, paint, sample
+from mm_edge.zoo.worlds.tabletop.signs import DRAWINGS, SIGNS, Pen
 
 
 @pytest.mark.parametrize("shape", SHAPES)

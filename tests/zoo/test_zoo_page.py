@@ -22,13 +22,13 @@ def run_page(folder, languages):
         if file:
             (folder / file).write_text(text)
         elif language == "python":
-            asked = [sys.executable, "-W", "error::UserWarning", "-c", text]
-            subprocess.run(asked, cwd=folder, check=True, timeout=100)
+            requested = [sys.executable, "-W", "error::UserWarning", "-c", text]
+            subprocess.run(requested, cwd=folder, check=True, timeout=100)
         else:
             for line in text.splitlines():
                 command = line.removeprefix("$ mm-edge ").split()
-                asked = [sys.executable, "-m", "mm_edge.cli", *command]
-                subprocess.run(asked, cwd=folder, check=True, timeout=300, capture_output=True)
+                requested = [sys.executable, "-m", "mm_edge.cli", *command]
+                subprocess.run(requested, cwd=folder, check=True, timeout=300, capture_output=True)
 
 
 def test_the_model_of_the_page_trains(tmp_path):

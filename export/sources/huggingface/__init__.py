@@ -28,9 +28,9 @@ def from_huggingface(name: str, recipe: Recipe) -> SourceModel:
         from transformers import AutoConfig
     except ImportError:
         raise MissingExtraError("transformers", "hf") from None
-    asked = f"reading hf:{name}"
+    action = f"reading hf:{name}"
     if name.startswith(("/", ".", "~")) and not Path(name).is_dir():
-        raise UsageError("there is no such folder", asked=asked, todo="Give a folder that `save_pretrained` wrote")
+        raise UsageError("there is no such folder", action=action, hint="Give a folder that `save_pretrained` wrote")
     try:
         config = AutoConfig.from_pretrained(
             name, trust_remote_code=recipe.trust_remote_code, local_files_only=Path(name).is_dir()
@@ -39,22 +39,22 @@ def from_huggingface(name: str, recipe: Recipe) -> SourceModel:
         if "trust_remote_code" in str(error):
             raise UsageError(
                 "it wants to run code of its own",
-                asked=asked,
-                todo="Read that code; if you trust it, give --trust-remote-code",
+                action=action,
+                hint="Read that code; if you trust it, give --trust-remote-code",
             ) from None
-        raise UsageError(_first_sentence(error), asked=asked) from None
+        raise UsageError(_first_sentence(error), action=action) from None
     except (OSError, KeyError) as error:
         raise UsageError(
             _first_sentence(error),
-            asked=asked,
-            todo="Give a folder that `save_pretrained` wrote, or the name of a model on the hub",
+            action=action,
+            hint="Give a folder that `save_pretrained` wrote, or the name of a model on the hub",
         ) from None
     family = FAMILIES.get(config.model_type)
     if family is None:
         raise UsageError(
             f"it is of the kind '{config.model_type}'",
-            asked=asked,
-            todo=f"Known are {', '.join(sorted(FAMILIES))}; wrap others in a factory (docs/exporting.md)",
+            action=action,
+            hint=f"Known are {', '.join(sorted(FAMILIES))}; wrap others in a factory (docs/exporting.md)",
         )
     model: SourceModel = import_module(f".{family}", __package__).load(name, config, recipe)
     return model

@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3  # of the largest number that the processor gives
 
 
-def prove_pixels(normalize: nn.Module, processor: Any, size: tuple[int, int], asked: str) -> None:
+def prove_pixels(normalize: nn.Module, processor: Any, size: tuple[int, int], action: str) -> None:
     """On a picture that already has the model's size: resizing is not the graph's."""
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     options = {"do_resize": False, "do_pad": False, "do_center_crop": False}
     own = processor(picture, return_tensors="np", input_data_format="channels_last", **options)["pixel_values"]
-    _prove(normalize, picture[None], np.asarray(own), asked)
+    _prove(normalize, picture[None], np.asarray(own), action)
 
 
-def prove_sound(front_end: nn.Module, extractor: Any, samples: int, asked: str) -> None:
+def prove_sound(front_end: nn.Module, extractor: Any, samples: int, action: str) -> None:
     """On a window of noise over a tone, and one that is nearly silent."""
     generator, time = np.random.default_rng(0), np.arange(samples) / int(extractor.sampling_rate)
     loud = generator.normal(0, 0.1, samples) + 0.3 * np.sin(2 * np.pi * 440 * time)
     sounds = np.stack([loud, generator.normal(0, 1e-4, samples)]).astype(np.float32)
     given = extractor(list(sounds), sampling_rate=int(extractor.sampling_rate), return_tensors="np")
     own = np.asarray(given["input_features"] if "input_features" in given else given["input_values"])
-    _prove(front_end, sounds, own.reshape(len(sounds), *own.shape[-2:]) if own.ndim > 2 else own, asked)
+    _prove(front_end, sounds, own.reshape(len(sounds), *own.shape[-2:]) if own.ndim > 2 else own, action)
 
 
-def _prove(front_end: nn.Module, raw: Array, own: Array, asked: str) -> None:
+def _prove(front_end: nn.Module, raw: Array, own: Array, action: str) -> None:
     with torch.inference_mode():
         ours = front_end(torch.from_numpy(raw)).numpy()
     if ours.shape != own.shape:
@@ -47,6 +47,6 @@ def _prove(front_end: nn.Module, raw: Array, own: Array, asked: str) -> None:
         found = f"it differs from the model's own processor by {error:.2g} of the largest number"
     raise WorkFailedError(
         found,
-        asked=asked,
-        todo="The processor does something that is not known here: wrap the model in a factory (docs/exporting.md)",
+        action=action,
+        hint="The processor does something that is not known here: wrap the model in a factory (docs/exporting.md)",
     )

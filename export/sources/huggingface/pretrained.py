@@ -37,14 +37,14 @@ def load_pretrained(kind: Any, name: str, recipe: Recipe, **options: Any) -> Any
         found = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UsageError(
             found,
-            asked=f"loading {kind.__name__} from {name}",
-            todo="The folder must hold what `save_pretrained` writes, the processor's files too",
+            action=f"loading {kind.__name__} from {name}",
+            hint="The folder must hold what `save_pretrained` writes, the processor's files too",
         ) from None
     except UnpicklingError:
         raise UsageError(
             "its weights are a pickle that holds more than tensors, which could run anything",
-            asked=f"loading {kind.__name__} from {name}",
-            todo="Take its safetensors, or convert it where nothing can be harmed",
+            action=f"loading {kind.__name__} from {name}",
+            hint="Take its safetensors, or convert it where nothing can be harmed",
         ) from None
 
 
@@ -59,8 +59,8 @@ def tokenizer_file(tokenizer: Any, name: str) -> bytes:
     if backend is None:
         raise UsageError(
             "its tokenizer has no fast form",
-            asked=f"reading hf:{name}",
-            todo="Save it once with AutoTokenizer(..., use_fast=True)",
+            action=f"reading hf:{name}",
+            hint="Save it once with AutoTokenizer(..., use_fast=True)",
         )
     plain = type(backend).from_str(backend.to_str())
     plain.no_padding()
@@ -82,7 +82,7 @@ def finish(module: nn.Module, spec: ModelSpec, name: str, tokenizer: Any = None)
         module.vocabulary = {"text": len(tokenizer)}  # type: ignore[assignment]
     model = from_module(module, spec, origin)
     if tokenizer is not None:
-        from mm_edge.export.tokens import prove_tokenizer
+        from mm_edge.export.data.tokens import prove_tokenizer
 
         prove_tokenizer(model, "text", tokenizer)
     return model

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mm_edge.errors import UsageError
-from mm_edge.export.front_ends.sound import LogMel
+from mm_edge.export.sources.front_ends.sound import LogMel
 from mm_edge.spec import (
     PROMPTS,
     AudioInput,
@@ -55,8 +55,8 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
     if config.audio_config.enable_fusion:
         raise UsageError(
             "it fuses random crops of long sounds, which depends on chance and on the length",
-            asked=f"reading hf:{name}",
-            todo="Take an unfused CLAP (clap-htsat-unfused)",
+            action=f"reading hf:{name}",
+            hint="Take an unfused CLAP (clap-htsat-unfused)",
         )
     model = load_model(AutoModel, name, recipe)
     tokenizer = load_pretrained(AutoTokenizer, name, recipe)

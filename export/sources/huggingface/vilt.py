@@ -14,9 +14,9 @@ from .picture_and_text import normalize_of
 from .pretrained import finish, load_model, load_pretrained, text_input
 
 if TYPE_CHECKING:
-    from mm_edge.export.front_ends.picture import Normalize
     from mm_edge.export.model import SourceModel
     from mm_edge.export.recipe import Recipe
+    from mm_edge.export.sources.front_ends.picture import Normalize
 
 
 class PictureAndQuestion(nn.Module):

@@ -54,15 +54,15 @@ class Device:
     error = cuda.Error
 
     def __init__(self, number: int = 0) -> None:
-        asked = f"opening the GPU {number}"
+        action = f"opening the GPU {number}"
         try:
             cuda.init()
             if number >= cuda.Device.count():
-                raise DeviceError(f"there are {cuda.Device.count()}", asked=asked, todo="mm-edge doctor")
+                raise DeviceError(f"there are {cuda.Device.count()}", action=action, hint="mm-edge doctor")
             device = cuda.Device(number)
             self._context: Any = device.retain_primary_context()
         except cuda.Error as error:
-            raise explain(error, asked) from error
+            raise explain(error, action) from error
         self._lost: cuda.Error | None = None
         self._losing = threading.Lock()
         self.name = str(device.name())
@@ -71,21 +71,21 @@ class Device:
         self.driver = f"{driver_version()} for CUDA {cuda_version}".strip()
         self.integrated = bool(device.get_attribute(cuda.device_attribute.INTEGRATED))
 
-    def push(self, asked: str = "giving a thread the GPU") -> None:
+    def push(self, action: str = "giving a thread the GPU") -> None:
         """The calling thread works with this device from here on."""
         try:
             if self._lost is not None:
                 raise self._lost
             self._context.push()
         except cuda.Error as error:
-            raise explain(error, asked) from error
+            raise explain(error, action) from error
 
-    def pop(self, asked: str = "taking the GPU from a thread") -> None:
+    def pop(self, action: str = "taking the GPU from a thread") -> None:
         """May raise what went wrong on the device before. Then too the thread has let go of it."""
         try:
             cuda.Context.pop()
         except cuda.Error as error:
-            found = explain(error, asked)
+            found = explain(error, action)
             if self._lost is not None or isinstance(found, DeviceLostError):
                 self._forget(error)
             raise found from error
@@ -102,18 +102,18 @@ class Device:
             cuda.Event()  # whatever looks for a context drops those that were detached
 
     @contextmanager
-    def current(self, asked: str = "using the GPU") -> Iterator[None]:
+    def current(self, action: str = "using the GPU") -> Iterator[None]:
         """The context on this thread's stack, and errors by their names; the first one, if letting go fails as well."""
-        self.push(asked)
+        self.push(action)
         try:
             yield
         except BaseException as error:
             with suppress(UnavailableError):
-                self.pop(asked)
+                self.pop(action)
             if isinstance(error, cuda.Error):
-                raise explain(error, asked) from error
+                raise explain(error, action) from error
             raise
-        self.pop(asked)
+        self.pop(action)
 
     def free_bytes(self) -> int:
         return int(cuda.mem_get_info()[0])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from mm_edge.manifest import Family, Part, Precision
+    from mm_edge.bundle.manifest import Family, Part, Precision
     from mm_edge.runtime.trace import Trace
 
     from .compiled import Compiled, Dims

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pycuda.driver import Stream
 
-    from mm_edge.manifest import Part, Precision
+    from mm_edge.bundle.manifest import Part, Precision
     from mm_edge.runtime.engine import Slot
 
     from .compiled import Compiled, Dims

@@ -42,24 +42,24 @@ class DeviceLostError(DeviceError):
     """The device stopped answering, or a kernel broke its context. Nothing more runs on it in this process."""
 
 
-def explain(error: Exception, asked: str) -> EngineError | DeviceError:
+def explain(error: Exception, action: str) -> EngineError | DeviceError:
     """The typed error for what pycuda raised ("cuMemAlloc failed: out of memory")."""
     call, _, text = str(error).partition(" failed: ")
-    return fault(code_names().get(text.partition(" - ")[0].strip(), text), call, asked)
+    return fault(code_names().get(text.partition(" - ")[0].strip(), text), call, action)
 
 
-def fault(name: str, call: str, asked: str, told: str = "") -> EngineError | DeviceError:
+def fault(name: str, call: str, action: str, told: str = "") -> EngineError | DeviceError:
     """`name`: as CUDA calls it; `call`: the function that said so; `told`: what it said beside that."""
     found = f"{call} says {name}" + (f" ({told})" if told else "")
     if name == OUT_OF_MEMORY:
-        return DeviceMemoryError(found, asked=asked, todo=MORE_ROOM)
+        return DeviceMemoryError(found, action=action, hint=MORE_ROOM)
     if name in LOST:
         return DeviceLostError(
             f"the GPU is lost: {found}",
-            asked=asked,
-            todo="Start again; if it stays, see mm-edge doctor and the kernel's log (dmesg | grep -i xid)",
+            action=action,
+            hint="Start again; if it stays, see mm-edge doctor and the kernel's log (dmesg | grep -i xid)",
         )
-    return EngineError(found, asked=asked, todo="mm-edge doctor; --engine onnxruntime runs everywhere")
+    return EngineError(found, action=action, hint="mm-edge doctor; --engine onnxruntime runs everywhere")
 
 
 def abandon(*things: object) -> None:

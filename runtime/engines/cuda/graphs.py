@@ -162,9 +162,9 @@ def capture(
     again, so a graph that would is refused.
     """
     calls = calls or graph_calls()
-    asked = f"capturing {label} as a CUDA graph"
+    action = f"capturing {label} as a CUDA graph"
     if name := calls.begin(stream):
-        raise fault(name, "cuStreamBeginCapture", asked)
+        raise fault(name, "cuStreamBeginCapture", action)
     try:
         work(stream)
     except BaseException:
@@ -174,22 +174,22 @@ def capture(
         raise
     name, graph = calls.end(stream)
     if name:
-        raise fault(name, "cuStreamEndCapture", asked)
+        raise fault(name, "cuStreamEndCapture", action)
     try:
         if host_work_once:
-            _refuse_host_work(calls, graph, asked)
+            _refuse_host_work(calls, graph, action)
         name, executable = calls.instantiate(graph)
         if name:
-            raise fault(name, "cuGraphInstantiate", asked)
+            raise fault(name, "cuGraphInstantiate", action)
     except BaseException:
         calls.destroy(graph)
         raise
     return Graph(calls, graph, executable, label)
 
 
-def _refuse_host_work(calls: Calls, graph: Any, asked: str) -> None:
+def _refuse_host_work(calls: Calls, graph: Any, action: str) -> None:
     name, found = calls.host_nodes(graph)
     if name:
-        raise fault(name, "cuGraphGetNodes", asked)
+        raise fault(name, "cuGraphGetNodes", action)
     if found:
-        raise EngineError(f"host functions in it that may run only once: {found}", asked=asked)
+        raise EngineError(f"host functions in it that may run only once: {found}", action=action)

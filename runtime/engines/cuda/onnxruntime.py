@@ -26,7 +26,7 @@ from .open import open_gpu
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mm_edge.manifest import Part, Precision
+    from mm_edge.bundle.manifest import Part, Precision
 
     from .compiled import Dims
     from .device import Device
@@ -87,7 +87,7 @@ class CudaProviderCompiler:
 
     def compile(self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, Dims]) -> CudaProviderPart:
         label, stream = f"'{part.name}' in {precision}", self._device.stream()
-        asked = f"loading {label} with ONNX Runtime's CUDA provider"
+        action = f"loading {label} with ONNX Runtime's CUDA provider"
         provider = {
             **self._options,
             "device_id": "0",
@@ -100,16 +100,16 @@ class CudaProviderCompiler:
         # Built in, shapes leave nothing to reckon at run time, which the provider would have the CPU do.
         for name, size in _dimensions(part, shapes):
             options.add_free_dimension_override_by_name(name, size)
-        with _explained(asked):
+        with _explained(action):
             try:
                 # Without its fallback, which would try the CPU, print that, and raise what came of it.
                 session = ort.InferenceSession(graph, options, providers=[(PROVIDER, provider)], enable_fallback=0)
             except Exception:
-                _check_libraries(asked)
+                _check_libraries(action)
                 raise
         if session.get_providers()[0] != PROVIDER:
-            _check_libraries(asked)
-            raise EngineError("the provider did not load, and gave no reason", asked=asked, todo="mm-edge doctor")
+            _check_libraries(action)
+            raise EngineError("the provider did not load, and gave no reason", action=action, hint="mm-edge doctor")
         return CudaProviderPart(part, session, stream, label)
 
     def describe(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class CudaProviderCompiler:
 
 
 @contextlib.contextmanager
-def _explained(asked: str) -> Iterator[None]:
+def _explained(action: str) -> Iterator[None]:
     """Its exceptions share no base class and carry CUDA's numbers in their text."""
     try:
         yield
@@ -126,10 +126,10 @@ def _explained(asked: str) -> Iterator[None]:
     except Exception as error:
         told = " ".join(str(error).split())
         if failed := _CUDA_FAILED.search(told):
-            raise fault(name_of(int(failed[1])), "ONNX Runtime", asked, told) from error
+            raise fault(name_of(int(failed[1])), "ONNX Runtime", action, told) from error
         if _NO_ROOM.search(told):
-            raise DeviceMemoryError(told, asked=asked, todo=MORE_ROOM) from error
-        raise EngineError(told, asked=asked, todo="mm-edge doctor") from error
+            raise DeviceMemoryError(told, action=action, hint=MORE_ROOM) from error
+        raise EngineError(told, action=action, hint="mm-edge doctor") from error
 
 
 def _dimensions(part: Part, shapes: Mapping[str, Dims]) -> set[tuple[str, int]]:
@@ -142,7 +142,7 @@ def _dimensions(part: Part, shapes: Mapping[str, Dims]) -> set[tuple[str, int]]:
     }
 
 
-def _check_libraries(asked: str) -> None:
+def _check_libraries(action: str) -> None:
     """Raises with the name of the library that is missing, as the loader says it. Only once the provider has failed to
     load: ONNX Runtime has to be the first to load it.
     """
@@ -157,8 +157,8 @@ def _check_libraries(asked: str) -> None:
         built = getattr(ort, "cuda_version", "") or "it was built for"
         raise EngineError(
             f"the provider does not load here: {error}",
-            asked=asked,
-            todo=f"Install the libraries of CUDA {built} and cuDNN: pip install 'onnxruntime-gpu[cuda,cudnn]'",
+            action=action,
+            hint=f"Install the libraries of CUDA {built} and cuDNN: pip install 'onnxruntime-gpu[cuda,cudnn]'",
         ) from None
 
 
@@ -174,7 +174,7 @@ def open_cuda_provider(options: Mapping[str, Any]) -> CudaEngine:
     """`options`: `graphs`, whether CUDA graphs are launched; all others go to the provider."""
     graphs = options.get("graphs", False)
     if not isinstance(graphs, bool):
-        raise ConfigError(f"graphs is true or false, not {graphs!r}", asked="reading engine.options for the provider")
+        raise ConfigError(f"graphs is true or false, not {graphs!r}", action="reading engine.options for the provider")
     device = open_gpu(NAME, "ONNX Runtime's CUDA provider")
     from .engine import CudaEngine
 

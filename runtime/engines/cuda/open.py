@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 def open_gpu(engine: str, title: str) -> Device:
     """`engine`: its name, as `--engine` takes it. A DeviceError or an EngineError (exit code 3) says why not."""
-    asked = f"running on {title}"
+    action = f"running on {title}"
     if lacks := list(missing(engine)):
-        raise DeviceError("; ".join(lacks), asked=asked, todo="mm-edge doctor; --engine onnxruntime runs everywhere")
+        raise DeviceError("; ".join(lacks), action=action, hint="mm-edge doctor; --engine onnxruntime runs everywhere")
     try:
         from .device import open_device
     except (ImportError, OSError) as error:  # OSError: a library beside the package does not load
         raise EngineError(
             f"the package 'pycuda' is installed and does not load: {' '.join(str(error).split())}",
-            asked=asked,
-            todo="Compile it for the driver that is here: pip install --force-reinstall --no-binary pycuda pycuda",
+            action=action,
+            hint="Compile it for the driver that is here: pip install --force-reinstall --no-binary pycuda pycuda",
         ) from error
     return open_device()

@@ -56,9 +56,9 @@ def build_engine(
     where the build is for another machine; `usual_s`: how long the same took before.
     """
     trt = library.trt
-    asked = f"building {order.label} with {library.title}"
+    action = f"building {order.label} with {library.title}"
     builder: Builder = library.builder()
-    parsed = parse(library, builder, order, asked)
+    parsed = parse(library, builder, order, action)
     config: IBuilderConfig = builder.create_builder_config()
     mark = library.heard.mark()
     # On by default, and it rounds to ten bits of mantissa: nobody who asks for fp32 asks for that.
@@ -67,8 +67,8 @@ def build_engine(
     config.builder_optimization_level = order.options.level
     if free_bytes is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_bytes(free_bytes))
-    _aim(library, config, order.options.capability, asked)
-    _add_profile(library, builder, config, parsed.network, order, asked)
+    _aim(library, config, order.options.capability, action)
+    _add_profile(library, builder, config, parsed.network, order, action)
     cache, notes = _timing_cache(library, config, timings)
     monitor = make_monitor(trt, Meter(f"{order.part.name} {order.precision}", watch, usual_s))
     config.progress_monitor = monitor
@@ -76,12 +76,12 @@ def build_engine(
     if watch.stopped.is_set():
         raise BuildStopped
     if plan is None:
-        raise WorkFailedError(library.heard.since(mark), asked=asked, todo="The builder refuses the network")
+        raise WorkFailedError(library.heard.since(mark), action=action, hint="The builder refuses the network")
     learnt = b"" if cache is None else bytes(cache.serialize())
     return Built(bytes(plan), learnt, parsed.heavy, notes)
 
 
-def _aim(library: Library, config: IBuilderConfig, capability: str | None, asked: str) -> None:
+def _aim(library: Library, config: IBuilderConfig, capability: str | None, action: str) -> None:
     """At the GPU that is here, or at one that is not."""
     trt = library.trt
     if not hasattr(trt, "ComputeCapability"):
@@ -89,8 +89,8 @@ def _aim(library: Library, config: IBuilderConfig, capability: str | None, asked
             return  # TensorRT itself builds for the GPU that is here and for no other
         raise UsageError(
             f"{library.title} builds only on the GPU that it is for",
-            asked=f"{asked} for {capability}",
-            todo="Build on the device: mm-edge build BUNDLE",
+            action=f"{action} for {capability}",
+            hint="Build on the device: mm-edge build BUNDLE",
         )
     there = trt.ComputeCapability.__members__
     name = (capability or "current").upper()
@@ -98,13 +98,13 @@ def _aim(library: Library, config: IBuilderConfig, capability: str | None, asked
         families = ", ".join(sorted(family.lower() for family in there if family.startswith("SM")))
         raise UsageError(
             f"{library.title} does not build for {capability}",
-            asked=asked,
-            todo=f"It builds for {families}; Jetson builds on the device",
+            action=action,
+            hint=f"It builds for {families}; Jetson builds on the device",
         )
     mark = library.heard.mark()
     config.num_compute_capabilities = 1
     if not config.set_compute_capability(there[name], 0):
-        raise WorkFailedError(f"it refuses {name.lower()}: {library.heard.since(mark)}", asked=asked)
+        raise WorkFailedError(f"it refuses {name.lower()}: {library.heard.since(mark)}", action=action)
 
 
 def _add_profile(  # noqa: PLR0917
@@ -113,7 +113,7 @@ def _add_profile(  # noqa: PLR0917
     config: IBuilderConfig,
     network: INetworkDefinition,
     order: Order,
-    asked: str,
+    action: str,
 ) -> None:
     """The bounds of the inputs whose shape may vary; the others are built in."""
     profile: IOptimizationProfile = builder.create_optimization_profile()
@@ -126,7 +126,9 @@ def _add_profile(  # noqa: PLR0917
             varying.append(f"'{tensor.name}' {list(bounds.least)} to {list(bounds.most)}")
     mark = library.heard.mark()
     if varying and config.add_optimization_profile(profile) < 0:
-        raise WorkFailedError(f"the shapes {', '.join(varying)} are refused: {library.heard.since(mark)}", asked=asked)
+        raise WorkFailedError(
+            f"the shapes {', '.join(varying)} are refused: {library.heard.since(mark)}", action=action
+        )
 
 
 def _timing_cache(

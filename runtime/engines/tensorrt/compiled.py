@@ -26,39 +26,39 @@ class TensorRtContext:
 
     def bind(self, shapes: Mapping[str, Dims], addresses: Mapping[str, int]) -> None:
         """`shapes` of the inputs and the outputs, `addresses` of device memory that holds them."""
-        mark, asked = self._library.heard.mark(), f"binding {self._label}"
+        mark, action = self._library.heard.mark(), f"binding {self._label}"
         for number in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(number)
             shape = shapes[name]
             if self._is_input(name):
-                self._check_profile(name, shape, asked)
+                self._check_profile(name, shape, action)
                 if not self._context.set_input_shape(name, shape):
-                    raise EngineError(f"'{name}' of {list(shape)} is refused: {self._why(mark)}", asked=asked)
+                    raise EngineError(f"'{name}' of {list(shape)} is refused: {self._why(mark)}", action=action)
             if not self._context.set_tensor_address(name, addresses[name]):
-                raise EngineError(f"the address of '{name}' is refused: {self._why(mark)}", asked=asked)
+                raise EngineError(f"the address of '{name}' is refused: {self._why(mark)}", action=action)
         if unknown := self._context.infer_shapes():
-            raise EngineError(f"the shapes of {', '.join(unknown)} are not known", asked=asked)
+            raise EngineError(f"the shapes of {', '.join(unknown)} are not known", action=action)
         for number in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(number)
             found = tuple(self._context.get_tensor_shape(name))
             if found != tuple(shapes[name]):
                 raise EngineError(
                     f"'{name}' comes to {list(found)}, the manifest says {list(shapes[name])}",
-                    asked=asked,
-                    todo="Export the bundle again",
+                    action=action,
+                    hint="Export the bundle again",
                 )
 
     def enqueue(self, stream: int) -> None:
         """Puts one run on a stream, by its handle. Nothing has been computed when it returns."""
         mark = self._library.heard.mark()
         if not self._context.execute_async_v3(stream):
-            raise EngineError(f"it was not enqueued: {self._why(mark)}", asked=f"running {self._label}")
+            raise EngineError(f"it was not enqueued: {self._why(mark)}", action=f"running {self._label}")
 
     def _is_input(self, name: str) -> bool:
         trt = self._library.trt
         return bool(self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT)
 
-    def _check_profile(self, name: str, shape: Dims, asked: str) -> None:
+    def _check_profile(self, name: str, shape: Dims, action: str) -> None:
         least, _, most = (tuple(dims) for dims in self._engine.get_tensor_profile_shape(name, 0))
         if len(shape) != len(least) or not all(
             low <= dim <= high for low, dim, high in zip(least, shape, most, strict=True)
@@ -66,8 +66,8 @@ class TensorRtContext:
             wanted = f"{list(least)}" if least == most else f"{list(least)} to {list(most)}"
             raise EngineError(
                 f"the input '{name}' is {list(shape)}, the engine was built for {wanted}",
-                asked=asked,
-                todo="mm-edge build BUNDLE",
+                action=action,
+                hint="mm-edge build BUNDLE",
             )
 
     def _why(self, mark: int) -> str:
@@ -97,26 +97,26 @@ class TensorRtCompiled:
         if context is None:
             raise DeviceMemoryError(
                 self._library.heard.since(mark),
-                asked=f"making a context of {self.context_bytes >> 20} MiB for {self.label}",
-                todo=f"There may be too little device memory. {MORE_ROOM}",
+                action=f"making a context of {self.context_bytes >> 20} MiB for {self.label}",
+                hint=f"There may be too little device memory. {MORE_ROOM}",
             )
         return TensorRtContext(self._library, self.engine, context, self.label)
 
 
 def load_engine(library: Library, content: bytes, order: Order) -> TensorRtCompiled:
     """Loads bytes that a digest covers: an engine is code. Raises a WorkFailedError where they do not load."""
-    trt, asked = library.trt, f"loading {order.label} with {library.title}"
+    trt, action = library.trt, f"loading {order.label} with {library.title}"
     runtime: Runtime = library.runtime()
     mark = library.heard.mark()
     engine: ICudaEngine = runtime.deserialize_cuda_engine(content)
     if engine is None:
         raise WorkFailedError(
-            library.heard.since(mark), asked=asked, todo="mm-edge doctor shows whether it and the driver fit"
+            library.heard.since(mark), action=action, hint="mm-edge doctor shows whether it and the driver fit"
         )
     for number in range(engine.num_io_tensors):
         name = engine.get_tensor_name(number)
         if engine.get_tensor_location(name) != trt.TensorLocation.DEVICE:
             raise WorkFailedError(
-                f"'{name}' would have to lie in host memory", asked=asked, todo="Run it with --engine onnxruntime"
+                f"'{name}' would have to lie in host memory", action=action, hint="Run it with --engine onnxruntime"
             )
     return TensorRtCompiled(library, runtime, engine, order.label)

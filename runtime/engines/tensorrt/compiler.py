@@ -20,7 +20,7 @@ from .order import Limits, Options, Order
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mm_edge.manifest import Part, Precision
+    from mm_edge.bundle.manifest import Part, Precision
 
     from .cache import Looked
     from .library import Library

@@ -16,7 +16,7 @@ from mm_edge.errors import EngineError, WorkFailedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from mm_edge.manifest import Precision
+    from mm_edge.bundle.manifest import Precision
 
     from .library import Library
     from .names import EngineInspector, ICudaEngine
@@ -54,18 +54,18 @@ def check_layers(library: Library, engine: ICudaEngine, order: Order, heavy: Cal
     `heavy` gives the network's heavy layers by type, where that matters. An engine that fused everything into one layer
     may show no types at all; that is told and no contradiction.
     """
-    asked = f"looking at {order.label} as {library.title} built it"
+    action = f"looking at {order.label} as {library.title} built it"
     inspector: EngineInspector = engine.create_engine_inspector()
     told = inspector.get_engine_information(library.trt.LayerInformationFormat.JSON)
     try:
         shown = read_layers(told)
     except json.JSONDecodeError as error:
-        raise EngineError(f"what it tells of its layers is no JSON: {error}", asked=asked, todo=_ELSEWHERE) from error
+        raise EngineError(f"what it tells of its layers is no JSON: {error}", action=action, hint=_ELSEWHERE) from error
     if shown.types and not _agrees(shown.types, order.precision, heavy):
         raise WorkFailedError(
             f"it has {shown}",
-            asked=asked,
-            todo="The engine does not compute in the precision that was asked for",
+            action=action,
+            hint="The engine does not compute in the precision that was asked for",
         )
     return shown
 

@@ -83,25 +83,25 @@ class Library:
         """The bindings raise a TypeError about a null pointer where the library does not come up on the device."""
         return EngineError(
             self.heard.since(mark),
-            asked=f"starting {self.title}",
-            todo="The driver may be too old for it: mm-edge doctor",
+            action=f"starting {self.title}",
+            hint="The driver may be too old for it: mm-edge doctor",
         )
 
 
 @cache
 def load_library(kind: Kind) -> Library:
     """The library, or an EngineError (exit code 3) that names what is missing. It is loaded once."""
-    asked = f"loading {TITLES[kind]}"
+    action = f"loading {TITLES[kind]}"
     try:
         trt: TensorRT = import_module(_MODULES[kind])
     except (ImportError, OSError) as error:  # OSError: a library beside the package does not load
-        raise EngineError(_missing(kind, error), asked=asked, todo=_TODO[kind]) from error
+        raise EngineError(_missing(kind, error), action=action, hint=_TODO[kind]) from error
     version = str(trt.__version__)
     if kind == "tensorrt" and int(version.partition(".")[0]) < OLDEST_MAJOR:
         raise EngineError(
             f"this is {version}, and {OLDEST_MAJOR} or later is needed",
-            asked=asked,
-            todo="On Jetson: update to JetPack 6.1 or later; elsewhere install a newer TensorRT",
+            action=action,
+            hint="On Jetson: update to JetPack 6.1 or later; elsewhere install a newer TensorRT",
         )
     heard = Heard()
     return Library(kind, trt, version, make_logger(trt, heard), heard)

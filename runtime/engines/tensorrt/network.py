@@ -10,7 +10,7 @@ from mm_edge.errors import WorkFailedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mm_edge.manifest import Precision
+    from mm_edge.bundle.manifest import Precision
     from mm_edge.spec import TensorSpec
 
     from .library import Library
@@ -35,37 +35,37 @@ class Parsed:
     heavy: dict[str, int]  # heavy layers by the type they compute in
 
 
-def parse(library: Library, builder: Builder, order: Order, asked: str) -> Parsed:
+def parse(library: Library, builder: Builder, order: Order, action: str) -> Parsed:
     """Reads the graph, builds in the shapes that are known, and asserts types, shapes and precision."""
     trt = library.trt
     # By name: the number of the flag differs between versions.
     typed = trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED
     network: INetworkDefinition = builder.create_network(1 << int(typed))
     if not network.get_flag(typed):
-        raise WorkFailedError("it does not take the types from the graph", asked=asked, todo="mm-edge doctor")
+        raise WorkFailedError("it does not take the types from the graph", action=action, hint="mm-edge doctor")
     parser: OnnxParser = trt.OnnxParser(network, library.logger)
     mark = library.heard.mark()
     if not parser.parse(order.graph):
         raise WorkFailedError(
             _refusals(parser) or library.heard.since(mark),
-            asked=asked,
-            todo="The parser refuses the graph; see docs/exporting.md for its rules",
+            action=action,
+            hint="The parser refuses the graph; see docs/exporting.md for its rules",
         )
     inputs: dict[str, ITensor] = {}
     outputs: dict[str, ITensor] = {}
     for number in range(network.num_inputs):
         tensor: ITensor = network.get_input(number)
         inputs[tensor.name] = tensor
-    _check_tensors(inputs, order.part.takes, "input", asked)
+    _check_tensors(inputs, order.part.takes, "input", action)
     for name, tensor in inputs.items():
-        _build_in_shape(tensor, order, name, asked)
+        _build_in_shape(tensor, order, name, action)
     for number in range(network.num_outputs):
         tensor = network.get_output(number)
         outputs[tensor.name] = tensor
-    _check_tensors(outputs, order.part.gives, "output", asked)
+    _check_tensors(outputs, order.part.gives, "output", action)
     if not any(-1 in limits.known for limits in order.limits.values()):
-        _check_outputs_are_known(outputs, asked)
-    return Parsed(network, parser, check_precision(network, order.precision, asked))
+        _check_outputs_are_known(outputs, action)
+    return Parsed(network, parser, check_precision(network, order.precision, action))
 
 
 def heavy_layers(library: Library, order: Order) -> dict[str, int]:
@@ -82,14 +82,14 @@ def _refusals(parser: OnnxParser) -> str:
     return "; ".join(" ".join(line.split()) for line in told)
 
 
-def _check_tensors(there: Mapping[str, ITensor], wanted: tuple[TensorSpec, ...], what: str, asked: str) -> None:
+def _check_tensors(there: Mapping[str, ITensor], wanted: tuple[TensorSpec, ...], what: str, action: str) -> None:
     """The graph has the tensors that the manifest names, in its types, and no others."""
     names = [spec.name for spec in wanted]
     if set(there) != set(names):
         raise WorkFailedError(
             f"the graph's {what}s are {', '.join(there)}; the manifest's are {', '.join(names)}",
-            asked=asked,
-            todo=_AGAIN,
+            action=action,
+            hint=_AGAIN,
         )
     for spec in wanted:
         tensor: ITensor = there[spec.name]
@@ -97,11 +97,13 @@ def _check_tensors(there: Mapping[str, ITensor], wanted: tuple[TensorSpec, ...],
         found = DTYPES.get(kind, kind.lower())
         if found != spec.dtype:
             raise WorkFailedError(
-                f"the graph's {what} '{spec.name}' is {found}, the manifest's is {spec.dtype}", asked=asked, todo=_AGAIN
+                f"the graph's {what} '{spec.name}' is {found}, the manifest's is {spec.dtype}",
+                action=action,
+                hint=_AGAIN,
             )
 
 
-def _build_in_shape(tensor: ITensor, order: Order, name: str, asked: str) -> None:
+def _build_in_shape(tensor: ITensor, order: Order, name: str, action: str) -> None:
     """A dimension that is known is built in, so that the builder folds what follows from it."""
     declared, known = tuple(tensor.shape), order.limits[name].known
     fits = len(declared) == len(known) and all(
@@ -110,25 +112,25 @@ def _build_in_shape(tensor: ITensor, order: Order, name: str, asked: str) -> Non
     if not fits:
         raise WorkFailedError(
             f"the graph's input '{name}' is {list(declared)}, asked for is {list(order.limits[name].usual)}",
-            asked=asked,
-            todo=_AGAIN,
+            action=action,
+            hint=_AGAIN,
         )
     if known != declared:
         tensor.shape = known
 
 
-def _check_outputs_are_known(outputs: Mapping[str, ITensor], asked: str) -> None:
+def _check_outputs_are_known(outputs: Mapping[str, ITensor], action: str) -> None:
     for name in outputs:
         tensor: ITensor = outputs[name]
         if -1 in tuple(tensor.shape):
             raise WorkFailedError(
                 f"the shape of the output '{name}' follows from the data: {list(tensor.shape)}",
-                asked=asked,
-                todo="Give the model an output of a fixed shape (pad it), or run it with --engine onnxruntime",
+                action=action,
+                hint="Give the model an output of a fixed shape (pad it), or run it with --engine onnxruntime",
             )
 
 
-def check_precision(network: INetworkDefinition, precision: Precision, asked: str) -> dict[str, int]:
+def check_precision(network: INetworkDefinition, precision: Precision, action: str) -> dict[str, int]:
     """Counts the heavy layers by the type they compute in; fails when the precision that was asked for is not there."""
     counts = {"FLOAT": 0, "HALF": 0, "INT8": 0}
     for number in range(network.num_layers):
@@ -144,7 +146,7 @@ def check_precision(network: INetworkDefinition, precision: Precision, asked: st
         told = ", ".join(f"{count} in {kind}" for kind, count in counts.items())
         raise WorkFailedError(
             f"its heavy layers are {told}",
-            asked=asked,
-            todo="The network does not have the precision that was asked for",
+            action=action,
+            hint="The network does not have the precision that was asked for",
         )
     return counts

@@ -36,12 +36,14 @@ def open_tensorrt(
 
 
 def read_options(options: Mapping[str, Any], kind: Kind) -> tuple[Options, bool]:
-    asked = f"reading engine.options for {TITLES[kind]}"
+    action = f"reading engine.options for {TITLES[kind]}"
     if unknown := set(options) - {"level", "graphs"}:
-        raise ConfigError(f"it does not know {', '.join(sorted(unknown))}", asked=asked, todo="It takes: level, graphs")
+        raise ConfigError(
+            f"it does not know {', '.join(sorted(unknown))}", action=action, hint="It takes: level, graphs"
+        )
     level, graphs = options.get("level", Options().level), options.get("graphs", True)
     if level not in LEVELS or isinstance(level, bool):
-        raise ConfigError(f"level is 0 to {LEVELS[-1]}, not {level!r}", asked=asked)
+        raise ConfigError(f"level is 0 to {LEVELS[-1]}, not {level!r}", action=action)
     if not isinstance(graphs, bool):
-        raise ConfigError(f"graphs is true or false, not {graphs!r}", asked=asked)
+        raise ConfigError(f"graphs is true or false, not {graphs!r}", action=action)
     return Options(level=int(level)), graphs

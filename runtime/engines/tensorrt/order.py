@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mm_edge.manifest import Precision
+    from mm_edge.bundle.manifest import Precision
     from mm_edge.spec import TensorSpec
 
 Dims: TypeAlias = tuple[int, ...]

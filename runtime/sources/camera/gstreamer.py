@@ -36,14 +36,14 @@ def jetson_camera(input_name: str, number: int, config: CameraConfig) -> StreamC
 
 
 def start(pipeline: str) -> cv2.VideoCapture:
-    asked = f"opening the pipeline {pipeline}"
+    action = f"opening the pipeline {pipeline}"
     if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         raise DeviceError(
             "this OpenCV was built without GStreamer, as every one is that pip installs",
-            asked=asked,
-            todo="Use the system's OpenCV (on Jetson it has GStreamer): python3 -m venv --system-site-packages",
+            action=action,
+            hint="Use the system's OpenCV (on Jetson it has GStreamer): python3 -m venv --system-site-packages",
         )
     video = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
     if not video.isOpened():
-        raise DeviceError("it does not start", asked=asked, todo="Try it with gst-launch-1.0 and fakesink at its end")
+        raise DeviceError("it does not start", action=action, hint="Try it with gst-launch-1.0 and fakesink at its end")
     return video

@@ -46,7 +46,7 @@ class ImageFiles:
         file, media_ns = self._files[self._next], round(self._next * NS_PER_S / self._fps)
         picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
         if picture is None:
-            raise InputError("it cannot be read as a picture", asked=f"playing {file}", todo="Remove or replace it")
+            raise InputError("it cannot be read as a picture", action=f"playing {file}", hint="Remove or replace it")
         shift_ns = self._play.wait(self._seat, media_ns)
         if shift_ns is None:
             return None
@@ -78,6 +78,6 @@ def pictures_at(path: Path) -> list[Path]:
     else:
         found = []
     if not found:
-        todo = f"Name a picture, a folder of pictures ({', '.join(sorted(SUFFIXES))}) or a pattern like images/%05d.jpg"
-        raise UsageError("there is no picture", asked=f"playing '{path}'", todo=todo)
+        hint = f"Name a picture, a folder of pictures ({', '.join(sorted(SUFFIXES))}) or a pattern like images/%05d.jpg"
+        raise UsageError("there is no picture", action=f"playing '{path}'", hint=hint)
     return found

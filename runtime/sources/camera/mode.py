@@ -28,34 +28,36 @@ class Mode(Struct, frozen=True):
         return f"{self.width}x{self.height} {self.fourcc}{rate}"
 
 
-def negotiate(video: cv2.VideoCapture, asked: CameraConfig) -> Mode:
+def negotiate(video: cv2.VideoCapture, requested: CameraConfig) -> Mode:
     """Sets the mode that comes nearest to what was asked. `set` says yes to anything: only what is read back counts."""
-    if not (asked.width or asked.height or asked.fps):
+    if not (requested.width or requested.height or requested.fps):
         return _given(video)
     modes: dict[str, Mode] = {}
     for fourcc in FORMATS:
-        modes[fourcc] = mode = _ask(video, fourcc, asked)
-        if fits(mode, asked):
+        modes[fourcc] = mode = _ask(video, fourcc, requested)
+        if fits(mode, requested):
             return mode
-    best = max(FORMATS, key=lambda fourcc: _nearness(modes[fourcc], asked))
-    return modes[best] if best == FORMATS[-1] else _ask(video, best, asked)
+    best = max(FORMATS, key=lambda fourcc: _nearness(modes[fourcc], requested))
+    return modes[best] if best == FORMATS[-1] else _ask(video, best, requested)
 
 
-def fits(mode: Mode, asked: CameraConfig) -> bool:
-    return _fits_size(mode, asked) and (asked.fps is None or mode.fps >= asked.fps * RATE_TOLERANCE)
+def fits(mode: Mode, requested: CameraConfig) -> bool:
+    return _fits_size(mode, requested) and (requested.fps is None or mode.fps >= requested.fps * RATE_TOLERANCE)
 
 
-def describe_asked(asked: CameraConfig) -> str:
-    size = f"{asked.width or 'any'}x{asked.height or 'any'}" if asked.width or asked.height else "any size"
-    return size + (f" at {asked.fps:g} fps" if asked.fps else "")
+def describe_asked(requested: CameraConfig) -> str:
+    size = (
+        f"{requested.width or 'any'}x{requested.height or 'any'}" if requested.width or requested.height else "any size"
+    )
+    return size + (f" at {requested.fps:g} fps" if requested.fps else "")
 
 
-def _ask(video: cv2.VideoCapture, fourcc: str, asked: CameraConfig) -> Mode:
+def _ask(video: cv2.VideoCapture, fourcc: str, requested: CameraConfig) -> Mode:
     video.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*fourcc))  # before the size: it decides which sizes there are
     for key, value in (
-        (cv2.CAP_PROP_FRAME_WIDTH, asked.width),
-        (cv2.CAP_PROP_FRAME_HEIGHT, asked.height),
-        (cv2.CAP_PROP_FPS, asked.fps),
+        (cv2.CAP_PROP_FRAME_WIDTH, requested.width),
+        (cv2.CAP_PROP_FRAME_HEIGHT, requested.height),
+        (cv2.CAP_PROP_FPS, requested.fps),
     ):
         if value is not None:
             video.set(key, value)
@@ -74,10 +76,10 @@ def _given(video: cv2.VideoCapture) -> Mode:
     )
 
 
-def _fits_size(mode: Mode, asked: CameraConfig) -> bool:
-    return asked.width in {None, mode.width} and asked.height in {None, mode.height}
+def _fits_size(mode: Mode, requested: CameraConfig) -> bool:
+    return requested.width in {None, mode.width} and requested.height in {None, mode.height}
 
 
-def _nearness(mode: Mode, asked: CameraConfig) -> tuple[bool, float, float]:
-    away = abs(mode.width - (asked.width or mode.width)) + abs(mode.height - (asked.height or mode.height))
-    return _fits_size(mode, asked), -away, min(mode.fps, asked.fps or mode.fps)
+def _nearness(mode: Mode, requested: CameraConfig) -> tuple[bool, float, float]:
+    away = abs(mode.width - (requested.width or mode.width)) + abs(mode.height - (requested.height or mode.height))
+    return _fits_size(mode, requested), -away, min(mode.fps, requested.fps or mode.fps)

@@ -34,8 +34,8 @@ def start(url: str, config: CameraConfig) -> cv2.VideoCapture:
     if not video.isOpened():
         raise DeviceError(
             f"it cannot be reached, or gives no pictures within {config.open_timeout_ms:g} ms",
-            asked=f"opening the camera {without_password(url)}",
-            todo="Check address, user and password: ffprobe URL",
+            action=f"opening the camera {without_password(url)}",
+            hint="Check address, user and password: ffprobe URL",
         )
     return video
 

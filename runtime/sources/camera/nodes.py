@@ -66,28 +66,28 @@ def where_it_is(path: str, known: CameraIdentity, sysfs: Path = SYSFS) -> str:
     if now is not None and now.kind != known.kind:
         raise DeviceError(
             f"another camera is there now ({now.kind[0]})",
-            asked=f"opening the camera {path} ({known.kind[0]}) again",
-            todo=f"Plug it in again. {_what_is_there()}",
+            action=f"opening the camera {path} ({known.kind[0]}) again",
+            hint=f"Plug it in again. {_what_is_there()}",
         )
     return path
 
 
 def refuse_unusable(path: str) -> None:
     """Raises DeviceError where the device file is not there or may not be opened."""
-    asked = f"opening the camera {path}"
+    action = f"opening the camera {path}"
     if not Path(path).exists():
-        raise DeviceError("there is no such device", asked=asked, todo=_what_is_there())
+        raise DeviceError("there is no such device", action=action, hint=_what_is_there())
     if not os.access(path, os.R_OK | os.W_OK):
-        todo = "Join the group that owns it: sudo usermod -aG video $USER, then log in again"
-        raise DeviceError("this user may not use it", asked=asked, todo=todo)
+        hint = "Join the group that owns it: sudo usermod -aG video $USER, then log in again"
+        raise DeviceError("this user may not use it", action=action, hint=hint)
 
 
 def not_opened(path: str) -> DeviceError:
     """The error for a device that is there and may be used, but that gives nothing: the likeliest reason."""
-    asked = f"opening the camera {path}"
+    action = f"opening the camera {path}"
     if holders := holders_of(path):
-        return DeviceError(f"it is busy: used by {', '.join(holders)}", asked=asked, todo="End that program")
-    return DeviceError("it gives no pictures", asked=asked, todo=_what_is_there())
+        return DeviceError(f"it is busy: used by {', '.join(holders)}", action=action, hint="End that program")
+    return DeviceError("it gives no pictures", action=action, hint=_what_is_there())
 
 
 def holders_of(path: str, proc: Path = PROC) -> list[str]:

@@ -76,7 +76,7 @@ class StreamCamera:
         if self._interrupted.is_set():
             return None
         if picture is None:
-            raise SourceLostError("the stream has broken off", asked=f"reading the camera {self._shown}")
+            raise SourceLostError("the stream has broken off", action=f"reading the camera {self._shown}")
         return Capture(t_ns, picture)
 
     def _catch_up(self, video: cv2.VideoCapture, period_ns: int) -> None:
@@ -86,7 +86,7 @@ class StreamCamera:
         while waited_ns < period_ns // 2 and self._clock.now_ns() < until_ns and not self._interrupted.is_set():
             began_ns = self._clock.now_ns()
             if not video.grab():
-                raise SourceLostError("it broke off as it was opened", asked=f"opening the camera {self._shown}")
+                raise SourceLostError("it broke off as it was opened", action=f"opening the camera {self._shown}")
             waited_ns = self._clock.now_ns() - began_ns
 
     def interrupt(self) -> None:

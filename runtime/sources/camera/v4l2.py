@@ -74,9 +74,9 @@ class V4l2Camera:
             self.close()
             raise not_opened(self._path) from None
         stamps = f"stamped at arrival ({self._stamps.refused})" if self._stamps.refused else "stamped by the kernel"
-        asked = "" if fits(mode, self._config) else f" (asked for {describe_asked(self._config)})"
+        requested = "" if fits(mode, self._config) else f" (asked for {describe_asked(self._config)})"
         return Opened(
-            f"{self._path}, {mode}{asked}, {stamps}",
+            f"{self._path}, {mode}{requested}, {stamps}",
             period_ns=round(NS_PER_S / mode.fps) if mode.fps else None,
             facts=(("mode", str(mode)), ("stamps", "arrival" if self._stamps.refused else "kernel")),
         )
@@ -115,7 +115,7 @@ class V4l2Camera:
         return t_ns
 
     def _lost(self, found: str) -> SourceLostError:
-        return SourceLostError(found, asked=f"reading the camera {self._path}")
+        return SourceLostError(found, action=f"reading the camera {self._path}")
 
     def interrupt(self) -> None:
         self._interrupted.set()

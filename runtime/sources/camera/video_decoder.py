@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mm_edge.errors import InputError, MissingExtraError
-from mm_edge.runtime.engines.choose import usable_cores
+from mm_edge.runtime.engines.selection.choose import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,16 +43,16 @@ class VideoDecoder(Protocol):
     def close(self) -> None: ...
 
 
-def which_decoder(asked: Decoder, speed: Speed) -> Decoder:
+def which_decoder(requested: Decoder, speed: Speed) -> Decoder:
     """PyAV where it is there and pays: to load it takes as long as it saves in a hundred pictures, which at real pace
     nobody waits for (docs/decisions/0034).
     """
     there = find_spec("av") is not None
-    if asked == "pyav" and not there:
+    if requested == "pyav" and not there:
         raise MissingExtraError("av", "video")
-    if asked == "auto":
+    if requested == "auto":
         return "pyav" if there and speed == "max" else "opencv"
-    return asked
+    return requested
 
 
 def open_decoder(which: Decoder, path: Path, speed: Speed) -> VideoDecoder:
@@ -67,4 +67,4 @@ def open_decoder(which: Decoder, path: Path, speed: Speed) -> VideoDecoder:
 
 
 def unreadable(path: Path) -> InputError:
-    return InputError("no pictures can be read from it", asked=f"playing {path}", todo="Try: ffprobe FILE")
+    return InputError("no pictures can be read from it", action=f"playing {path}", hint="Try: ffprobe FILE")

@@ -78,8 +78,8 @@ class Microphone:
             first = self._note(START_S)
         except SourceLostError:
             self.close()
-            todo = "Another program may hold it; is it muted or suspended?"
-            raise DeviceError("it gives no sound", asked=f"opening the microphone {device}", todo=todo) from None
+            hint = "Another program may hold it; is it muted or suspended?"
+            raise DeviceError("it gives no sound", action=f"opening the microphone {device}", hint=hint) from None
         if first is not None:
             self._take(first)
         rate, stamps = self._prepare.sample_rate, "its converter's time" if self._adc_trusted else "the callback's time"
@@ -113,7 +113,7 @@ class Microphone:
             return self._notes.get(timeout=patience_s)
         except queue.Empty:
             found = f"no sound for {1000 * patience_s:.0f} ms: it was unplugged, or its driver stopped"
-            raise SourceLostError(found, asked=f"reading the microphone '{self._wanted}'") from None
+            raise SourceLostError(found, action=f"reading the microphone '{self._wanted}'") from None
 
     def _take(self, note: Note) -> None:
         """Brings the sound of one callback to the model's rate, and learns from its time."""

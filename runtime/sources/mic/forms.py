@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def _prepare(request: Request) -> AudioPrepare:
     if not isinstance(request.input, AudioInput):
-        raise UsageError(f"input '{request.input.name}' takes no sound", asked=f"opening '{request.spec}'")
+        raise UsageError(f"input '{request.input.name}' takes no sound", action=f"opening '{request.spec}'")
     return request.input.prepare
 
 
@@ -34,8 +34,8 @@ def wav(request: Request) -> Source:
 def _other_file(request: Request) -> Source:
     raise UsageError(
         "only wav files are read",
-        asked=f"opening '{request.spec}' for '{request.input.name}'",
-        todo=f"Convert it: ffmpeg -i {request.spec} sound.wav",
+        action=f"opening '{request.spec}' for '{request.input.name}'",
+        hint=f"Convert it: ffmpeg -i {request.spec} sound.wav",
     )
 
 

@@ -39,7 +39,7 @@ def load() -> Any:
         import sounddevice
     except OSError as error:
         raise DeviceError(
-            str(error), asked="opening a microphone", todo="Install it: sudo apt install libportaudio2"
+            str(error), action="opening a microphone", hint="Install it: sudo apt install libportaudio2"
         ) from None
     return sounddevice
 
@@ -71,12 +71,12 @@ def devices(sd: Any) -> list[Device]:
 
 def find(sd: Any, wanted: str) -> Device:
     """By `default`, a number, or a part of the name, whose case does not matter; the whole name goes first."""
-    asked, here = f"opening the microphone '{wanted}'", devices(sd)
+    action, here = f"opening the microphone '{wanted}'", devices(sd)
     names = ", ".join(map(str, here)) or "none is connected; try --mic synthetic"
     if wanted == "default":
         number = sd.default.device[0]
         if number < 0:
-            raise DeviceError("the system has no default microphone", asked=asked, todo=f"Microphones: {names}")
+            raise DeviceError("the system has no default microphone", action=action, hint=f"Microphones: {names}")
         matches = [device for device in here if device.number == number]
     elif wanted.isdecimal():
         matches = [device for device in here if device.number == int(wanted)]
@@ -86,10 +86,10 @@ def find(sd: Any, wanted: str) -> Device:
             device for device in here if word in device.name.casefold()
         ]
     if not matches:
-        raise DeviceError("there is no such microphone", asked=asked, todo=f"Microphones: {names}")
+        raise DeviceError("there is no such microphone", action=action, hint=f"Microphones: {names}")
     if len(matches) > 1:
         several = ", ".join(map(str, matches))
-        raise DeviceError("the name fits several", asked=asked, todo=f"Say which by its number: {several}")
+        raise DeviceError("the name fits several", action=action, hint=f"Say which by its number: {several}")
     return matches[0]
 
 
@@ -113,7 +113,7 @@ def format_for(sd: Any, device: Device, rate: int) -> Format:
             continue
         return form
     tried = "; ".join(map(str, dict.fromkeys(candidates)))
-    raise DeviceError(f"it takes none of: {tried}", asked=f"opening the microphone {device}", todo=IN_USE)
+    raise DeviceError(f"it takes none of: {tried}", action=f"opening the microphone {device}", hint=IN_USE)
 
 
 def start(sd: Any, device: Device, form: Format, callback: Callable[..., None]) -> Any:
@@ -131,7 +131,7 @@ def start(sd: Any, device: Device, form: Format, callback: Callable[..., None]) 
         )
         stream.start()
     except sd.PortAudioError as error:
-        raise DeviceError(str(error), asked=f"opening the microphone {device}", todo=IN_USE) from None
+        raise DeviceError(str(error), action=f"opening the microphone {device}", hint=IN_USE) from None
     with _lock:
         _open_streams += 1
     return stream

@@ -41,49 +41,49 @@ class Wav(Struct, frozen=True):
 
 
 def read_wav(path: Path) -> Wav:
-    asked = f"reading the sound {path}"
+    action = f"reading the sound {path}"
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            raise InputError("it is no wav file", asked=asked, todo=f"Convert it: ffmpeg -i {path.name} sound.wav")
+            raise InputError("it is no wav file", action=action, hint=f"Convert it: ffmpeg -i {path.name} sound.wav")
         layout: tuple[int, int, int, int] | None = None
         while len(header := file.read(8)) == 8:
             name, size = header[:4], int.from_bytes(header[4:], "little")
             if name == b"fmt ":
-                layout = _layout(file.read(size), asked)
+                layout = _layout(file.read(size), action)
             elif name == b"data" and layout is not None:
-                return _wav(path, file, size, layout, asked)
+                return _wav(path, file, size, layout, action)
             else:
                 file.seek(size, 1)
             file.seek(size % 2, 1)  # chunks begin at even places
-    raise InputError("it has no sound in it", asked=asked, todo="It may have been cut off while it was written")
+    raise InputError("it has no sound in it", action=action, hint="It may have been cut off while it was written")
 
 
-def _layout(chunk: bytes, asked: str) -> tuple[int, int, int, int]:
+def _layout(chunk: bytes, action: str) -> tuple[int, int, int, int]:
     """Format, channels, rate, bytes a sample."""
     if len(chunk) < 16:
-        raise InputError("its format chunk is cut off", asked=asked)
+        raise InputError("its format chunk is cut off", action=action)
     form, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", chunk)
     if form == EXTENSIBLE and len(chunk) >= 26:
         form = int.from_bytes(chunk[24:26], "little")
     if (form, bits) not in {(PCM, 8), (PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32), (FLOAT, 64)} or not channels:
         raise InputError(
             f"its samples are of a kind that is not read (format {form}, {bits} bits, {channels} channels)",
-            asked=asked,
-            todo="Convert it: ffmpeg -i FILE -c:a pcm_s16le sound.wav",
+            action=action,
+            hint="Convert it: ffmpeg -i FILE -c:a pcm_s16le sound.wav",
         )
     if not 1_000 <= rate <= 768_000:
-        raise InputError(f"its rate is {rate} Hz", asked=asked, todo="1,000 to 768,000 Hz are read")
+        raise InputError(f"its rate is {rate} Hz", action=action, hint="1,000 to 768,000 Hz are read")
     return form, channels, rate, bits // 8
 
 
-def _wav(path: Path, file: BinaryIO, size: int, layout: tuple[int, int, int, int], asked: str) -> Wav:
+def _wav(path: Path, file: BinaryIO, size: int, layout: tuple[int, int, int, int], action: str) -> Wav:
     form, channels, rate, width = layout
     start = file.tell()
     there = path.stat().st_size - start
     samples = min(there, there if size in {0, UNKNOWN_LENGTH} else size) // (channels * width)
     if samples == 0:
-        raise InputError("it holds no sample", asked=asked)
+        raise InputError("it holds no sample", action=action)
     raw = np.memmap(path, np.uint8, mode="r", offset=start, shape=(samples, channels, width))
     return Wav(rate, channels, f"{'float' if form == FLOAT else 'PCM'} {8 * width} bit", samples, raw, form == FLOAT)
 

@@ -30,11 +30,11 @@ def read_script(path: Path) -> list[tuple[int, str]]:
         try:
             line = msgspec.json.decode(raw, type=Line)
         except msgspec.DecodeError as error:
-            todo = 'A line looks like {"t_ms": 0, "text": "the red ball"}'
-            raise InputError(f"line {number}: {error}", asked=f"reading {path}", todo=todo) from None
+            hint = 'A line looks like {"t_ms": 0, "text": "the red ball"}'
+            raise InputError(f"line {number}: {error}", action=f"reading {path}", hint=hint) from None
         media_ns = ms_to_ns(line.t_ms)
         if script and media_ns <= script[-1][0]:
             found = f"line {number}: t_ms {line.t_ms:g} is not after the line before it"
-            raise InputError(found, asked=f"reading {path}", todo="Sort the lines by t_ms")
+            raise InputError(found, action=f"reading {path}", hint="Sort the lines by t_ms")
         script.append((media_ns, line.text))
     return script

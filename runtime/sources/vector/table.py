@@ -34,10 +34,10 @@ def read_table(path: Path, size: int) -> list[tuple[int, NDArray[np.float32]]]:
     for number, t_ms, values in rows:
         where = f"reading line {number} of {path}"
         if len(values) != size:
-            raise InputError(f"{len(values)} numbers", asked=where, todo=f"The input takes {size}")
+            raise InputError(f"{len(values)} numbers", action=where, hint=f"The input takes {size}")
         media_ns = ms_to_ns(t_ms)
         if table and media_ns <= table[-1][0]:
-            raise InputError(f"t_ms {t_ms:g} is not after the line before it", asked=where, todo="Sort it by t_ms")
+            raise InputError(f"t_ms {t_ms:g} is not after the line before it", action=where, hint="Sort it by t_ms")
         table.append((media_ns, np.array(values, np.float32)))
     return table
 
@@ -48,16 +48,16 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, float, list[float]]]:
         columns = [column.strip() for column in next(lines, [])]
         if "t_ms" not in columns:
             found = f"the columns {columns}"
-            raise InputError(found, asked=f"reading {path}", todo="Its first line names the columns: t_ms,x,y")
+            raise InputError(found, action=f"reading {path}", hint="Its first line names the columns: t_ms,x,y")
         at = columns.index("t_ms")
         for row in filter(None, lines):
             try:
                 numbers = [float(cell) for cell in row]
                 t_ms = numbers.pop(at)
             except (ValueError, IndexError):
-                raise InputError(f"{row}", asked=f"reading line {lines.line_num} of {path} as numbers") from None
+                raise InputError(f"{row}", action=f"reading line {lines.line_num} of {path} as numbers") from None
             if not (math.isfinite(t_ms) and t_ms >= 0):
-                raise InputError(f"t_ms {t_ms}", asked=f"reading line {lines.line_num} of {path}")
+                raise InputError(f"t_ms {t_ms}", action=f"reading line {lines.line_num} of {path}")
             yield lines.line_num, t_ms, numbers
 
 
@@ -67,6 +67,6 @@ def _json_rows(path: Path) -> Iterator[tuple[int, float, list[float]]]:
             try:
                 line = msgspec.json.decode(raw, type=Line)
             except msgspec.DecodeError as error:
-                todo = 'A line looks like {"t_ms": 0, "values": [0.1, 0.2]}'
-                raise InputError(str(error), asked=f"reading line {number} of {path}", todo=todo) from None
+                hint = 'A line looks like {"t_ms": 0, "values": [0.1, 0.2]}'
+                raise InputError(str(error), action=f"reading line {number} of {path}", hint=hint) from None
             yield number, line.t_ms, line.values

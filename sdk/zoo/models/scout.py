@@ -24,11 +24,11 @@ from mm_edge.zoo.compose import FusionModel
 from mm_edge.zoo.encoders import AudioCnn, ImageCnn, TextTransformer
 from mm_edge.zoo.fusions import Concatenation
 from mm_edge.zoo.heads import ClassesHead, PointHead
-from mm_edge.zoo.tabletop.cache import Order, open_world
-from mm_edge.zoo.tabletop.lessons import ALL_THERE, COMMANDS, lessons
-from mm_edge.zoo.tabletop.phrases import TEXT_LENGTH, tokenizer_json, vocabulary
-from mm_edge.zoo.tabletop.render import SIDE
-from mm_edge.zoo.tabletop.speech import SAMPLE_RATE
+from mm_edge.zoo.worlds.tabletop.cache import Order, open_world
+from mm_edge.zoo.worlds.tabletop.drawing.render import SIDE
+from mm_edge.zoo.worlds.tabletop.lessons.lessons import ALL_THERE, COMMANDS, lessons
+from mm_edge.zoo.worlds.tabletop.phrases import TEXT_LENGTH, tokenizer_json, vocabulary
+from mm_edge.zoo.worlds.tabletop.speech import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from mm_edge.zoo.tabletop.scene import Split
     from mm_edge.zoo.training.course import Predict
+    from mm_edge.zoo.worlds.tabletop.scene import Split
 
 SMALL, SMALL_SOUNDS = 250, 600  # how much of the world is made for calibrating; a multiple of SMALL pictures
 
@@ -107,7 +107,7 @@ def labelled(
 
 
 def examine(predict: Predict, cache: Path, samples: int) -> dict[str, float]:
-    from mm_edge.zoo.tabletop.exam import examine as held_out
-    from mm_edge.zoo.tabletop.exam import examine_foreign
+    from mm_edge.zoo.worlds.tabletop.lessons.exam import examine as held_out
+    from mm_edge.zoo.worlds.tabletop.lessons.exam import examine_foreign
 
     return held_out(predict, cache, samples=samples) | examine_foreign(predict)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mm_edge.zoo.tabletop.school import Size, Tabletop
-from mm_edge.zoo.tabletop.seeing import Look
 from mm_edge.zoo.training.loop import Plan
 from mm_edge.zoo.training.recipe import Recipe
+from mm_edge.zoo.worlds.tabletop.lessons.school import Size, Tabletop
+from mm_edge.zoo.worlds.tabletop.lessons.seeing import Look
 
 FULL = Size(
     pictures=32_000,

@@ -68,28 +68,28 @@ def test_a_place_in_what_is_no_picture_is_refused():
 
 def script(*tokens):
     """A part that says these tokens, whatever it is asked; keeps what it was asked."""
-    asked = []
+    action = []
 
     def step(token):
-        asked.append(token)
-        return np.eye(len(WORDS), dtype=np.float32)[None, tokens[len(asked) - 1]]
+        action.append(token)
+        return np.eye(len(WORDS), dtype=np.float32)[None, tokens[len(action) - 1]]
 
-    return step, asked
+    return step, action
 
 
 def test_text_is_generated_until_its_end_token():
-    step, asked = script(2, 3, 4, 1, 2)
+    step, requested = script(2, 3, 4, 1, 2)
     tokens = generate(SENTENCE, step)
     assert tokens.tolist() == [2, 3, 4]
-    assert asked == [0, 2, 3, 4]  # each step reads the token before it
+    assert requested == [0, 2, 3, 4]  # each step reads the token before it
     made = decoder(SENTENCE, Inputs(), {"words.json": words()}.__getitem__)
     assert made.decode({"tokens": tokens}, DecodeContext()) == "the red ball"
 
 
 def test_text_that_does_not_end_is_cut_off():
-    step, asked = script(2, 3, 4, 2, 3, 4)
+    step, requested = script(2, 3, 4, 2, 3, 4)
     assert generate(SENTENCE, step).tolist() == [2, 3, 4, 2]
-    assert len(asked) == SENTENCE.most
+    assert len(requested) == SENTENCE.most
 
 
 def test_a_broken_tokenizer_is_refused():

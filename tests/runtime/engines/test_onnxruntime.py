@@ -4,12 +4,12 @@ import onnxruntime as ort
 import pytest
 from bundles import senses_bundle
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import EngineConfig, RunConfig
 from mm_edge.errors import EngineError
-from mm_edge.runtime import predict
-from mm_edge.runtime.engines.choose import load_parts
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
+from mm_edge.runtime.engines.selection.choose import load_parts
+from mm_edge.runtime.session import predict
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,10 @@ def test_helpers_spin_within_a_run_and_stop_with_it(bundle, options_given, threa
         assert options.get_session_config_entry("session.force_spinning_stop") == "1"
 
 
-@pytest.mark.parametrize(("asked", "given"), [(0, 3), (1, 1)])
-def test_one_prediction_has_all_the_cores_unless_told_otherwise(bundle, options_given, monkeypatch, asked, given):
+@pytest.mark.parametrize(("requested", "given"), [(0, 3), (1, 1)])
+def test_one_prediction_has_all_the_cores_unless_told_otherwise(bundle, options_given, monkeypatch, requested, given):
     monkeypatch.setattr(predict, "usable_cores", lambda: 3)
-    predict.Predictor.load(bundle, RunConfig(engine=EngineConfig(threads=asked))).close()
+    predict.Predictor.load(bundle, RunConfig(engine=EngineConfig(threads=requested))).close()
     assert {options.intra_op_num_threads for options in options_given} == {given}
 
 

@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from mm_edge.bundle.manifest import Artefact, Part, Read
 from mm_edge.errors import ConfigError, EngineError
-from mm_edge.manifest import Artefact, Part, Read
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from mm_edge.spec import TensorSpec
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from bundles import senses_bundle
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import EngineConfig
 from mm_edge.errors import DeviceError, EngineError, WorkFailedError
-from mm_edge.runtime.engines import available, settle
-from mm_edge.runtime.engines import survey as survey_room
+from mm_edge.runtime.engines import available
 from mm_edge.runtime.engines.building import Watch
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
-from mm_edge.runtime.engines.survey import survey
+from mm_edge.runtime.engines.selection import select_engine
+from mm_edge.runtime.engines.selection import survey as survey_room
+from mm_edge.runtime.engines.selection.survey import survey
 
 AUTO = EngineConfig()
 PARTS = ("encode_image", "encode_audio", "encode_text", "fuse")
@@ -52,7 +53,7 @@ class Gpu(OnnxRuntimeEngine):
 
     def load(self, part, precision, *rest):
         if (part.name, precision) in self.refused:
-            raise WorkFailedError("node 'x' is refused", asked=f"building '{part.name}' in {precision}")
+            raise WorkFailedError("node 'x' is refused", action=f"building '{part.name}' in {precision}")
         made = super().load(part, precision, *rest)
         self.loaded.append((part.name, precision))
         make_slot, close = made.slot, made.close
@@ -93,13 +94,13 @@ def machine(monkeypatch, tmp_path):
     def there(name, engine):
         lacks[name], engines[name] = "", engine
 
-    monkeypatch.setattr(settle, "why_not", lacks.__getitem__)
-    monkeypatch.setattr(settle, "open_engine", open_engine)
+    monkeypatch.setattr(select_engine, "why_not", lacks.__getitem__)
+    monkeypatch.setattr(select_engine, "open_engine", open_engine)
     return there
 
 
 def test_without_a_gpu_it_is_onnxruntime_and_each_other_is_named(bundle, machine):
-    settled = settle.settle(bundle, AUTO, depth=2)
+    settled = select_engine.settle(bundle, AUTO, depth=2)
     assert settled.engine.name == "onnxruntime"
     assert settled.describe()["passed_over"] == dict.fromkeys(available.ON_A_GPU, "not here")
     assert "fell" not in settled.describe()
@@ -109,7 +110,7 @@ def test_without_a_gpu_it_is_onnxruntime_and_each_other_is_named(bundle, machine
 def test_the_first_that_runs_is_taken(bundle, machine, taken):
     machine(taken, Gpu(taken))
     machine("onnxruntime:cuda", Gpu("onnxruntime:cuda"))
-    settled = settle.settle(bundle, AUTO, depth=2)
+    settled = select_engine.settle(bundle, AUTO, depth=2)
     assert settled.engine.name == taken
     assert list(settled.passed_over) == list(available.ON_A_GPU[: available.ON_A_GPU.index(taken)])
     assert settled.precisions == dict.fromkeys(PARTS, "int8-trt")
@@ -119,7 +120,7 @@ def test_the_first_that_runs_is_taken(bundle, machine, taken):
 @pytest.mark.parametrize(
     "found",
     [
-        EngineError("libnvinfer.so.10: cannot open shared object file", asked="loading TensorRT"),
+        EngineError("libnvinfer.so.10: cannot open shared object file", action="loading TensorRT"),
         DeviceError("the device is lost"),
         Gpu(refused={("fuse", precision) for precision in ("int8-trt", "fp16", "fp32")}),
         Gpu(wrong={("encode_image", precision) for precision in ("int8-trt", "fp16", "fp32")}),
@@ -129,7 +130,7 @@ def test_the_first_that_runs_is_taken(bundle, machine, taken):
 def test_one_that_does_not_do_is_passed_over_with_its_reason(bundle, machine, caplog, found):
     machine("tensorrt", found)
     machine("tensorrt-rtx", Gpu("tensorrt-rtx"))
-    settled = settle.settle(bundle, AUTO, depth=2)
+    settled = select_engine.settle(bundle, AUTO, depth=2)
     assert settled.engine.name == "tensorrt-rtx"
     why = settled.passed_over["tensorrt"]
     assert why == str(found) if isinstance(found, Exception) else "'fuse'" in why or "'encode_image'" in why
@@ -141,7 +142,7 @@ def test_one_that_does_not_do_is_passed_over_with_its_reason(bundle, machine, ca
 def test_a_part_that_is_wrong_goes_down_alone_until_it_is_right(bundle, machine, caplog):
     engine = Gpu(wrong={("encode_audio", "int8-trt"), ("encode_audio", "fp16")})
     machine("tensorrt", engine)
-    settled = settle.settle(bundle, AUTO, depth=2)
+    settled = select_engine.settle(bundle, AUTO, depth=2)
     assert settled.precisions == {**dict.fromkeys(PARTS, "int8-trt"), "encode_audio": "fp32"}
     assert [told.partition(":")[0] for told in settled.describe()["fell"]] == [
         "encode_audio runs in fp16 instead of int8-trt",
@@ -154,14 +155,14 @@ def test_a_part_that_is_wrong_goes_down_alone_until_it_is_right(bundle, machine,
 
 def test_a_part_that_does_not_build_goes_down_too(bundle, machine):
     machine("tensorrt", Gpu(refused={("fuse", "int8-trt")}))
-    settled = settle.settle(bundle, AUTO, depth=2)
+    settled = select_engine.settle(bundle, AUTO, depth=2)
     assert settled.precisions["fuse"] == "fp16"
     assert "node 'x' is refused" in settled.fell[0]
 
 
 def test_parts_that_are_wrong_only_together_go_down_together(bundle, machine, monkeypatch):
     machine("tensorrt", Gpu())
-    measure = settle.measure_golden
+    measure = select_engine.measure_golden
 
     def wrong_in_half(bundle, engine, executables, tolerance):
         rows = measure(bundle, engine, executables, tolerance)
@@ -170,22 +171,22 @@ def test_parts_that_are_wrong_only_together_go_down_together(bundle, machine, mo
             msgspec.structs.replace(row, relative_error=np.nan) if row.part == "chain" and bad else row for row in rows
         ]
 
-    monkeypatch.setattr(settle, "measure_golden", wrong_in_half)
-    settled = settle.settle(bundle, AUTO, depth=2)
+    monkeypatch.setattr(select_engine, "measure_golden", wrong_in_half)
+    settled = select_engine.settle(bundle, AUTO, depth=2)
     assert settled.precisions == dict.fromkeys(PARTS, "fp32")
     assert len(settled.fell) == 2 * len(PARTS)
 
 
 def test_an_engine_that_was_named_is_not_replaced(bundle, machine):
-    machine("tensorrt", EngineError("no library", asked="loading TensorRT"))
+    machine("tensorrt", EngineError("no library", action="loading TensorRT"))
     with pytest.raises(EngineError, match="no library"):
-        settle.settle(bundle, EngineConfig(name="tensorrt"), depth=2)
+        select_engine.settle(bundle, EngineConfig(name="tensorrt"), depth=2)
 
 
 def test_an_engine_that_was_named_and_passes_in_no_precision_fails_the_work(bundle, machine):
     machine("tensorrt", Gpu(wrong={("fuse", precision) for precision in ("int8-trt", "fp16", "fp32")}))
     with pytest.raises(WorkFailedError, match=r"of the part 'fuse' in fp32 is off by 0\.1"):
-        settle.settle(bundle, EngineConfig(name="tensorrt"), depth=2)
+        select_engine.settle(bundle, EngineConfig(name="tensorrt"), depth=2)
 
 
 def test_an_interrupt_stops_what_is_being_built(bundle, machine, monkeypatch):
@@ -194,16 +195,16 @@ def test_an_interrupt_stops_what_is_being_built(bundle, machine, monkeypatch):
 
     watch = Watch()
     machine("tensorrt", Gpu())
-    monkeypatch.setattr(settle, "load_each", interrupted)
+    monkeypatch.setattr(select_engine, "load_each", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        settle.settle(bundle, AUTO, depth=2, watch=watch)
+        select_engine.settle(bundle, AUTO, depth=2, watch=watch)
     assert watch.stopped.is_set()
 
 
 def test_what_does_not_close_keeps_nothing_else_open(bundle, machine):
     engine = Gpu()
     machine("tensorrt", engine)
-    settled = settle.settle(bundle, AUTO, depth=2)
+    settled = select_engine.settle(bundle, AUTO, depth=2)
     close, closed = settled.executables["encode_audio"].close, []
 
     def broken():
@@ -223,10 +224,10 @@ def told_by_doctor():
 
 
 def test_doctor_tells_what_the_last_run_settled_on(bundle, machine):
-    machine("tensorrt", EngineError("libnvinfer.so.10 is not there", asked="loading TensorRT"))
+    machine("tensorrt", EngineError("libnvinfer.so.10 is not there", action="loading TensorRT"))
     machine("tensorrt-rtx", Gpu("tensorrt-rtx", refused={("fuse", "int8-trt")}))
     assert "'senses' here" not in told_by_doctor()
-    settle.settle(bundle, AUTO, depth=2)
+    select_engine.settle(bundle, AUTO, depth=2)
     finding = told_by_doctor()["'senses' here"]
     assert finding.state == "note"
     assert finding.found.startswith("ran on tensorrt-rtx; tensorrt should have run: loading TensorRT: libnvinfer.so.10")
@@ -235,7 +236,7 @@ def test_doctor_tells_what_the_last_run_settled_on(bundle, machine):
 
 def test_doctor_is_content_with_a_run_as_it_was_meant(bundle, machine):
     machine("tensorrt", Gpu())
-    settle.settle(bundle, AUTO, depth=2)
+    select_engine.settle(bundle, AUTO, depth=2)
     assert (told_by_doctor()["'senses' here"].state, told_by_doctor()["'senses' here"].found) == (
         "good",
         "ran on tensorrt",
@@ -243,7 +244,7 @@ def test_doctor_is_content_with_a_run_as_it_was_meant(bundle, machine):
 
 
 def test_a_run_on_the_cpu_leaves_nothing_behind(bundle, machine, tmp_path):
-    settle.settle(bundle, AUTO, depth=2)
+    select_engine.settle(bundle, AUTO, depth=2)
     assert not (tmp_path / "cache").exists()
 
 

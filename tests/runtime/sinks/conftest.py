@@ -2,7 +2,7 @@
 
 import pytest
 
-from mm_edge.manifest import Artefact, FileDigest, Manifest, Part, Read
+from mm_edge.bundle.manifest import Artefact, FileDigest, Manifest, Part, Read
 from mm_edge.runtime.sink import Counts, RunInfo, Summary
 from mm_edge.sample import InputAge, Prediction
 from mm_edge.spec import (

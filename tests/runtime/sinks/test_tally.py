@@ -8,11 +8,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from mm_edge.runtime.clock import NS_PER_MS, NS_PER_S, ManualClock
-from mm_edge.runtime.sinks.board import board, line
 from mm_edge.runtime.sinks.prometheus import PrometheusSink
-from mm_edge.runtime.sinks.tally import RECENT, RunView, Tally
+from mm_edge.runtime.sinks.telemetry.board import board, line
+from mm_edge.runtime.sinks.telemetry.status import RECENT, RunView, Tally
+from mm_edge.runtime.sinks.telemetry.words import in_words
 from mm_edge.runtime.sinks.terminal import TerminalSink
-from mm_edge.runtime.sinks.words import in_words
 from mm_edge.sample import Event
 
 PERIOD_NS = NS_PER_S // 30

@@ -2,9 +2,9 @@
 
 import threading
 
-from mm_edge.runtime.sources.again import again
 from mm_edge.runtime.sources.play import PlayClock
 from mm_edge.runtime.sources.played_list import PlayedList
+from mm_edge.runtime.sources.reopen import again
 
 
 def streams(play):

@@ -52,7 +52,7 @@ def plug(monkeypatch, clock):
 
 
 @pytest.mark.parametrize(
-    ("modes", "asked", "given"),
+    ("modes", "requested", "given"),
     [
         (WEBCAM, CameraConfig(), "640x480 YUYV at 30 fps"),
         (WEBCAM, CameraConfig(width=1280, height=720, fps=30), "1280x720 MJPG at 30 fps"),
@@ -64,9 +64,9 @@ def plug(monkeypatch, clock):
         ({"MJPG": [(640, 480, 20)], "YUYV": [(640, 480, 15)]}, CameraConfig(fps=30), "640x480 MJPG at 20 fps"),
     ],
 )
-def test_the_mode_is_what_the_camera_gives_not_what_set_says(clock, modes, asked, given):
+def test_the_mode_is_what_the_camera_gives_not_what_set_says(clock, modes, requested, given):
     video = FakeVideo(clock, modes=modes)
-    mode = negotiate(video, asked)
+    mode = negotiate(video, requested)
     assert str(mode) == given
     assert (mode.width, mode.height, mode.fourcc) == (video.width, video.height, video.fourcc)
 
@@ -338,8 +338,8 @@ def streamed(monkeypatch, clock):
     def connect(**behaviour):
         calls = []
 
-        def make(*asked):
-            calls.append(asked)
+        def make(*requested):
+            calls.append(requested)
             return FakeVideo(clock, modes=WEBCAM, **behaviour)
 
         monkeypatch.setattr(cv2, "VideoCapture", make)
@@ -354,11 +354,11 @@ def test_a_network_camera_always_has_both_time_outs_and_never_shows_its_password
     source = network.network_camera("image", "rtsp://user:se:cret@host/a", config)
     opened = source.open()
     url, backend, settings = calls[0]
-    asked = dict(zip(settings[::2], settings[1::2], strict=True))
+    requested = dict(zip(settings[::2], settings[1::2], strict=True))
     assert (url, backend) == ("rtsp://user:se:cret@host/a", cv2.CAP_FFMPEG)
-    assert asked[cv2.CAP_PROP_OPEN_TIMEOUT_MSEC] == 1500
-    assert asked[cv2.CAP_PROP_READ_TIMEOUT_MSEC] == 700
-    assert asked[cv2.CAP_PROP_N_THREADS] == 1
+    assert requested[cv2.CAP_PROP_OPEN_TIMEOUT_MSEC] == 1500
+    assert requested[cv2.CAP_PROP_READ_TIMEOUT_MSEC] == 700
+    assert requested[cv2.CAP_PROP_N_THREADS] == 1
     assert opened.detail == "rtsp://user:…@host/a, 640x480 at 30 fps, stamped at arrival"
     assert "cret" not in repr(opened)
 

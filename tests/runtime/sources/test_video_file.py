@@ -95,13 +95,14 @@ def test_pyav_is_taken_where_it_is_there_and_pays(monkeypatch):
 @pytest.mark.parametrize(("cores", "real", "fast"), [(1, 1, 1), (2, 1, 1), (4, 2, 2), (16, 2, 4)])
 def test_the_lanes_keep_half_of_the_cores(tmp_path, monkeypatch, cores, real, fast):
     monkeypatch.setattr(video_decoder, "usable_cores", lambda: cores)
-    asked = []
+    requested = []
     monkeypatch.setattr(
-        "mm_edge.runtime.sources.camera.pyav_decoder.PyavDecoder", lambda path, threads: asked.append((path, threads))
+        "mm_edge.runtime.sources.camera.pyav_decoder.PyavDecoder",
+        lambda path, threads: requested.append((path, threads)),
     )
     for speed in ("real", "max"):
         video_decoder.open_decoder("pyav", tmp_path, speed)
-    assert asked == [(tmp_path, real), (tmp_path, fast)]
+    assert requested == [(tmp_path, real), (tmp_path, fast)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mm_edge.manifest import Artefact, FileDigest, Manifest, Part, Read
+from mm_edge.bundle.manifest import Artefact, FileDigest, Manifest, Part, Read
 from mm_edge.runtime.sink import Counts, RunInfo, Summary
 from mm_edge.runtime.sound import SoundBlock, SoundRing
 from mm_edge.runtime.view.server import ViewServer

@@ -81,15 +81,15 @@ def test_the_page_is_whole_and_keeps_to_itself(serve):
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
     # Every file that the page or one of its modules names is there; none lies on another machine.
-    seen, todo = set(), {name.split(b'"')[0].decode() for name in body.split(b'"/page/')[1:]}
-    while todo:
-        name = todo.pop()
+    seen, hint = set(), {name.split(b'"')[0].decode() for name in body.split(b'"/page/')[1:]}
+    while hint:
+        name = hint.pop()
         status, headers, content = ask(server, f"/page/{name}")
         assert status == 200, name
         seen.add(name)
         if name.endswith(".js"):
             assert headers.get_content_type() == "text/javascript"
-            todo |= {part.split(b'"')[0].decode() for part in content.split(b'from "./')[1:]} - seen
+            hint |= {part.split(b'"')[0].decode() for part in content.split(b'from "./')[1:]} - seen
         assert b"https://" not in content
     assert {"main.js", "style.css", "dom.js", "sound.js"} <= seen
 

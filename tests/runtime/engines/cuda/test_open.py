@@ -5,12 +5,12 @@ import sys
 import pytest
 from bundles import senses_bundle
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import EngineConfig
 from mm_edge.errors import EngineError
-from mm_edge.runtime.engines import settle
-from mm_edge.runtime.engines.choose import open_engine
 from mm_edge.runtime.engines.cuda import open as opening
+from mm_edge.runtime.engines.selection import select_engine
+from mm_edge.runtime.engines.selection.choose import open_engine
 
 DEVICE = "mm_edge.runtime.engines.cuda.device"
 ENGINES = ("tensorrt", "tensorrt-rtx", "onnxruntime:cuda")
@@ -46,8 +46,8 @@ def test_an_engine_that_was_named_ends_with_exit_3_and_names_it(broken, name):
 
 
 def test_auto_goes_on_and_tells_it(broken, monkeypatch, tmp_path):
-    monkeypatch.setattr(settle, "why_not", lambda name: "")
+    monkeypatch.setattr(select_engine, "why_not", lambda name: "")
     with Bundle.open(senses_bundle(tmp_path / "senses.mmb", golden=True)) as bundle:
-        settled = settle.settle(bundle, EngineConfig(), depth=1)
+        settled = select_engine.settle(bundle, EngineConfig(), depth=1)
     assert settled.engine.name == "onnxruntime"
     assert all(f"does not load: {broken}" in settled.tried[name] for name in ENGINES)

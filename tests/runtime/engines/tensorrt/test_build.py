@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 pytest.importorskip("tensorrt_rtx")
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.runtime.engines.building import BuildStopped, Watch
 from mm_edge.runtime.engines.tensorrt.build import LEAST_WORKSPACE_BYTES, build_engine, workspace_bytes
@@ -79,9 +79,9 @@ def test_what_is_quantized_for_the_cpu_is_refused(library):
 
 
 def test_a_graph_of_another_precision_is_refused_before_it_is_built(library, shipped):
-    asked = order_of(shipped, "fuse", "fp32")
+    requested = order_of(shipped, "fuse", "fp32")
     with pytest.raises(WorkFailedError, match="does not have the precision that was asked for"):
-        build_engine(library, Order(asked.part, "fp16", asked.graph, asked.limits, SM86), Watch())
+        build_engine(library, Order(requested.part, "fp16", requested.graph, requested.limits, SM86), Watch())
 
 
 def test_a_node_that_is_refused_is_named(library):

@@ -49,7 +49,7 @@ TRT = SimpleNamespace(
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def requested(monkeypatch):
     """Builds, and gives the configuration that the builder got with what came of it."""
     config, network = Config(), SimpleNamespace(num_inputs=0)
     builder = SimpleNamespace(
@@ -68,8 +68,8 @@ def asked(monkeypatch):
     return of
 
 
-def test_a_build_rounds_no_fp32_shows_its_types_and_leaves_memory_to_others(asked):
-    config, built = asked(free_bytes=FREE_BYTES, timings=b"timed before")
+def test_a_build_rounds_no_fp32_shows_its_types_and_leaves_memory_to_others(requested):
+    config, built = requested(free_bytes=FREE_BYTES, timings=b"timed before")
     assert config.flags == {"SOMETHING"}
     assert config.profiling_verbosity == "detailed"
     assert config.limits == {"workspace": FREE_BYTES // 2}
@@ -79,8 +79,8 @@ def test_a_build_rounds_no_fp32_shows_its_types_and_leaves_memory_to_others(aske
     assert (built.engine, built.timings, built.heavy) == (b"engine", b"timed before and more", {"HALF": 1})
 
 
-def test_a_build_for_another_machine_bounds_no_memory_of_this_one(asked):
-    assert asked()[0].limits == {}
+def test_a_build_for_another_machine_bounds_no_memory_of_this_one(requested):
+    assert requested()[0].limits == {}
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from mm_edge.bundle.manifest import EngineFile
 from mm_edge.errors import WorkFailedError
-from mm_edge.manifest import EngineFile
 from mm_edge.runtime.engines.building import BuildStopped, Watch
 from mm_edge.runtime.engines.tensorrt import compiler
 from mm_edge.runtime.engines.tensorrt.build import Built
@@ -53,7 +53,7 @@ class Machine:
 
     def _load(self, library, content, order):
         if content in self.unloadable:
-            raise WorkFailedError("cudaErrorInvalidSource", asked=f"loading {order.label}")
+            raise WorkFailedError("cudaErrorInvalidSource", action=f"loading {order.label}")
         return SimpleNamespace(engine=None, content=content)
 
     def _check(self, library, engine, order, heavy):

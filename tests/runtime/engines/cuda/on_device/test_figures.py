@@ -11,8 +11,9 @@ import pytest
 from bundles import senses_bundle
 from host_double import host_double
 
-import mm_edge.benchmarks.gpu as bench
-from mm_edge.benchmarks.gpu_report import (
+import mm_edge.benchmarks.studies.gpu.gpu as bench
+from mm_edge.benchmarks.bench.machine import Watch, machine
+from mm_edge.benchmarks.studies.gpu.gpu_report import (
     GpuReport,
     Row,
     Timed,
@@ -23,15 +24,15 @@ from mm_edge.benchmarks.gpu_report import (
     slow_pipelines,
     waits,
 )
-from mm_edge.benchmarks.machine import Watch, machine
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 
 TESTS = Path(__file__).parents[4]
 # In every process of the run: an engine of the tests takes the place of those that need a GPU.
 STAND_IN = """
 import os, sys
 sys.path.insert(0, os.environ["MM_EDGE_FAKES"])
-from mm_edge.runtime.engines import available, choose
+from mm_edge.runtime.engines import available
+from mm_edge.runtime.engines.selection import choose
 available.ON_A_GPU = ("double", "absent")
 available.missing = lambda name: iter(()) if name == "double" else iter(("it is not here",))
 

@@ -10,13 +10,13 @@ from onnx import TensorProto, helper
 from sinks import Kept
 from sources import Script, pictures
 
-from mm_edge.bundle import Bundle, digest
-from mm_edge.bundle_writer import write_bundle
+from mm_edge.bundle.bundle import Bundle, digest
+from mm_edge.bundle.manifest import Artefact, Manifest, Part, Read
+from mm_edge.bundle.writer import write_bundle
 from mm_edge.config import LoopConfig, RunConfig
-from mm_edge.manifest import Artefact, Manifest, Part, Read
 from mm_edge.runtime.engines.cuda.history import DeviceHistory
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
-from mm_edge.runtime.session import Session
+from mm_edge.runtime.session.session import Session
 from mm_edge.spec import ImageInput, ImagePrepare, ScoresOutput, Sync, TensorSpec
 
 SOON_S, SIZE, LENGTH, TICKS = 60.0, 8, 5, 60

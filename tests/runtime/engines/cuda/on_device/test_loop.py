@@ -12,15 +12,15 @@ from sinks import Kept
 from sources import Script, pictures, sounds
 
 import mm_edge
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import EngineConfig, LoopConfig, RunConfig, SourcesConfig
 from mm_edge.errors import EngineError
-from mm_edge.runtime.engines import settle
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
-from mm_edge.runtime.session import Session
+from mm_edge.runtime.engines.selection import select_engine
+from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.wiring import wire_sources
 from mm_edge.runtime.source import Capture
 from mm_edge.runtime.trace import Trace
-from mm_edge.runtime.wiring import wire_sources
 
 SOON_S = 100.0
 SHIPPED = Path(mm_edge.__file__).parent / "data"
@@ -181,8 +181,8 @@ def test_where_even_one_moment_does_not_fit_auto_goes_on_to_the_next_engine(driv
     before = driver.counts()
     driver.memory(1000)
     opened = {"onnxruntime:cuda": lambda: host_double(device), "onnxruntime": OnnxRuntimeEngine}
-    monkeypatch.setattr(settle, "why_not", lambda name: "" if name in opened else "not here")
-    monkeypatch.setattr(settle, "open_engine", lambda config, *_: opened[config.name]())
+    monkeypatch.setattr(select_engine, "why_not", lambda name: "" if name in opened else "not here")
+    monkeypatch.setattr(select_engine, "open_engine", lambda config, *_: opened[config.name]())
     kept = Kept()
     with Session(bundle, RunConfig(), [Script("image", pictures(20)), words()], [kept]) as session:
         assert session.wait(SOON_S)

@@ -15,10 +15,10 @@ sys.path.insert(0, sys.argv[2])
 from host_double import host_double
 from sinks import Kept
 from sources import Script, pictures
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.runtime.engines.cuda.device import open_device
-from mm_edge.runtime.session import Session
+from mm_edge.runtime.session.session import Session
 
 kept = Kept()
 engine = host_double(open_device())

@@ -10,15 +10,15 @@ from onnx import TensorProto, helper
 from sinks import Kept
 from sources import Script, pictures
 
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
+from mm_edge.bundle.manifest import Artefact, Part, Read
 from mm_edge.config import EngineConfig, RunConfig
 from mm_edge.errors import EngineError
-from mm_edge.manifest import Artefact, Part, Read
 from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.cuda import onnxruntime as provider
 from mm_edge.runtime.engines.cuda.engine import CudaEngine
 from mm_edge.runtime.engines.cuda.faults import DeviceLostError
-from mm_edge.runtime.session import Session
+from mm_edge.runtime.session.session import Session
 from mm_edge.spec import TensorSpec
 
 REAL = ort.InferenceSession

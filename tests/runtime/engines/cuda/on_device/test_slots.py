@@ -10,12 +10,12 @@ from bundles import senses_bundle
 from host_double import host_double
 
 import mm_edge
-from mm_edge.bundle import Bundle
+from mm_edge.bundle.bundle import Bundle
 from mm_edge.errors import EngineError
 from mm_edge.runtime.engine import DeviceMemoryError
+from mm_edge.runtime.engines.golden import measure_golden
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from mm_edge.runtime.engines.tensors import fixed_shapes, numpy_dtype
-from mm_edge.runtime.golden import measure_golden
 
 ROUNDS = 50
 OWN_SHARE_MS = 0.1  # several times what it takes
@@ -178,17 +178,17 @@ def test_a_moment_asks_the_driver_for_little(driver, device, bundle):
         fused = Held(device, bundle, "fuse", to_host=[tensor.name for tensor in fuse.gives])
         colour = next(i for i, t in enumerate(fuse.takes) if fuse.reads[t.name].source == "part:encode_image.colour")
         read = [*fused.buffers[:colour], encoder.slot.outputs["colour"], *fused.buffers[colour + 1 :]]
-        asked = []
+        requested = []
         for _ in range(3):
             values = random_inputs(bundle, encode, np.random.default_rng(1))
             before = driver.count("calls")
             encoder.run(values)
             between = driver.count("calls")
             fused.slot.run(read)
-            asked.append((between - before, driver.count("calls") - between))
+            requested.append((between - before, driver.count("calls") - between))
             fused.slot.outputs[fuse.gives[0].name].host()
-        assert asked[-1][0] <= 9
-        assert asked[-1][1] <= 9
+        assert requested[-1][0] <= 9
+        assert requested[-1][1] <= 9
         for held in (encoder, fused):
             held.close()
 

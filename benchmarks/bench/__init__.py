@@ -1,0 +1,1 @@
+"""What `mm-edge bench` measures, and how it reports it."""

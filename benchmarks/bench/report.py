@@ -1,0 +1,44 @@
+"""A report as a file: written whole or not at all, read back only in the schema that this version knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mm_edge.errors import UsageError
+
+from .figure import SCHEMA, Report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _SchemaOnly(msgspec.Struct):
+    schema: int
+
+
+def write_report(path: Path, report: Report) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    except OSError as error:
+        raise UsageError(
+            f"{error.strerror}", action=f"writing {path}", hint="Give a path that can be written"
+        ) from None
+
+
+def read_report(path: Path) -> Report:
+    action = f"reading the bench {path}"
+    try:
+        content = path.read_bytes()
+        schema = msgspec.json.decode(content, type=_SchemaOnly).schema
+        if schema != SCHEMA:
+            raise UsageError(
+                f"its schema is {schema}; this version knows {SCHEMA}", action=action, hint="Measure it again"
+            )
+        return msgspec.json.decode(content, type=Report)
+    except OSError as error:
+        raise UsageError(f"{error.strerror}", action=action, hint="Make one: mm-edge bench --json FILE") from None
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{error}", action=action, hint="Make one: mm-edge bench --json FILE") from None

@@ -1,0 +1,1 @@
+"""CLIP with torch, as peers run it, and with mm-edge."""

@@ -1,0 +1,1 @@
+"""Studies of the exporter: real model sizes, speed of int8."""

@@ -1,0 +1,1 @@
+"""Studies of the live loop: overhead, peers, the page, startup."""

@@ -1,0 +1,160 @@
+"""What the live page costs the loop: with five who watch a 720p camera at 30 a second, and with nobody.
+
+python -m mm_edge.benchmarks.studies.live.live_page [--seconds N] [--viewers N] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mm_edge.benchmarks.bench.frames import ReadyCamera, frames
+from mm_edge.benchmarks.studies.models import vision_bundle
+from mm_edge.bundle.bundle import Bundle
+from mm_edge.config import RunConfig
+from mm_edge.runtime.process import cpu_seconds
+from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.view.server import ViewServer
+
+from .timed_run import Ages
+
+FPS = 30.0
+ROUNDS = 4  # each way in turns, so that a machine that changes its pace changes it for both
+FIRST_ONES = 15  # predictions at the start, which pay for what is made once
+
+
+def measure(seconds: float, viewers: int) -> dict[str, float]:
+    """Latencies without a page, with a page that nobody watches, and with `viewers` in a process of their own."""
+    pictures = frames(60)
+    ways = {"none": (False, 0), "idle": (True, 0), "watched": (True, viewers)}
+    total_ms: dict[str, list[float]] = {way: [] for way in ways}
+    cpu_s: dict[str, float] = dict.fromkeys(ways, 0.0)
+    page_s: dict[str, float] = dict.fromkeys(ways, 0.0)
+    seen: list[float] = []
+    with Bundle.open(vision_bundle()) as bundle:
+        for _ in range(ROUNDS):
+            for way, (page, watching) in ways.items():
+                ages, used, used_by_page, rates = _run(bundle, pictures, seconds / ROUNDS, page=page, viewers=watching)
+                total_ms[way] += ages.total_ms[FIRST_ONES:]
+                cpu_s[way] += used
+                page_s[way] += used_by_page
+                seen += rates
+    figures = {
+        f"{way}_{name}_ms": float(np.percentile(values, percent))
+        for way, values in total_ms.items()
+        for name, percent in (("p50", 50), ("p99", 99))
+    }
+    return {
+        **figures,
+        "watched_p99_ratio": figures["watched_p99_ms"] / figures["none_p99_ms"],
+        "idle_p99_ratio": figures["idle_p99_ms"] / figures["none_p99_ms"],
+        "idle_share_of_a_core": page_s["idle"] / seconds,
+        "watched_share_of_a_core": (cpu_s["watched"] - cpu_s["none"]) / seconds,
+        "frames_a_second_of_the_slowest_viewer": min(seen, default=0.0),
+        "predictions_each": min(len(values) for values in total_ms.values()),
+    }
+
+
+def _run(
+    bundle: Bundle, pictures: list[Any], seconds: float, *, page: bool, viewers: int
+) -> tuple[Ages, float, float, list[float]]:
+    ages, server = Ages(), ViewServer(port=0)
+    sinks: list[Any] = [ages]
+    if page:
+        server.start()
+        sinks.append(server)
+    session = Session(bundle, RunConfig(), [ReadyCamera("image", pictures, FPS)], sinks)
+    with session, _watched(server.port, viewers, seconds) as rates:
+        before, before_page = cpu_seconds(), _page_seconds()
+        session.wait(seconds)
+        used, used_by_page = cpu_seconds() - before, _page_seconds() - before_page
+    session.raise_error()
+    return ages, used, used_by_page, rates
+
+
+def _page_seconds() -> float:
+    """CPU time of the page's own threads: the server, and the one that hands it what the loop gives."""
+    return sum(
+        time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+        for thread in threading.enumerate()
+        if thread.name in {"mm-edge-view", "mm-edge-sink-view"} and thread.ident
+    )
+
+
+@contextlib.contextmanager
+def _watched(port: int, viewers: int, seconds: float) -> Any:
+    """Those who watch, in another process. What they saw is there when they have gone."""
+    rates: list[float] = []
+    if not viewers:
+        yield rates
+        return
+    command = [
+        sys.executable,
+        "-m",
+        __spec__.name,
+        "--watch",
+        str(port),
+        "--viewers",
+        str(viewers),
+        "--seconds",
+        str(seconds),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watchers:
+        time.sleep(1.0)  # until they have come
+        yield rates
+        told, _ = watchers.communicate()
+        rates += json.loads(told)
+
+
+async def _watch(port: int, viewers: int, seconds: float) -> list[float]:
+    return await asyncio.gather(*(_one(port, seconds) for _ in range(viewers)))
+
+
+async def _one(port: int, seconds: float) -> float:
+    """Frames a second from the first to the last. Says of each at once that it was drawn, as a page does."""
+    import aiohttp
+
+    times: list[float] = []
+    async with (
+        aiohttp.ClientSession() as client,
+        client.ws_connect(f"http://127.0.0.1:{port}/live", max_msg_size=0) as page,
+    ):
+        until_s = time.monotonic() + seconds
+        async for message in page:
+            if message.type is aiohttp.WSMsgType.BINARY:
+                times.append(time.monotonic())
+                await page.send_str('{"kind":"drawn","frame":0}')
+            if time.monotonic() > until_s:
+                break
+    return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each of the three ways")
+    parser.add_argument("--viewers", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--watch", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.watch:
+        print(json.dumps(asyncio.run(_watch(given.watch, given.viewers, given.seconds))))
+        return
+    figures = measure(given.seconds, given.viewers)
+    for name, value in figures.items():
+        print(f"{name:40} {value:10.3f}")
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What a result costs the loop beside its part and its picture, by the clocks of its threads."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mm_edge.benchmarks.bench.frames import ReadyFile, frames
+from mm_edge.benchmarks.studies.models import vision_bundle
+from mm_edge.bundle.bundle import Bundle
+from mm_edge.config import LoopConfig, RunConfig
+from mm_edge.runtime.engines.selection.choose import usable_cores
+from mm_edge.runtime.loop.decode_stage import DecodeStage
+from mm_edge.runtime.loop.stage import PartStage, PrepareStage
+from mm_edge.runtime.process import cpu_seconds
+from mm_edge.runtime.session.session import Session
+
+from .timed_run import WARM_UP_S, Ages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NS_PER_US = 1000
+STAGES: dict[str, Any] = {"part": PartStage, "picture": PrepareStage, "decoding": DecodeStage}
+
+
+def own_cost(rounds: int = 6, seconds: float = 2.0) -> dict[str, float]:
+    """Saturated, so that no thread sleeps and wakes for want of frames. In microseconds a result."""
+    pictures, told = frames(60), defaultdict[str, list[float]](list)
+    with Bundle.open(vision_bundle()) as bundle:
+        for _ in range(rounds):
+            session = Session(
+                bundle,
+                RunConfig(loop=LoopConfig(depth=max(2, usable_cores()))),
+                [ReadyFile("image", pictures)],
+                [Ages()],
+            )
+            with stages_timed() as spent_ns, session:
+                session.wait(WARM_UP_S)
+                before, start_s = _state(session, spent_ns), cpu_seconds()
+                session.wait(seconds)
+                after, all_s = _state(session, spent_ns), cpu_seconds() - start_s
+            results = after.pop("results") - before.pop("results")
+            for name, value in after.items():
+                told[name].append((value - before[name]) / results / NS_PER_US)
+            told["own"].append(all_s * 1e6 / results - told["part"][-1] - told["picture"][-1])
+    found = {f"{name}_us": statistics.median(values) for name, values in told.items()}
+    return {**found, "share": found["own_us"] / (found["part_us"] + found["picture_us"])}
+
+
+def _state(session: Session, spent_ns: dict[str, int]) -> dict[str, float]:
+    """What has been spent so far, in nanoseconds, and for how many results."""
+    threads = {"sink": session.sink_keepers[0], "source": session.source_keepers[0]}
+    return {
+        "results": session.delivery.predictions,
+        **{name: spent_ns[name] for name in STAGES},
+        **{
+            name: int(Path(f"/proc/self/task/{t.native_id}/schedstat").read_text().split()[0])
+            for name, t in threads.items()
+        },
+    }
+
+
+@contextmanager
+def stages_timed() -> Iterator[dict[str, int]]:
+    """Adds up the CPU time of each kind of stage, in the thread that runs it."""
+    spent_ns: dict[str, int] = dict.fromkeys(STAGES, 0)
+    real = {name: kind.run for name, kind in STAGES.items()}
+
+    def timing(name: str, run: Any) -> Any:
+        def timed_run(stage: Any, task: Any) -> None:
+            began_ns = time.thread_time_ns()
+            try:
+                run(stage, task)
+            finally:
+                taken_ns = time.thread_time_ns() - began_ns
+                spent_ns[name] += taken_ns  # without a call in between, so that no other lane comes in between either
+
+        return timed_run
+
+    try:
+        for name, kind in STAGES.items():
+            kind.run = timing(name, real[name])
+        yield spent_ns
+    finally:
+        for name, kind in STAGES.items():
+            kind.run = real[name]

@@ -1,0 +1,114 @@
+"""One run of the loop with the clock at hand: ages, stages, results a second; and what the model alone takes."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mm_edge.config import LoopConfig, RunConfig
+from mm_edge.errors import WorkFailedError
+from mm_edge.runtime.process import cpu_seconds
+from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.sinks.null import NullSink
+from mm_edge.sample import Prediction
+
+from .plain_loops import PlainModel
+
+if TYPE_CHECKING:
+    from mm_edge.bundle.bundle import Bundle
+    from mm_edge.runtime.sink import Summary
+
+SLOWER = 3.0  # "three times too slow": the camera gives a frame in a third of the model's time
+SIZE = (224, 224)
+STARTING_UP = 3  # runs of a bare engine that do not count
+WARM_UP_S = 0.5  # of a loop that is not counted: its lanes and slots take their memory then
+
+
+class Ages(NullSink):
+    """Keeps what the loop says of each prediction."""
+
+    def __init__(self) -> None:
+        self.total_ms: list[float] = []
+        self.taken_s: list[float] = []
+        self.stages_ms: list[dict[str, float]] = []
+
+    def take(self, item: Any) -> None:
+        if isinstance(item, Prediction):
+            self.total_ms.append(item.latency_ms["total"])
+            self.taken_s.append(time.perf_counter())
+            self.stages_ms.append(dict(item.latency_ms))
+
+    def rate(self) -> float:
+        return warm_rate(self.taken_s)
+
+
+def warm_rate(taken_s: list[float]) -> float:
+    """Results a second once it is warm, from when each was there."""
+    warm = [at for at in taken_s if at > taken_s[0] + WARM_UP_S]
+    return (len(warm) - 1) / (warm[-1] - warm[0])
+
+
+def run_live(bundle: Bundle, sources: list[Any], seconds: float | None, **loop: Any) -> tuple[Ages, Summary, float]:
+    """Runs, and gives the ages, the summary, and the CPU seconds that the run itself took (not loading)."""
+    ages = Ages()
+    session = Session(bundle, RunConfig(loop=LoopConfig(**loop)), sources, [ages])
+    before = 0.0
+    with session:
+        before = cpu_seconds()
+        session.wait(seconds)
+        used = cpu_seconds() - before
+    session.raise_error()
+    return ages, summary_of(session), used
+
+
+def summary_of(session: Session) -> Summary:
+    if session.summary is None:
+        raise WorkFailedError("the run left no summary", action="measuring")
+    return session.summary
+
+
+def p(values: list[float], percent: float) -> float:
+    return float(np.percentile(values, percent))
+
+
+def side_by_side(graph: bytes, pictures: list[Any], seconds: float, cores: int) -> float:
+    """Prepare, run and decode on every core at once, with nothing between: what the stages allow, in results a second.
+
+    By each worker's own clock, from its first warm run to the end of its last.
+    """
+    rates = [0.0] * cores
+    models = [PlainModel(graph, SIZE) for _ in range(cores)]
+    warm = threading.Barrier(cores)
+
+    def work(index: int) -> None:
+        model, count = models[index], 0
+        for picture in pictures[:STARTING_UP]:
+            model.answer(picture)
+        warm.wait()
+        began = time.perf_counter()
+        while time.perf_counter() < began + seconds:
+            model.answer(pictures[count % len(pictures)])
+            count += 1
+        rates[index] = count / (time.perf_counter() - began)
+
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(cores)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return sum(rates)
+
+
+def model_ms(graph: bytes, pictures: list[Any]) -> float:
+    model = PlainModel(graph, SIZE)
+    prepared = model.prepare(pictures[0])
+    taken = []
+    for _ in range(40):
+        began = time.perf_counter()
+        model.run(prepared)
+        taken.append((time.perf_counter() - began) * 1000)
+    return statistics.median(taken[10:])

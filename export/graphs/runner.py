@@ -1,0 +1,125 @@
+"""Runs an ONNX graph on ONNX Runtime's CPU provider, which is the reference engine of the exporter."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+from onnx import ModelProto
+
+from mm_edge.errors import WorkFailedError
+
+from .graph import load
+from .weights import WEIGHTS, array_of, is_aside, put_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from mm_edge.bundle.manifest import Precision
+    from mm_edge.export.feeds import Array, Feed
+
+WARM_UP_RUNS, LEAST_RUNS = 1, 4
+ALL_CORES = len(os.sched_getaffinity(0))  # for what is not timed
+
+
+Level: TypeAlias = Literal["all", "basic", "none"]
+
+
+def open_artefact(path: Path, precision: Precision, *, threads: int = 1) -> Runner:
+    """An artefact as it will compute: what is made for a GPU with the fp16 rounding that the CPU leaves out."""
+    from .rounding import as_rounded
+
+    if precision not in {"fp16", "int8-trt"}:
+        return Runner(path, threads=threads)
+    return Runner(as_rounded(put_aside(load(path), path.parent / WEIGHTS)), threads=threads)
+
+
+class Runner:
+    """One graph, ready to run. `threads` is explicit: the library's default ignores what a container may use.
+
+    `optimized`: where to write what the engine's optimizer made of it.
+    """
+
+    def __init__(
+        self,
+        model: Path | bytes | ModelProto,
+        *,
+        threads: int = 1,
+        optimize: Level = "all",
+        optimized: Path | None = None,
+    ) -> None:
+        import onnxruntime as ort
+
+        self.threads = threads
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        levels = ort.GraphOptimizationLevel
+        options.graph_optimization_level = {
+            "all": levels.ORT_ENABLE_ALL,
+            "basic": levels.ORT_ENABLE_BASIC,
+            "none": levels.ORT_DISABLE_ALL,
+        }[optimize]
+        if optimized is not None:
+            options.optimized_model_filepath = str(optimized)
+        content: str | bytes
+        self._weights: dict[str, Array] = {}  # the session reads them where they are mapped
+        if isinstance(model, bytes):
+            content = model
+        elif isinstance(model, ModelProto):
+            content = model.SerializeToString()
+            self._weights = {item.name: array_of(item) for item in model.graph.initializer if is_aside(item)}
+        else:
+            content = str(model)
+        if self._weights:
+            values = [ort.OrtValue.ortvalue_from_numpy(array) for array in self._weights.values()]
+            options.add_external_initializers(list(self._weights), values)
+        try:
+            self.session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the library raises classes of its own that share no base
+            raise WorkFailedError(_first_line(error), action="loading a graph into ONNX Runtime") from error
+        self.inputs = [item.name for item in self.session.get_inputs()]
+        self.outputs = [item.name for item in self.session.get_outputs()]
+
+    def __call__(self, feed: Feed) -> Feed:
+        """Runs once; inputs that the graph does not have are left out."""
+        try:
+            values = self.session.run(None, {name: feed[name] for name in self.inputs})
+        except KeyError:
+            raise
+        except Exception as error:
+            raise WorkFailedError(_first_line(error), action="running a graph on ONNX Runtime") from error
+        return dict(zip(self.outputs, values, strict=True))
+
+
+def run_all(runner: Runner, feeds: Iterable[Feed]) -> list[Feed]:
+    """What it gives for each; the runner is let go of on return when the caller does not hold it."""
+    return [runner(feed) for feed in feeds]
+
+
+def race(runners: Mapping[str, Runner], feed: Feed, budget_s: float = 0.5, most: int = 60) -> dict[str, float]:
+    """Median milliseconds of each on one feed. They take turns, so that other work slows all of them alike."""
+    for runner in runners.values():
+        for _ in range(WARM_UP_RUNS):
+            runner(feed)
+    times: dict[str, list[float]] = {name: [] for name in runners}
+    end = time.perf_counter() + budget_s * len(runners)
+    for turn in range(most):
+        if turn >= LEAST_RUNS and time.perf_counter() > end:
+            break
+        for name, runner in runners.items():
+            # One thread runs in this one; its own time leaves out what other programs took of the core meanwhile.
+            clock = time.thread_time if runner.threads == 1 else time.perf_counter
+            start = clock()
+            runner(feed)
+            times[name].append((clock() - start) * 1e3)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

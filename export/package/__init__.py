@@ -1,0 +1,1 @@
+"""Packs verified parts into a bundle: manifest, engines, tables and the report page."""

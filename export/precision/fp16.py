@@ -1,0 +1,126 @@
+"""fp16 with fp32 at the edges of the graph, by the converter that comes with ONNX Runtime."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from onnx import ModelProto, TensorProto, helper
+
+from mm_edge.export.graphs.base_graph import ancestors_of, sort_nodes
+from mm_edge.export.graphs.graph import GraphIndex, drop_unused
+from mm_edge.export.graphs.weights import cast, is_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from onnx import NodeProto
+
+# What overflows or loses everything in fp16: sums of squares, logarithms of small powers, reciprocals of small numbers.
+FP32_KINDS = ("Pow", "Log", "Exp", "Reciprocal", "ReduceL2", "ReduceSumSquare", "LpNormalization", "ReduceLogSumExp")
+LARGEST_FRONT_END = 64  # nodes; a logarithm with more than that in front of it is no front end
+
+
+def fp32_by_nature(base: ModelProto) -> set[str]:
+    """The nodes that stay fp32 in any case: those above, and a spectrogram's whole way to its logarithm."""
+    kinds = {node.name for node in base.graph.node if node.op_type in FP32_KINDS}
+    for log in [node.name for node in base.graph.node if node.op_type == "Log"]:
+        front_end = ancestors_of(base, [log])
+        if len(front_end) <= LARGEST_FRONT_END:
+            kinds |= front_end
+    return kinds
+
+
+def to_fp16(base: ModelProto, keep_fp32: Collection[str] = ()) -> ModelProto:
+    """The graph in fp16 but for the nodes named; its inputs and outputs stay fp32."""
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+
+    copy = ModelProto()
+    copy.CopyFrom(base)
+    blocked = fp32_by_nature(copy) | set(keep_fp32)
+    _give_own_copies(copy, blocked)
+    aside = _hollowed(copy)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # numbers beyond fp16 are clamped; the parity gate judges what that costs
+        converted: ModelProto = convert_float_to_float16(
+            copy,
+            keep_io_types=True,
+            disable_shape_infer=True,
+            op_block_list=list(DEFAULT_OP_BLOCK_LIST),
+            node_block_list=sorted(blocked),
+        )
+    _refill(converted, aside)
+    sort_nodes(converted)
+    _drop_round_trips(converted)
+    return converted
+
+
+def _hollowed(model: ModelProto) -> dict[str, TensorProto]:
+    """The converter reads every weight; those that lie in files stand as empty ones meanwhile."""
+    aside = {}
+    for tensor in model.graph.initializer:
+        if is_aside(tensor) and tensor.data_type == TensorProto.FLOAT:
+            aside[tensor.name] = TensorProto()
+            aside[tensor.name].CopyFrom(tensor)
+            tensor.CopyFrom(TensorProto(name=tensor.name, data_type=tensor.data_type, dims=[0]))
+    return aside
+
+
+def _refill(model: ModelProto, aside: dict[str, TensorProto]) -> None:
+    for info in [item for item in model.graph.value_info if item.name.removesuffix("_cast_to_fp32") in aside]:
+        model.graph.value_info.remove(info)  # as empty as what stood there
+    for tensor in model.graph.initializer:
+        if tensor.name in aside:
+            kind = tensor.data_type
+            tensor.CopyFrom(aside[tensor.name])
+            if kind == TensorProto.FLOAT16:
+                cast(tensor, kind)
+
+
+def _drop_round_trips(model: ModelProto) -> None:
+    """The converter rounds to fp16 and back between two nodes that both stay fp32: a loss for nothing."""
+    index = GraphIndex(model.graph)
+    cast_to = {node.output[0]: node for node in model.graph.node if node.op_type == "Cast"}
+    kinds = {name: node.attribute[0].i for name, node in cast_to.items()}
+    instead: dict[str, str] = {}
+    for name, node in cast_to.items():
+        inner = cast_to.get(node.input[0])
+        if (
+            kinds[name] == TensorProto.FLOAT
+            and inner is not None
+            and kinds[inner.output[0]] == TensorProto.FLOAT16
+            and _is_fp32(index, inner, kinds)
+        ):
+            instead[name] = inner.input[0]
+    outputs = set(index.outputs)
+    for node in model.graph.node:
+        node.input[:] = [instead.get(name, name) for name in node.input]
+    for name, source in instead.items():
+        if name in outputs:
+            cast_to[name].CopyFrom(helper.make_node("Identity", [source], [name], name=cast_to[name].name))
+    drop_unused(model)
+
+
+def _is_fp32(index: GraphIndex, cast: NodeProto, kinds: dict[str, int]) -> bool:
+    """Only nodes that stay fp32, and the graph's own inputs, are cast down by the converter."""
+    name = cast.input[0]
+    info = index.infos.get(name)
+    if name in index.inputs:
+        return info is not None and info.type.tensor_type.elem_type == TensorProto.FLOAT
+    return name.endswith("_cast_to_fp16") or kinds.get(name) == TensorProto.FLOAT
+
+
+def _give_own_copies(model: ModelProto, blocked: Collection[str]) -> None:
+    """A weight that both halves use gets a copy: the converter would round it for both."""
+    index = GraphIndex(model.graph)
+    for name, tensor in list(index.initializers.items()):
+        users = [model.graph.node[number] for number in index.consumers[name]]
+        kept = [node for node in users if node.name in blocked]
+        if kept and len(kept) < len(users):
+            own = model.graph.initializer.add()
+            own.CopyFrom(tensor)
+            own.name = f"{name}_fp32"
+            for node in kept:
+                node.input[:] = [own.name if value == name else value for value in node.input]

@@ -1,0 +1,249 @@
+"""int8 by ONNX Runtime's quantizer: one calibration, two artefacts, since TensorRT and the CPU want different ones."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import onnx
+from onnx import ModelProto, TensorProto
+
+from mm_edge.errors import InputError
+from mm_edge.export.graphs.base_graph import name_nodes, sort_nodes, typed
+from mm_edge.export.graphs.channels import put_back, show_extremes
+from mm_edge.export.graphs.graph import GraphIndex, drop_unused
+from mm_edge.export.graphs.restore import before_rounding, give_out_unrounded, rounded_outside
+from mm_edge.export.graphs.runner import ALL_CORES, Runner
+
+from .fp16 import fp32_by_nature, to_fp16
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from mm_edge.export.feeds import Feed
+    from mm_edge.export.recipe import Method
+
+HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+# What runs on integers in ONNX Runtime between two heavy nodes, so that the numbers need not go back to float.
+BETWEEN = (
+    "Relu",
+    "Clip",
+    "MaxPool",
+    "GlobalAveragePool",
+    "AveragePool",
+    "Add",
+    "Concat",
+    "Reshape",
+    "Transpose",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+)
+CALIBRATED = (*HEAVY, *BETWEEN)
+SAMPLES_AT_ONCE = 4  # the calibrator holds every intermediate value of so many samples
+LEAST_RANGE = 1e-6
+
+
+class Feeds:
+    """Hands feeds to the library's calibrator one at a time."""
+
+    def __init__(self, feeds: Sequence[Feed]) -> None:
+        self._feeds = iter(feeds)
+
+    def get_next(self) -> Feed | None:
+        return next(self._feeds, None)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The library advises on the root logger (to optimize the graph first, which was done) and prints its progress."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        root.setLevel(level)
+
+
+def calibrate(base: ModelProto, feeds: Sequence[Feed], method: Method, kinds: Sequence[str] = CALIBRATED) -> Any:
+    """The range of every value that goes in or out of these kinds of node (the library's TensorsData)."""
+    from onnxruntime.quantization.calibrate import EntropyCalibrater, MinMaxCalibrater, PercentileCalibrater
+
+    calibrators = {"minmax": MinMaxCalibrater, "percentile": PercentileCalibrater, "entropy": EntropyCalibrater}
+    with tempfile.TemporaryDirectory(prefix="mm-edge-calibrate-") as folder, quiet():
+        # The library opens the graph from a file, all weights in it, four times. It gets one without nodes, then the
+        # graph itself, and the session that reads the weights where they are mapped.
+        path = Path(folder) / "empty.onnx"
+        onnx.save(_without_nodes(base), str(path))
+        augmented = str(Path(folder) / "augmented.onnx")
+        calibrator = calibrators[method](path, [*kinds], augmented, symmetric=False)
+        calibrator.model = ModelProto()
+        calibrator.model.CopyFrom(base)
+        calibrator.augment_graph()
+        calibrator.infer_session = Runner(calibrator.model, threads=ALL_CORES).session
+        for start in range(0, len(feeds), SAMPLES_AT_ONCE):
+            calibrator.collect_data(Feeds(feeds[start : start + SAMPLES_AT_ONCE]))
+        ranges = calibrator.compute_data()
+    if not ranges.data:
+        raise InputError("no value has a range", action="calibrating")
+    return ranges
+
+
+def _without_nodes(model: ModelProto) -> ModelProto:
+    graph = onnx.helper.make_graph([], model.graph.name, model.graph.input, model.graph.output)
+    return onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def quantizable(base: ModelProto) -> list[str]:
+    """What int8 is for, in order: heavy nodes with a weight. A product of two activations (attention) stays float."""
+    index = GraphIndex(base.graph)
+    floats = {name for name, tensor in index.initializers.items() if tensor.data_type == TensorProto.FLOAT}
+    return [
+        node.name
+        for node in base.graph.node
+        if node.op_type in HEAVY
+        and any(name in floats and len(index.initializers[name].dims) > 1 for name in node.input)
+    ]
+
+
+def after_softmax(base: ModelProto) -> set[str]:
+    """Nodes that read a Softmax, even through nodes that only move values: one scale loses its small probabilities."""
+    moving = {"Cast", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Dropout", "Identity", "Split", "Slice", "Concat"}
+    values: set[str] = set()
+    found: set[str] = set()
+    for node in base.graph.node:
+        if node.op_type in {"Softmax", "LogSoftmax"}:
+            values.update(node.output)
+            found.add(node.name)
+        elif any(name in values for name in node.input):
+            found.add(node.name)
+            if node.op_type in moving:
+                values.update(node.output)
+    return found
+
+
+Form: TypeAlias = Literal["integers", "heavy", "products"]
+# `heavy` quantizes what goes in and out of heavy nodes, `integers` also what lies between them, and `products` leaves
+# what comes out of a product in float, for norms and sums that go on in float. Which is fastest depends on the model.
+FORMS: tuple[Form, ...] = ("products", "integers", "heavy")
+
+
+def to_int8_cpu(base: ModelProto, ranges: Any, keep: Collection[str] = (), *, form: Form) -> ModelProto:
+    """Unsigned asymmetric activations, signed weights a channel: what ONNX Runtime fuses to VNNI kernels."""
+    kinds = [*HEAVY, *(BETWEEN if form == "integers" else ())]
+    options = {"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]} if form == "products" else {}
+    return _quantize(base, ranges, keep, kinds, activations_signed=False, options=options)
+
+
+def to_int8_trt(base: ModelProto, ranges: Any, keep: Collection[str] = ()) -> ModelProto:
+    """Signed symmetric Q/DQ in front of heavy nodes; what is between them is fp16, as it would be without int8."""
+    return fp16_between(to_int8_trt_in_fp32(base, ranges, keep), keep)
+
+
+def fp16_between(quantized: ModelProto, keep: Collection[str] = ()) -> ModelProto:
+    """What is not int8 in fp16, but for the nodes named."""
+    name_nodes(quantized)
+    return to_fp16(typed(quantized), keep)
+
+
+def to_int8_trt_in_fp32(base: ModelProto, ranges: Any, keep: Collection[str] = ()) -> ModelProto:
+    """The same before what is between the heavy nodes becomes fp16."""
+    return _quantize(
+        base,
+        ranges,
+        set(keep) | fp32_by_nature(base),
+        list(HEAVY),
+        activations_signed=True,
+        options={
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "QDQDisableWeightAdjustForInt32Bias": True,
+            "OpTypesToExcludeOutputQuantization": list(HEAVY),
+        },
+    )
+
+
+def rounded_outputs(form: Form | None) -> tuple[str, ...]:
+    """The kinds of node whose outputs are rounded too, by form of int8 for the CPU; None is int8 for TensorRT."""
+    if form is None:
+        return ()
+    return ("Conv", "ConvTranspose") if form == "products" else HEAVY
+
+
+def _quantize(
+    base: ModelProto,
+    ranges: Any,
+    keep: Collection[str],
+    kinds: list[str],
+    *,
+    activations_signed: bool,
+    options: dict[str, Any],
+) -> ModelProto:
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+    from onnxruntime.quantization.quant_utils import add_infer_metadata
+
+    copy = ModelProto()
+    copy.CopyFrom(base)
+    weights = show_extremes(copy, set(kinds))
+    add_infer_metadata(copy)  # the types are known; the library would write the graph to a file to infer them again
+    heavy = set(quantizable(base))
+    excluded = (
+        set(keep)
+        | after_softmax(base)
+        | {node.name for node in base.graph.node if node.op_type in HEAVY and node.name not in heavy}
+    )
+    excluded |= _without_range(base, ranges, kinds)
+    with quiet():
+        quantizer = QDQQuantizer(
+            copy,
+            True,  # per channel
+            False,  # the full range: reduced only where a CPU has no VNNI, see docs/exporting.md
+            QuantType.QInt8,
+            QuantType.QInt8 if activations_signed else QuantType.QUInt8,
+            ranges,
+            [],
+            sorted(excluded),
+            kinds,
+            {"MinimumRealRange": LEAST_RANGE, **options},
+        )
+        quantizer.quantize_model()
+    quantized: ModelProto = quantizer.model.model
+    put_back(quantized, weights, LEAST_RANGE)
+    _float_outputs(quantized)
+    sort_nodes(quantized)
+    drop_unused(quantized)
+    return quantized
+
+
+def _float_outputs(model: ModelProto) -> None:
+    """What goes outside is not rounded, though a reader inside may have it so. A convolution's result stays rounded:
+    without that it would be reckoned in fp32.
+    """
+    index = GraphIndex(model.graph)
+    for name in rounded_outside(model):
+        maker = model.graph.node[index.producer[before_rounding(model, name)]]
+        while maker.op_type in {"Relu", "Clip"} and maker.input[0] in index.producer:
+            maker = model.graph.node[index.producer[maker.input[0]]]
+        if maker.op_type not in {"Conv", "ConvTranspose"}:
+            give_out_unrounded(model, name)
+            index = GraphIndex(model.graph)
+
+
+def _without_range(base: ModelProto, ranges: Any, kinds: Collection[str]) -> set[str]:
+    """Nodes whose values are no floats (indices, shapes) have no range and are left alone."""
+    index = GraphIndex(base.graph)
+    known = set(ranges.data) | set(index.initializers)
+    return {
+        node.name
+        for node in base.graph.node
+        if node.op_type in kinds and any(name and name not in known for name in (*node.input[:2], *node.output))
+    }

@@ -1,0 +1,165 @@
+"""What each node loses when it alone is reduced: both forms of every node run side by side, on the values of fp32.
+
+One session tells of all nodes at once. It does not know what the nodes behind make of an error, so it gives an order to
+try, and no proof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, isfinite, prod
+from typing import TYPE_CHECKING
+
+from onnx import ModelProto, NodeProto, TensorProto, helper
+
+from mm_edge.export.graphs.base_graph import sort_nodes
+from mm_edge.export.graphs.graph import GraphIndex, drop_unused
+from mm_edge.export.graphs.runner import ALL_CORES, Runner, run_all
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from mm_edge.export.feeds import Array, Feed
+
+RENAMED_OUTPUT = "_QuantizeLinear_Input"  # what the quantizer calls an output of the graph before it is rounded
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Harm:
+    """`loss` is the relative error of what the node gives, worst sample; `work` is in multiplications."""
+
+    node: str
+    kind: str
+    loss: float
+    work: float
+
+
+def ranked(harms: Sequence[Harm]) -> list[str]:
+    """First what loses most for its work: errors add up in squares, and work is what fp32 costs."""
+    order = sorted(harms, key=lambda harm: -(harm.loss**2) / max(harm.work, 1.0))
+    return [harm.node for harm in order]
+
+
+def share_of_work(harms: Sequence[Harm], nodes: Collection[str]) -> float:
+    total = sum(harm.work for harm in harms)
+    return sum(harm.work for harm in harms if harm.node in nodes) / total if total else 0.0
+
+
+def harms_of_int8(base: ModelProto, quantized: ModelProto, nodes: Collection[str], feeds: Sequence[Feed]) -> list[Harm]:
+    """`quantized` rounds what goes into heavy nodes, and nothing that comes out of them."""
+    model = ModelProto()
+    model.CopyFrom(base)
+    there = {tensor.name for tensor in model.graph.initializer}
+    model.graph.initializer.extend(item for item in quantized.graph.initializer if item.name not in there)
+    made = {name for node in base.graph.node for name in node.output}
+    rounded: set[str] = set()  # outputs of the graph, which the rounded value takes the name of
+    reduced = []
+    for node in quantized.graph.node:
+        own = NodeProto()
+        own.CopyFrom(node)
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"}:
+            own.input[:] = [name.removesuffix(RENAMED_OUTPUT) for name in node.input]
+            own.output[:] = [f"{name}:rounded" if name in made else name for name in node.output]
+            rounded |= {name for name in node.output if name in made}
+            model.graph.node.append(own)
+        elif node.name in nodes:
+            reduced.append(own)
+    for node in reduced:
+        node.input[:] = [f"{name}:rounded" if name in rounded else name for name in node.input]
+    return _measured(model, base, reduced, feeds)
+
+
+def harms_of_fp16(base: ModelProto, nodes: Collection[str], feeds: Sequence[Feed]) -> list[Harm]:
+    """Each node's operands and results rounded to fp16, where they are floats."""
+    model = ModelProto()
+    model.CopyFrom(base)
+    index = GraphIndex(base.graph)
+    floats = {name for name, info in index.infos.items() if info.type.tensor_type.elem_type == TensorProto.FLOAT}
+    floats |= {name for name, tensor in index.initializers.items() if tensor.data_type == TensorProto.FLOAT}
+    halved: set[str] = set()
+    reduced = []
+    for node in base.graph.node:
+        if node.name not in set(nodes) or node.op_type == "Cast" or node.output[0] not in floats:
+            continue
+        own = NodeProto()
+        own.CopyFrom(node)
+        for place, name in enumerate(node.input):
+            if name in floats:
+                own.input[place] = f"{name}:half"
+                if name not in halved:
+                    model.graph.node.extend(_through_fp16(name, f"{name}:half"))
+                    halved.add(name)
+        reduced.append(own)
+    return _measured(model, base, reduced, feeds, rounds=True)
+
+
+def _through_fp16(source: str, target: str) -> list[NodeProto]:
+    return [
+        helper.make_node("Cast", [source], [f"{target}:down"], name=f"{target}:down", to=TensorProto.FLOAT16),
+        helper.make_node("Cast", [f"{target}:down"], [target], name=f"{target}:up", to=TensorProto.FLOAT),
+    ]
+
+
+def _measured(
+    model: ModelProto, base: ModelProto, reduced: Sequence[NodeProto], feeds: Sequence[Feed], *, rounds: bool = False
+) -> list[Harm]:
+    """`model`: `base` and what the nodes `reduced` read. Adds them, and gives out nothing but three numbers of each."""
+    weights = {tensor.name: tensor for tensor in base.graph.initializer}
+    originals = {node.name: node for node in base.graph.node}
+    numbers = {"error": TensorProto.FLOAT, "norm": TensorProto.FLOAT, "size": TensorProto.INT64}
+    for node in reduced:
+        original = originals[node.name]
+        name = given = original.output[0]
+        copy = model.graph.node.add()
+        copy.CopyFrom(node)
+        copy.name = f"{name}:reduced"
+        copy.output[:] = [value and f"{value}:reduced" for value in original.output]
+        given = f"{name}:reduced"
+        if rounds:
+            model.graph.node.extend(_through_fp16(given, f"{name}:stored"))
+            given = f"{name}:stored"
+        difference = f"{name}:difference"
+        model.graph.node.extend(
+            (
+                helper.make_node("Sub", [given, name], [difference], name=difference),
+                helper.make_node("ReduceL2", [difference], [f"{name}:error"], name=f"{name}:error", keepdims=0),
+                helper.make_node("ReduceL2", [name], [f"{name}:norm"], name=f"{name}:norm", keepdims=0),
+                helper.make_node("Size", [name], [f"{name}:size"], name=f"{name}:size"),
+            )
+        )
+    measured = [originals[node.name] for node in reduced]
+    del model.graph.output[:]
+    model.graph.output.extend(
+        helper.make_tensor_value_info(f"{node.output[0]}:{what}", kind, [])
+        for node in measured
+        for what, kind in numbers.items()
+    )
+    sort_nodes(model)
+    drop_unused(model)
+    runs = run_all(Runner(model, threads=ALL_CORES, optimize="none"), feeds)
+    return [
+        Harm(
+            node.name,
+            node.op_type,
+            max(_relative(run[f"{node.output[0]}:error"], run[f"{node.output[0]}:norm"]) for run in runs),
+            float(runs[0][f"{node.output[0]}:size"]) * _work_a_number(node, weights),
+        )
+        for node in measured
+    ]
+
+
+def _relative(error: Array, norm: Array) -> float:
+    value = float(error) / max(float(norm), TINY)
+    return value if isfinite(value) else inf
+
+
+def _work_a_number(node: NodeProto, weights: dict[str, TensorProto]) -> float:
+    """Multiplications for each number that comes out: the weight without its axis of channels."""
+    dims = list(weights[node.input[1]].dims) if len(node.input) > 1 and node.input[1] in weights else []
+    if node.op_type in {"Conv", "ConvTranspose"}:
+        return float(prod(dims[1:]))
+    if node.op_type in {"MatMul", "Gemm"} and len(dims) > 1:
+        transposed = any(item.name == "transB" and item.i for item in node.attribute)
+        return float(dims[-1] if transposed else dims[-2])
+    return 1.0

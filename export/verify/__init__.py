@@ -1,0 +1,1 @@
+"""Compares what was made with the model it was made from: tensors, decoded answers, accuracy."""

@@ -1,0 +1,119 @@
+"""Compares what a precision computes with the reference, tensor by tensor, and decides whether that may be shipped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mm_edge.bundle.manifest import ParityRow
+from mm_edge.errors import WorkFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Literal
+
+    from mm_edge.export.feeds import Array, Feed
+
+TINY = 1e-12
+FLOOR_RMS = 1e-5  # below this a tensor counts as zero, and what is left of it as rounding
+
+
+def relative_error(got: Array, wanted: Array, scale: float = 0.0) -> float:
+    """The norm of the difference over the norm of the reference, or over `scale` where that is larger.
+
+    Anything that is not finite, or of another shape, is infinitely wrong.
+    """
+    if got.shape != wanted.shape:
+        return float("inf")
+    a, b = got.astype(np.float64), wanted.astype(np.float64)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return 0.0 if np.array_equal(a, b) else float("inf")
+    floor = FLOOR_RMS * float(np.sqrt(max(b.size, 1)))
+    return float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(b)), scale, floor)
+
+
+def usual_norm(arrays: Sequence[Array]) -> float:
+    """How large a tensor usually is: a score that happens to be near zero in one sample is not held to that."""
+    return float(np.sqrt(np.mean([np.linalg.norm(array.astype(np.float64)) ** 2 for array in arrays])))
+
+
+def cosine(got: Array, wanted: Array) -> float:
+    a, b = got.astype(np.float64).ravel(), wanted.astype(np.float64).ravel()
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    if lengths < TINY:
+        return 1.0 if np.allclose(a, b, atol=TINY) else 0.0
+    return float(np.clip(a @ b / lengths, -1.0, 1.0))
+
+
+def compare(  # noqa: PLR0917
+    scope: str,
+    precision: str,
+    tensor: str,
+    got: Sequence[Array],
+    wanted: Sequence[Array],
+    tolerance: float,
+    data: Literal["calibration", "unseen", "random"],
+) -> ParityRow:
+    """One tensor over all samples. The worst sample counts, not the average one: a robot meets them all."""
+    if any(a.shape != b.shape or not np.isfinite(a.astype(np.float64)).all() for a, b in zip(got, wanted, strict=True)):
+        # JSON has no infinity; the largest finite float says the same.
+        worst = float(np.finfo(np.float32).max)
+        return ParityRow(
+            scope, precision, tensor, len(got), worst, worst, 0.0, relative_error=worst, passed=False, data=data
+        )
+    differences = [np.abs(a.astype(np.float64) - b.astype(np.float64)) for a, b in zip(got, wanted, strict=True)]
+    scale = usual_norm(wanted)
+    relative = max(relative_error(a, b, scale) for a, b in zip(got, wanted, strict=True))
+    return ParityRow(
+        scope=scope,
+        precision=precision,
+        tensor=tensor,
+        samples=len(got),
+        max_error=float(max(d.max(initial=0.0) for d in differences)),
+        mean_error=float(np.mean([d.mean() for d in differences])),
+        cosine=min(cosine(a, b) for a, b in zip(got, wanted, strict=True)),
+        relative_error=relative,
+        passed=relative <= tolerance,
+        data=data,
+    )
+
+
+def compare_all(  # noqa: PLR0917
+    scope: str,
+    precision: str,
+    got: Sequence[Feed],
+    wanted: Sequence[Feed],
+    tolerance: float,
+    data: Literal["calibration", "unseen", "random"],
+) -> list[ParityRow]:
+    """Every tensor that the reference has."""
+    return [
+        compare(scope, precision, name, [feed[name] for feed in got], [feed[name] for feed in wanted], tolerance, data)
+        for name in wanted[0]
+    ]
+
+
+def worst(rows: Iterable[ParityRow]) -> ParityRow:
+    return max(rows, key=lambda row: row.relative_error)
+
+
+def gate(rows: Sequence[ParityRow], tolerance_of: dict[str, float], makers: dict[str, str] | None = None) -> None:
+    """Raises unless every row passed; names the worst tensor, and the node that makes it (`makers`, by tensor)."""
+    failed = [row for row in rows if not row.passed]
+    if not failed:
+        return
+    row = worst(failed)
+    limit = tolerance_of[row.precision]
+    maker = f" (made by {(makers or {})[row.tensor]})" if row.tensor in (makers or {}) else ""
+    reason = (
+        f"agreement {row.agreement:.3f}"
+        if row.agreement is not None and row.relative_error <= limit
+        else f"relative error {row.relative_error:.3g} (at most {limit:.3g})"
+    )
+    raise WorkFailedError(
+        f"{row.scope} in {row.precision}: '{row.tensor}'{maker} has {reason}, cosine {row.cosine:.5f}; "
+        f"{len(failed)} of {len(rows)} checks failed",
+        action="proving that nothing was lost",
+        hint="No bundle was written. Leave that precision out, calibrate on better data, or raise --tolerance",
+    )

@@ -1,0 +1,70 @@
+"""A lane: one thread that runs tasks, one after the other, for as long as the loop has any."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mm_edge.runtime.engine import Engine
+    from mm_edge.runtime.trace import Trace
+
+    from .loop import Loop
+    from .nvtx import Ranges
+
+
+class Lane(threading.Thread):
+    """`prepare_thread` is called once in the thread, for priorities and affinity. What a task raises is the task's
+    result.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        loop: Loop,
+        engine: Engine,
+        *,
+        prepare_thread: Callable[[], None],
+        left: Callable[[], None],
+        trace: Trace | None,
+        ranges: Ranges | None = None,
+    ) -> None:
+        super().__init__(name=f"mm-edge-lane-{number}", daemon=True)
+        self.error: BaseException | None = None  # a fault of the loop itself, never of a task
+        self._loop, self._engine, self._trace, self._ranges = loop, engine, trace, ranges
+        self._prepare_thread, self._left = prepare_thread, left
+
+    def run(self) -> None:
+        try:
+            self._prepare_thread()
+            self._engine.attach()
+            try:
+                self._work()
+            finally:
+                self._engine.detach()
+        except BaseException as error:  # noqa: BLE001  # the session raises it in the thread of its owner
+            self.error = error
+            self._loop.stop()
+        finally:
+            self._left()
+
+    def _work(self) -> None:
+        now_ns, trace, ranges = time.monotonic_ns, self._trace, self._ranges
+        task = self._loop.exchange(None)
+        while task is not None:
+            task.started_ns = now_ns()
+            if ranges is not None:
+                ranges.begin(task)
+            try:
+                task.stage.run(task)
+            except Exception as error:  # noqa: BLE001  # the moment fails, and is told; the lane goes on
+                task.error = error
+            task.ended_ns = now_ns()
+            if ranges is not None:
+                ranges.end()
+            if trace is not None:
+                trace.span(self.name, task.stage.label, task.started_ns, task.ended_ns, task.moment.seq)
+            task = self._loop.exchange(task)

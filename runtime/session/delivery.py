@@ -1,0 +1,140 @@
+"""Makes predictions out of landed moments, counts what there is to count, and hands them to the sinks."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from mm_edge.errors import UnavailableError
+from mm_edge.runtime.clock import ms_to_ns, ns_to_ms
+from mm_edge.runtime.histogram import Distribution
+from mm_edge.runtime.sound import OverrunError
+from mm_edge.sample import Event, InputAge, Moment, Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mm_edge.runtime.channel import Channel
+    from mm_edge.runtime.clock import Clock
+    from mm_edge.runtime.loop.task import Task
+    from mm_edge.spec import InputSync
+
+    from .sink_keeper import Item, SinkKeeper
+
+log = logging.getLogger(__name__)
+FAILURES_IN_A_ROW = 3  # after so many the engine is taken to be broken, and the run ends; at once where it is gone
+
+
+class Delivery:
+    """The loop's receiver. `impaired` is kept up to date by the session: a source that was asked for is not giving."""
+
+    def __init__(
+        self,
+        sinks: Sequence[SinkKeeper],
+        rules: Mapping[str, InputSync],
+        clock: Clock,
+        *,
+        played: frozenset[str],
+        absent: frozenset[str],
+        deadline_ms: float | None,
+        on_broken: Callable[[Exception], None],
+    ) -> None:
+        self._light: tuple[Channel[Item], ...] = tuple(
+            keeper.channel for keeper in sinks if not keeper.sink.wants_samples
+        )
+        self._full: tuple[Channel[Item], ...] = tuple(keeper.channel for keeper in sinks if keeper.sink.wants_samples)
+        self._taps: tuple[Channel[Item], ...] = ()
+        self.impaired = False
+        self.predictions = self.deadline_missed = 0
+        self.dropped: Counter[str] = Counter()  # captures of the driver that came to nothing here
+        self.latency: defaultdict[str, Distribution] = defaultdict(Distribution)
+        self.age: defaultdict[str, Distribution] = defaultdict(Distribution)
+        self._clock, self._played, self._absent, self._deadline_ms, self._on_broken = (
+            clock,
+            played,
+            absent,
+            deadline_ms,
+            on_broken,
+        )
+        self._max_age_ns = {
+            name: ms_to_ns(rule.max_age_ms) for name, rule in rules.items() if rule.max_age_ms is not None
+        }
+        self._failures = 0
+
+    def add(self, tap: Channel[Item]) -> None:
+        # Replaced as a whole: a lane that delivers meanwhile goes on with the tuple it has.
+        self._taps += (tap,)
+
+    def remove(self, tap: Channel[Item]) -> None:
+        self._taps = tuple(other for other in self._taps if other is not tap)
+
+    def close_taps(self) -> None:
+        for tap in self._taps:
+            tap.close()
+
+    def completed(self, moment: Moment, tasks: list[Task]) -> None:
+        self._failures = 0
+        latency_ms = {
+            task.stage.label: ns_to_ms(task.ended_ns - task.started_ns) for task in tasks if not task.stage.silent
+        }
+        driver, degraded = moment.driver, self.impaired
+        inputs: dict[str, InputAge] = {}
+        now_ns = self._clock.now_ns()
+        for name, reading in moment.readings.items():
+            sample = reading.sample
+            if sample is None:
+                inputs[name] = InputAge(None, None, "missing")
+                degraded = degraded or name not in self._absent
+                continue
+            # What is played together is told against one and the same moment of letting out: the driver's.
+            shift_ns = driver.shift_ns if name in self._played else sample.shift_ns
+            age_ms = ns_to_ms(now_ns - sample.t_ns - shift_ns)
+            inputs[name] = InputAge(sample.seq, age_ms, reading.state)
+            degraded = degraded or driver.t_ns - sample.t_ns > self._max_age_ns.get(name, 1 << 62)
+            self.age[name].add(age_ms)
+        total_ms = ns_to_ms(now_ns - driver.t_ns - driver.shift_ns)
+        latency_ms["total"] = total_ms
+        missed = self._deadline_ms is not None and total_ms > self._deadline_ms
+        decoded = tasks[-1].result
+        prediction = Prediction(
+            seq=moment.seq,
+            t_ns=moment.t_ns,
+            outputs=decoded.outputs,
+            inputs=inputs,
+            latency_ms=latency_ms,
+            deadline_missed=missed,
+            health="degraded" if degraded else "ok",
+        )
+        for channel in self._light:
+            channel.put(prediction)
+        if readers := self._full + self._taps:
+            sources = {name: reading.sample for name, reading in moment.readings.items() if reading.sample is not None}
+            full = replace(prediction, sources=sources, maps=decoded.maps)
+            for channel in readers:
+                channel.put(full)
+        self.predictions += 1
+        self.deadline_missed += missed
+        for label, ms in latency_ms.items():
+            self.latency[label].add(ms)
+
+    def failed(self, moment: Moment, error: Exception) -> None:
+        if isinstance(error, OverrunError):
+            self.dropped["stale"] += 1  # sound that was overwritten while the moment waited: late, not broken
+            return
+        self.dropped["failed"] += 1
+        self._failures += 1
+        if self._failures == 1:
+            self.tell("engine", "failed", f"{error}")
+            log.debug("moment %d failed", moment.seq, exc_info=error)
+        if self._failures == FAILURES_IN_A_ROW or isinstance(error, UnavailableError):
+            self._on_broken(error)
+
+    def tell(self, source: str, state: str, detail: str) -> None:
+        event = Event(self._clock.now_ns(), source, state, detail)
+        for channel in self._light + self._full + self._taps:
+            channel.put(event)
+        level = logging.INFO if state in {"starting", "live", "ended"} else logging.WARNING
+        log.log(level, "%s: %s%s", source, state, f" ({detail})" if detail else "")

@@ -1,0 +1,93 @@
+"""Keeps one sink going in a thread of its own, behind a bounded channel, so that a slow or failing sink hurts only
+itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, TypeAlias
+
+from mm_edge.runtime.channel import Channel, Policy
+from mm_edge.runtime.clock import NS_PER_MS
+from mm_edge.runtime.sink import RunInfo, Sink, Summary
+from mm_edge.sample import Event, Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mm_edge.runtime.clock import Clock
+
+log = logging.getLogger(__name__)
+Item: TypeAlias = Prediction | Event | Summary
+CAPACITY = 64
+CAPACITY_WITH_SAMPLES = 4
+STUCK_NS = 500 * NS_PER_MS
+
+
+class SinkKeeper(threading.Thread):
+    """`tell(name, state, detail)` is called when the sink fails, is stuck, or goes on again."""
+
+    def __init__(self, sink: Sink, policy: Policy, clock: Clock, tell: Callable[[str, str, str], None]) -> None:
+        super().__init__(name=f"mm-edge-sink-{sink.name}", daemon=True)
+        self.sink = sink
+        self.channel: Channel[Item] = Channel(CAPACITY_WITH_SAMPLES if sink.wants_samples else CAPACITY, policy)
+        self.error: Exception | None = None
+        self._clock, self._tell = clock, tell
+        self._busy_since_ns: int | None = None
+        self._stuck = False
+
+    def begin(self, info: RunInfo) -> None:
+        self._info = info
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.sink.open(self._info)
+            while (item := self.channel.wait_take()) is not None:
+                self._busy_since_ns = self._clock.now_ns()
+                self.sink.take(item)
+                self._busy_since_ns = None
+                if self._stuck:
+                    self._stuck = False
+                    self._tell(self.name_told, "live", "it takes again")
+        except Exception as error:  # noqa: BLE001  # a sink may raise anything; the run goes on without it
+            self.error = error
+            self._busy_since_ns = None
+            with self.channel.lock:
+                self.channel.dropped["failed"] += len(self.channel.items)
+                self.channel.items.clear()
+            self.channel.close()
+            self._tell(self.name_told, "failed", str(error))
+        finally:
+            self._close_sink()
+
+    def end(self, summary: Summary) -> None:
+        """Gives it the summary, for which room is made where the sink is slow, and lets it finish."""
+        if self.ident is None:
+            return
+        with self.channel.lock:
+            self.channel.policy = "drop_oldest"
+        self.channel.put(summary)
+        self.channel.close()
+
+    @property
+    def name_told(self) -> str:
+        return f"sink.{self.sink.name}"
+
+    def check(self, now_ns: int) -> None:
+        since_ns = self._busy_since_ns
+        if since_ns is not None and not self._stuck and now_ns - since_ns > STUCK_NS:
+            self._stuck = True
+            self._tell(
+                self.name_told,
+                "stalled",
+                f"it has not come back for {(now_ns - since_ns) / NS_PER_MS:.0f} ms; what it cannot take is dropped",
+            )
+
+    def _close_sink(self) -> None:
+        try:
+            self.sink.close()
+        except Exception as error:
+            log.exception("closing %s failed", self.name_told)
+            self.error = self.error or error

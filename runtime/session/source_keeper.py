@@ -1,0 +1,169 @@
+"""Keeps one source going: opens it, reads it, tells its state, and opens it again when it was lost. All retries stand
+here.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from mm_edge.errors import MmEdgeError, UnavailableError
+from mm_edge.runtime.clock import NS_PER_MS
+from mm_edge.sample import Health, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mm_edge.runtime.channel import SampleChannel
+    from mm_edge.runtime.clock import Clock
+    from mm_edge.runtime.source import Opened, Source
+    from mm_edge.runtime.trace import Trace
+
+log = logging.getLogger(__name__)
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 1.0  # looking is cheap, and a camera that is back should be seen soon
+STALL_PERIODS = 3
+STALL_GRACE_NS = 300 * NS_PER_MS  # so that a jittery but living source is not called stale
+
+
+class SourceKeeper(threading.Thread):
+    """Owns a source; its thread is the only one that touches it, but for `interrupt`. `check` is called by the
+    session's watch.
+
+    `tell(state, detail)` is called on every change of state, from this thread or from the watch.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        channel: SampleChannel,
+        clock: Clock,
+        tell: Callable[[str, Health, str], None],
+        *,
+        go: threading.Event,
+        trace: Trace | None = None,
+    ) -> None:
+        super().__init__(name=f"mm-edge-{source.name}", daemon=True)
+        self.source, self.channel = source, channel
+        self.state: Health = "starting"
+        self.opened: Opened | None = None
+        self.first_error: Exception | None = None
+        self.settled = threading.Event()  # opened for the first time, or failed to
+        self._clock, self._tell, self._go, self._trace = clock, tell, go, trace
+        self._stopping = threading.Event()
+        self._state_lock = threading.Lock()
+        self._seq = 0
+        self._last_ns: int | None = None  # when the last capture came; None where silence means nothing
+        self._period_ns: float = 0.0
+
+    def run(self) -> None:
+        try:
+            self._open_first()
+            retry_s = FIRST_RETRY_S
+            while not self._stopping.is_set():
+                before = self._seq
+                try:
+                    self._read_to_the_end()
+                except MmEdgeError as error:
+                    self._become("lost", str(error))
+                else:
+                    return
+                if not self.source.live:
+                    return  # a file that breaks off does not come back
+                self.source.close()
+                retry_s = self._reopen(FIRST_RETRY_S if self._seq > before else retry_s)
+        except Exception as error:
+            log.exception("the source %s failed in a way that its driver does not know", self.source.name)
+            self._become("lost", f"{type(error).__name__}: {error}")
+            self.first_error = self.first_error or error
+        finally:
+            self.source.close()
+            self.settled.set()
+            self.channel.close()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._last_ns = None
+        self.source.interrupt()
+
+    def check(self, now_ns: int) -> None:
+        """Calls a source stale that has been silent for a few of its periods: a read that blocks tells nobody
+        itself.
+        """
+        last_ns, period_ns = self._last_ns, self._period_ns
+        if last_ns is None or self.state != "live" or self._stopping.is_set():
+            return
+        silent_ns = now_ns - last_ns
+        if silent_ns > STALL_PERIODS * period_ns + STALL_GRACE_NS:
+            self._become(
+                "stale",
+                f"nothing for {silent_ns / NS_PER_MS:.0f} ms; it gives one every {period_ns / NS_PER_MS:.1f} ms",
+                only_from="live",
+            )
+
+    def _open_first(self) -> None:
+        try:
+            self.opened = self.source.open()
+        except UnavailableError as error:
+            self.first_error = error
+            self._become("lost", str(error))
+            self._stopping.set()
+            return
+        if self.opened.ready:
+            self._pass_on()
+        self.settled.set()
+        self._go.wait()
+
+    def _read_to_the_end(self) -> None:
+        """A loss is raised by the driver."""
+        self._expect()
+        while not self._stopping.is_set() and self._pass_on():
+            pass
+        if not self._stopping.is_set():
+            self._become("ended", "")
+
+    def _pass_on(self) -> bool:
+        capture = self.source.read()
+        if capture is None:
+            return False
+        now_ns = self._clock.now_ns()
+        sample = Sample(self.source.input, self._seq, capture.t_ns, capture.payload, capture.shift_ns, capture.until_ns)
+        self._seq += 1
+        if self._last_ns is not None:
+            # The period as it really is; one long gap counts as a few, so that it does not hide the next.
+            gap_ns = min(now_ns - self._last_ns, STALL_PERIODS * self._period_ns)
+            self._period_ns += (gap_ns - self._period_ns) / 8
+            self._last_ns = now_ns
+        if self.state != "live":
+            self._become("live", self.opened.detail if self.opened else "")
+        self.channel.put(sample)
+        if self._trace is not None:
+            self._trace.instant(self.source.name, f"{sample.input} {sample.seq}", sample.t_ns)
+        return True
+
+    def _expect(self) -> None:
+        if self.source.live and self.opened and self.opened.period_ns:
+            self._last_ns, self._period_ns = self._clock.now_ns(), float(self.opened.period_ns)
+
+    def _reopen(self, retry_s: float) -> float:
+        """Tries until it opens. Returns how long to wait the next time, should it be lost again at once."""
+        self._last_ns = None
+        while not self._stopping.wait(retry_s):
+            self._become("reconnecting", f"after {retry_s:.1f} s")
+            retry_s = min(2 * retry_s, LONGEST_RETRY_S)
+            try:
+                self.opened = self.source.open()
+            except MmEdgeError as error:
+                log.debug("%s is not back yet: %s", self.source.name, error)
+                self.source.close()
+            else:
+                self._expect()
+                break
+        return retry_s
+
+    def _become(self, state: Health, detail: str, only_from: Health | None = None) -> None:
+        with self._state_lock:
+            if state == self.state or (only_from is not None and self.state != only_from):
+                return
+            self.state = state
+        self._tell(self.source.name, state, detail)

@@ -1,0 +1,1 @@
+"""The bundle: its manifest, container, signature, reader and writer."""

@@ -1,0 +1,119 @@
+"""Ed25519 signatures over a manifest's bytes, and the keys that make and check them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from mm_edge.errors import BundleError, UsageError
+from mm_edge.spec import Strict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRIVATE_NAME, PUBLIC_NAME = "mm-edge.key", "mm-edge.pub"
+
+
+class Signature(Strict, frozen=True):
+    """What lies beside the manifest as signature.json. `key` identifies the public key: the head of its SHA-256."""
+
+    format: Literal[1]
+    algorithm: Literal["ed25519"]
+    key: str
+    signature: str
+
+
+def generate_keys(folder: Path) -> tuple[Path, Path]:
+    """Writes a key pair into `folder` and never over one that is there."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    private_path, public_path = folder / PRIVATE_NAME, folder / PUBLIC_NAME
+    for path in (private_path, public_path):
+        if path.exists() or path.is_symlink():
+            raise UsageError(
+                f"{path} is there already",
+                action="making a key pair",
+                hint="Name another folder, or move that key away first",
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    # The private key is never readable by others, not even for the moment between creating and chmod.
+    with os.fdopen(os.open(private_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(private)
+    public_path.write_bytes(public)
+    return private_path, public_path
+
+
+def key_id(public_raw: bytes) -> str:
+    return hashlib.sha256(public_raw).hexdigest()[:16]
+
+
+def sign(manifest: bytes, private_key: Path) -> bytes:
+    """The bytes of signature.json."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    action = f"signing with {private_key}"
+    try:
+        key = load_pem_private_key(private_key.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"it cannot be read as a private key: {error}", action=action, hint="Make one: mm-edge keygen DIR"
+        ) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UsageError("it is not an Ed25519 key", action=action, hint="Make one: mm-edge keygen DIR")
+    record = Signature(
+        format=1,
+        algorithm="ed25519",
+        key=key_id(key.public_key().public_bytes_raw()),
+        signature=base64.b64encode(key.sign(manifest)).decode(),
+    )
+    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+
+
+def read_signature(raw: bytes) -> Signature:
+    try:
+        return msgspec.json.decode(raw, type=Signature)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError(f"it is not a signature: {error}", action="reading the bundle's signature.json") from None
+
+
+def check_signature(manifest: bytes, signature: Signature, public_key: Path) -> None:
+    """Raises a BundleError unless `public_key` made this signature over these very bytes."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    action = f"checking the bundle's signature with {public_key}"
+    try:
+        key = load_pem_public_key(public_key.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"it cannot be read as a public key: {error}", action=action, hint="Give the .pub file of the key pair"
+        ) from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise UsageError("it is not an Ed25519 key", action=action, hint="Give the .pub file of the key pair")
+    own_id = key_id(key.public_bytes_raw())
+    if signature.key != own_id:
+        raise BundleError(
+            f"the bundle was signed by the key {signature.key}, this one is {own_id}",
+            action=action,
+            hint="Get the bundle from its maker, or give the maker's public key",
+        )
+    try:
+        key.verify(base64.b64decode(signature.signature, validate=True), manifest)
+    except (InvalidSignature, ValueError):
+        raise BundleError(
+            "the signature does not fit the manifest: one of them was changed",
+            action=action,
+            hint="Get the bundle again from its maker",
+        ) from None

@@ -1,0 +1,155 @@
+"""Writes a bundle all or nothing: it is made beside the old one and put in its place at once."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mm_edge.errors import UsageError, WorkFailedError
+
+from .bundle import MANIFEST_FILE, SIGNATURE_FILE, digest
+from .manifest import Manifest, encode_manifest
+from .signing import sign
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ZIP_SUFFIX = ".mmb"
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the same content gives the same archive
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def write_bundle(
+    target: Path, manifest: Manifest, files: Mapping[str, bytes | Path], private_key: Path | None = None
+) -> None:
+    """Writes the bundle at `target`: a zip where the name ends in .mmb, else a folder. Files are bytes or paths."""
+    target = Path(target)
+    raw = encode_manifest(manifest)
+    signature = sign(raw, private_key) if private_key else None
+    if set(files) != set(manifest.digests):
+        wrong = sorted(set(files) ^ set(manifest.digests))
+        raise WorkFailedError(f"files and digests do not name the same: {', '.join(wrong)}", action=f"writing {target}")
+    head = {MANIFEST_FILE: raw, **({SIGNATURE_FILE: signature} if signature else {})}
+    with _beside(target) as partial:
+        if target.suffix == ZIP_SUFFIX:
+            _write_zip(partial, head, files, manifest)
+            partial.replace(target)
+        else:
+            _write_folder(partial, head, files, manifest)
+            _exchange_folder(partial, target)
+        _sync_folder(target.parent)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A name next to the target, on the same file system; whatever is there at the end is removed."""
+    if (
+        target.is_dir()
+        and target.suffix != ZIP_SUFFIX
+        and any(target.iterdir())
+        and not (target / MANIFEST_FILE).is_file()
+    ):
+        raise UsageError(
+            "that folder holds something that is not a bundle", action=f"writing {target}", hint="Name another place"
+        )
+    if target.is_dir() and target.suffix == ZIP_SUFFIX:
+        raise UsageError(
+            "there is a folder of that name", action=f"writing {target}", hint="Name another place, or remove it"
+        )
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_over(target)
+        yield partial
+    except zipfile.LargeZipFile:
+        hint = f"Write a folder: {target.with_suffix('')}"
+        raise WorkFailedError(
+            "it is larger than 2 GiB, too large for one file", action=f"writing {target}", hint=hint
+        ) from None
+    except OSError as error:
+        raise WorkFailedError(
+            f"{error.strerror or error}",
+            action=f"writing {target}",
+            hint="Nothing was changed; make room or name another place",
+        ) from error
+    finally:
+        _remove(partial)
+
+
+def _remove_left_over(target: Path) -> None:
+    """What a killed writer left behind; that of a running one is not touched."""
+    for path in target.parent.glob(f".{target.name}.partial-*"):
+        pid = path.name.rpartition("-")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _content(name: str, files: Mapping[str, bytes | Path], manifest: Manifest) -> bytes:
+    """One file's bytes, which must be those that the manifest was made for."""
+    given = files[name]
+    content = given if isinstance(given, bytes) else given.read_bytes()
+    if digest(content) != manifest.digests[name]:
+        raise WorkFailedError(f"'{name}' changed after its digest was taken", action="writing a bundle")
+    return content
+
+
+def _write_zip(path: Path, head: Mapping[str, bytes], files: Mapping[str, bytes | Path], manifest: Manifest) -> None:
+    with path.open("wb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
+            for name in [*head, *sorted(files)]:
+                info = zipfile.ZipInfo(name, _FIXED_DATE)
+                info.external_attr = 0o100644 << 16
+                archive.writestr(info, head[name] if name in head else _content(name, files, manifest))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_folder(path: Path, head: Mapping[str, bytes], files: Mapping[str, bytes | Path], manifest: Manifest) -> None:
+    path.mkdir()
+    for name in [*sorted(files), *head]:
+        place = path / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("wb") as file:
+            file.write(head[name] if name in head else _content(name, files, manifest))
+            file.flush()
+            os.fsync(file.fileno())
+    for folder in [path, *(entry for entry in path.rglob("*") if entry.is_dir())]:
+        _sync_folder(folder)
+
+
+def _exchange_folder(new: Path, target: Path) -> None:
+    """Puts the new folder in place. rename() cannot replace a folder that holds something; an exchange of names can."""
+    if not target.exists():
+        new.rename(target)
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE) != 0:
+        code = ctypes.get_errno()
+        if code in {errno.EINVAL, errno.ENOSYS}:
+            raise WorkFailedError(
+                "this file system cannot exchange two folders at once, so the old bundle could be lost",
+                action=f"replacing the folder {target}",
+                hint=f"Remove it first, or write a single file: {target}{ZIP_SUFFIX}",
+            )
+        raise OSError(code, os.strerror(code), str(target))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

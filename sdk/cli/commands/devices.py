@@ -1,0 +1,67 @@
+"""mm-edge devices: the cameras and microphones that can be named to `mm-edge run`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mm_edge.doctor.system import Probe
+
+
+def devices(
+    json: Annotated[bool, typer.Option("--json", help="Give all of it as JSON, for machines.")] = False,
+) -> None:
+    """List cameras with their modes, and microphones, as `mm-edge run` takes them."""
+    from mm_edge.doctor.cameras import video_devices
+    from mm_edge.doctor.sound import portaudio
+
+    cameras, sound = video_devices(), portaudio()
+    if json:
+        import msgspec
+
+        told = {"cameras": cameras, "microphones": sound.told.get("microphones", []), "sound": sound.failed or "good"}
+        typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=1))
+        return
+    _print_cameras(cameras)
+    _print_microphones(sound)
+
+
+def _print_cameras(cameras: list[dict[str, Any]]) -> None:
+    from mm_edge.cli.terminal import add, console, table
+
+    if not cameras:
+        typer.echo("no camera; --camera also takes a file, a stream, 'synthetic' or 'none'")
+        return
+    listed = table("--camera", "name", "format", "size", "fps")
+    for camera in cameras:
+        if camera["failed"] or not camera["modes"]:
+            add(
+                listed,
+                camera["camera"],
+                camera.get("name", camera["path"]),
+                camera["failed"] or "lists no modes",
+                "",
+                "",
+            )
+        for place, mode in enumerate(camera["modes"]):
+            head = (camera["camera"], camera["name"]) if place == 0 else ("", "")
+            width, height = mode["size"]
+            add(listed, *head, mode["format"], f"{width}x{height}", " ".join(f"{rate:g}" for rate in mode["fps"]))
+    console().print(listed)
+
+
+def _print_microphones(sound: Probe) -> None:
+    from mm_edge.cli.terminal import add, console, table
+
+    found = sound.told.get("microphones", [])
+    if not found:
+        why = f" ({sound.failed}; see mm-edge doctor)" if sound.failed else ""
+        typer.echo(f"no microphone{why}; --mic also takes a file, 'synthetic' or 'none'")
+        return
+    listed = table("--mic", "name", "through", "channels", "rate")
+    for each in found:
+        number = f"{each['index']} (default)" if each["default"] else str(each["index"])
+        add(listed, number, each["name"], each["host"], str(each["channels"]), f"{each['rate']:g} Hz")
+    console().print(listed)

@@ -1,0 +1,259 @@
+"""mm-edge run: streams camera, microphone and text through a bundle and tells what it predicts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mm_edge.cli.gc_paused import uncollected
+
+if TYPE_CHECKING:
+    from mm_edge.bundle.bundle import Bundle
+    from mm_edge.config import RunConfig
+    from mm_edge.runtime.session.live import Live
+    from mm_edge.runtime.sink import Sink
+    from mm_edge.runtime.source import Source
+    from mm_edge.runtime.sources.play import PlayClock
+    from mm_edge.runtime.trace import Trace
+    from mm_edge.runtime.view.server import ViewServer
+
+INTERRUPTED = 130
+
+
+def run(
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[BUNDLE]",
+            show_default=False,
+            help="A .mmb file or a bundle's folder; without it, the one that ships.",
+        ),
+    ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help="0, /dev/video0, file.mp4, rtsp://…, http://…/x.mjpg, csi://0, gst:PIPELINE, images/%05d.jpg, "
+            "synthetic or none.",
+        ),
+    ] = None,
+    mic: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC", help="default, a device's number or a part of its name, file.wav, synthetic or none."
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="The prompt; - reads lines from standard input.")
+    ] = None,
+    take: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A folder with camera.mp4, sound.wav, text.jsonl, played together."),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Play the take that ships with mm-edge: needs no device.")
+    ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="auto, onnxruntime[:PROVIDER], openvino, tensorrt or tensorrt-rtx."),
+    ] = None,
+    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, fp32, fp16 or int8.")] = None,
+    seconds: Annotated[float | None, typer.Option(metavar="N", min=0.001, help="End after so long.")] = None,
+    speed: Annotated[str | None, typer.Option(metavar="real|max", help="How fast files are played.")] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Play files again and again.")] = False,
+    depth: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="How many moments may be in flight at once (2).")
+    ] = None,
+    deadline_ms: Annotated[
+        float | None, typer.Option(metavar="N", help="Count predictions that are older than this when they are told.")
+    ] = None,
+    jsonl: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write one JSON object a line; - is standard output.")
+    ] = None,
+    view: Annotated[str | None, typer.Option(metavar="[HOST:]PORT", help="Show the run in a browser.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE.mcap", help="Record what was captured and predicted.")
+    ] = None,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write a timeline of every stage, for ui.perfetto.dev.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="A configuration (docs/configuration.md).")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="One value of the configuration; may be given again."),
+    ] = None,
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SPEC", help="Another sink: jsonl:FILE, null, or one that a plug-in adds."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table on the terminal.")] = False,
+) -> None:
+    """Run a bundle live on camera, microphone and text, or on files.
+
+    mm-edge run --camera 0 --mic default --text "the red ball"     the three of them, with the bundle that ships
+
+    mm-edge run robot.mmb --take takes/kitchen --jsonl -            a recording, as JSON lines
+
+    mm-edge run --demo --view 8700                                  the demo, in the browser
+    """
+    from mm_edge.errors import NotBuiltYetError
+
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings would break the table; what matters is told by us
+    if record is not None:
+        raise NotBuiltYetError(
+            "recording is not built yet",
+            action=f"--record {record}",
+            hint="Leave it out; --jsonl and --trace are there",
+        )
+    flags = {
+        "engine.name": engine,
+        "engine.precision": precision,
+        "loop.seconds": seconds,
+        "loop.depth": depth,
+        "loop.deadline_ms": deadline_ms,
+        "sources.speed": speed,
+    }
+    changes = [
+        *(settings or []),
+        *(["sources.loop=true"] if loop else []),
+        *(f"{key}={value}" for key, value in flags.items() if value is not None),
+    ]
+    options = {"camera": camera or [], "mic": mic or [], "text": text or []}
+    with uncollected():
+        opened, config_made, sources, play = _wire(bundle, config, changes, options, take, demo=demo)
+        from mm_edge.runtime.session.live import Live
+
+        try:
+            recorder, server = _trace(trace), _view(view)
+            specs = [*([f"jsonl:{jsonl}"] if jsonl else []), *(sink or [])]
+            sinks = [*_sinks(specs, quiet=quiet), *([server] if server else [])]
+            live = Live(opened, config_made, sources, play=play, sinks=sinks, trace=recorder)
+        except BaseException:
+            opened.close()
+            raise
+    if server is not None:
+        _connect(server, live)
+    _run(live, recorder)
+
+
+def _wire(
+    bundle: Path | None,
+    config_file: Path | None,
+    changes: list[str],
+    options: dict[str, list[str]],
+    take: Path | None,
+    *,
+    demo: bool,
+) -> tuple[Bundle, RunConfig, list[Source], PlayClock]:
+    """The bundle, the whole configuration, and the sources that it comes to; no device has been touched."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from mm_edge.bundle.bundle import Bundle
+    from mm_edge.config import RunConfig, load_config
+    from mm_edge.shipped import default_bundle, demo_take
+
+    config = load_config(RunConfig, config_file, changes)
+    with ThreadPoolExecutor(1) as beside:
+        # Taking digests lets go of the interpreter, and what a run imports needs no bundle.
+        opening = beside.submit(Bundle.open, bundle or default_bundle(), config.trust)
+        from mm_edge.runtime.session.live import Live  # noqa: F401
+        from mm_edge.runtime.session.wiring import by_options, wire_sources, with_inputs
+    opened = opening.result()
+    try:
+        played = str(demo_take() if demo else take or "") or None
+        config = with_inputs(config, by_options(opened.manifest, options), played)
+        return opened, config, *wire_sources(opened.manifest, config)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _trace(path: Path | None) -> Trace | None:
+    if path is None:
+        return None
+    from mm_edge.runtime.trace import Trace
+
+    return Trace(path)
+
+
+def _sinks(specs: list[str], *, quiet: bool) -> list[Sink]:
+    from mm_edge.runtime.sinks.registry import open_sink
+
+    sinks = [open_sink(spec) for spec in specs]
+    if not quiet:
+        from mm_edge.runtime.sinks.terminal import TerminalSink
+
+        sinks.append(TerminalSink())
+    return sinks
+
+
+def _view(address: str | None) -> ViewServer | None:
+    """The live page, listening already, so that a port that is taken ends the command before anything runs."""
+    if address is None:
+        return None
+    from mm_edge.errors import UsageError
+    from mm_edge.runtime.view.server import ViewServer
+
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise UsageError(
+            "it is not [HOST:]PORT", action=f"--view {address}", hint="Example: --view 8700, or --view 0.0.0.0:8700"
+        )
+    server = ViewServer(host.strip("[]") or "127.0.0.1", int(port))
+    server.start()
+    typer.echo(server.invitation(), err=True)
+    return server
+
+
+def _connect(server: ViewServer, live: Live) -> None:
+    """What the page may do: set the text where there is one, hold and step where files are played."""
+    if live.takes_text:
+        server.set_text = live.set_text
+    if live.session.played:
+        server.controls = live.play
+
+
+def _run(live: Live, trace: Trace | None) -> None:
+    """Runs until the end, the time that was given, or a signal; then says what went wrong, if anything did."""
+    interrupted = threading.Event()
+
+    def interrupt(_number: int, _frame: Any) -> None:
+        if interrupted.is_set():
+            os._exit(INTERRUPTED)  # asked twice: at once
+        interrupted.set()
+        live.session.loop.finish_flying()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    session = live.session
+    code = 0
+    try:
+        with live:
+            session.wait_for(live.config.loop.seconds, interrupted)
+        if interrupted.is_set():
+            code = INTERRUPTED
+        else:
+            session.raise_error()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if trace is not None:
+            trace.close()
+        if session.left_behind and sys.exc_info()[0] is None:
+            _leave(code)
+    if code:
+        raise typer.Exit(code)
+
+
+def _leave(code: int) -> None:
+    """Ends the process although a thread still hangs in a driver, which Python would wait for."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

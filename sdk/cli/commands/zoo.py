@@ -1,0 +1,27 @@
+"""mm-edge zoo: lists the models that ship with mm-edge, with their cards."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def zoo(json: Annotated[bool, typer.Option("--json", help="Give all of it as JSON, for machines.")] = False) -> None:
+    """List the models that ship with mm-edge."""
+    from mm_edge.zoo import catalog
+
+    cards = {name: {**catalog.card(name), "trained": str(catalog.is_trained(name)).lower()} for name in catalog.names()}
+    if json:
+        import msgspec
+
+        typer.echo(msgspec.json.format(msgspec.json.encode(cards), indent=1))
+        return
+    from mm_edge.cli.terminal import add, console, table
+
+    for name, card in cards.items():
+        shown = table(name, "")
+        for field, text in card.items():
+            add(shown, field, text)
+        console().print(shown)
+    typer.echo("train one: mm-edge train zoo:NAME [--quick]    export one: mm-edge export zoo:NAME -o NAME.mmb")

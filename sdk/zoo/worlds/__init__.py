@@ -1,0 +1,1 @@
+"""Worlds that make training data: pictures, sounds and texts with their labels."""

@@ -1,0 +1,1 @@
+"""Draws a tabletop scene as a camera would see it."""
