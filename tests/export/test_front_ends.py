@@ -6,10 +6,10 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from mm_edge.export.sources.front_ends.picture import Normalize  # noqa: E402
-from mm_edge.export.sources.front_ends.sound import LogMel, UnitVariance, WhisperMel  # noqa: E402
 from mm_edge.export.sources.huggingface.picture_and_text import normalize_of  # noqa: E402
 from mm_edge.export.sources.huggingface.sound import whisper_mel  # noqa: E402
+from mm_edge.front_ends.picture import Normalize  # noqa: E402
+from mm_edge.front_ends.sound import LogMel, UnitVariance, WhisperMel  # noqa: E402
 
 TOLERANCE = 1e-3
 

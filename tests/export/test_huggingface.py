@@ -88,8 +88,8 @@ def test_a_folder_that_is_no_model_is_told(tmp_path):
 
 @pytest.mark.parametrize("fault", ["mean", "deviation", "scale", "order"])
 def test_pixels_that_are_not_the_processor_s_are_refused(tmp_path, monkeypatch, fault):
-    from mm_edge.export.sources.front_ends.picture import Normalize
     from mm_edge.export.sources.huggingface import picture_and_text
+    from mm_edge.front_ends.picture import Normalize
 
     def wrong(processor):
         mean, deviation, scale = processor.image_mean, processor.image_std, 1 / processor.rescale_factor
@@ -110,7 +110,7 @@ def test_pixels_that_are_not_the_processor_s_are_refused(tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("family", ["whisper", "clap", "wav2vec2"])
 def test_sound_that_is_not_the_processor_s_is_refused(tmp_path, monkeypatch, family):
-    from mm_edge.export.sources.front_ends.sound import LogMel, UnitVariance
+    from mm_edge.front_ends.sound import LogMel, UnitVariance
 
     real = UnitVariance.forward if family == "wav2vec2" else LogMel.forward
     owner = UnitVariance if family == "wav2vec2" else LogMel

@@ -17,8 +17,8 @@ from torch import nn
 from mm_edge.benchmarks.studies.export.real_sizes import save_tokenizer
 from mm_edge.export.pipeline import export
 from mm_edge.export.recipe import Recipe
-from mm_edge.export.sources.front_ends.picture import Normalize
 from mm_edge.export.sources.torch_module import from_module
+from mm_edge.front_ends.picture import Normalize
 from mm_edge.spec import ClassesOutput, ImageInput, ImagePrepare, InputSync, ModelSpec, Sync, TextInput, TextPrepare
 
 if TYPE_CHECKING:

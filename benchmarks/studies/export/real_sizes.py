@@ -181,10 +181,10 @@ def whisper_fusion(folder: Path) -> Callable[[], Any]:
         WhisperModel,
     )
 
-    from mm_edge.export.sources.front_ends.picture import Normalize
-    from mm_edge.export.sources.front_ends.sound import WhisperMel
     from mm_edge.export.sources.huggingface.sound import whisper_mel
     from mm_edge.export.sources.torch_module import from_module
+    from mm_edge.front_ends.picture import Normalize
+    from mm_edge.front_ends.sound import WhisperMel
     from mm_edge.spec import (
         AudioInput,
         AudioPrepare,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from mm_edge.export.sources.front_ends.picture import Normalize
+from mm_edge.front_ends.picture import Normalize
 from mm_edge.spec import (
     PROMPTS,
     Bounds,

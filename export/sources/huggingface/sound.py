@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from mm_edge.export.sources.front_ends.sound import LogMel, UnitVariance, WhisperMel
+from mm_edge.front_ends.sound import LogMel, UnitVariance, WhisperMel
 from mm_edge.spec import AudioInput, AudioPrepare, EmbeddingOutput, ModelSpec, Sync
 
 from .front_end_proof import prove_sound

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mm_edge.errors import UsageError
-from mm_edge.export.sources.front_ends.sound import LogMel
+from mm_edge.front_ends.sound import LogMel
 from mm_edge.spec import (
     PROMPTS,
     AudioInput,

@@ -16,7 +16,7 @@ from .pretrained import finish, load_model, load_pretrained, text_input
 if TYPE_CHECKING:
     from mm_edge.export.model import SourceModel
     from mm_edge.export.recipe import Recipe
-    from mm_edge.export.sources.front_ends.picture import Normalize
+    from mm_edge.front_ends.picture import Normalize
 
 
 class PictureAndQuestion(nn.Module):
