@@ -10,6 +10,7 @@ import numpy as np
 from onnx import ModelProto
 
 from mm_edge.errors import WorkFailedError
+from mm_edge.onnx_runtime import import_onnxruntime
 
 from .graph import load
 from .weights import WEIGHTS, array_of, is_aside, put_aside
@@ -51,7 +52,7 @@ class Runner:
         optimize: Level = "all",
         optimized: Path | None = None,
     ) -> None:
-        import onnxruntime as ort
+        ort = import_onnxruntime()
 
         self.threads = threads
         options = ort.SessionOptions()

@@ -14,8 +14,11 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, set_external_data, uses_external_data
 
+from mm_edge.onnx_runtime import import_onnxruntime
+
 if TYPE_CHECKING:
     from mm_edge.export.feeds import Array
+
 
 WEIGHTS = "weights"  # the folder's name among what an export works on
 LARGE_BYTES = 1 << 16  # smaller ones are read by shape inference and the converters
@@ -118,6 +121,7 @@ def _digest(content: bytes) -> str:
 
 
 def _converted(values: Array, kind: int) -> Array:
+    import_onnxruntime()
     from onnxruntime.transformers.float16 import convert_np_to_float16
 
     return np.asarray(convert_np_to_float16(values) if kind == TensorProto.FLOAT16 else values.astype(np.float32))

@@ -10,11 +10,13 @@ from onnx import ModelProto, TensorProto, helper
 from mm_edge.export.graphs.base_graph import ancestors_of, sort_nodes
 from mm_edge.export.graphs.graph import GraphIndex, drop_unused
 from mm_edge.export.graphs.weights import cast, is_aside
+from mm_edge.onnx_runtime import import_onnxruntime
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from onnx import NodeProto
+
 
 # What overflows or loses everything in fp16: sums of squares, logarithms of small powers, reciprocals of small numbers.
 FP32_KINDS = ("Pow", "Log", "Exp", "Reciprocal", "ReduceL2", "ReduceSumSquare", "LpNormalization", "ReduceLogSumExp")
@@ -33,6 +35,7 @@ def fp32_by_nature(base: ModelProto) -> set[str]:
 
 def to_fp16(base: ModelProto, keep_fp32: Collection[str] = ()) -> ModelProto:
     """The graph in fp16 but for the nodes named; its inputs and outputs stay fp32."""
+    import_onnxruntime()
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
     copy = ModelProto()

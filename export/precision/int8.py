@@ -19,6 +19,7 @@ from mm_edge.export.graphs.channels import put_back, show_extremes
 from mm_edge.export.graphs.graph import GraphIndex, drop_unused
 from mm_edge.export.graphs.restore import before_rounding, give_out_unrounded, rounded_outside
 from mm_edge.export.graphs.runner import ALL_CORES, Runner
+from mm_edge.onnx_runtime import import_onnxruntime
 
 from .fp16 import fp32_by_nature, to_fp16
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from mm_edge.export.feeds import Feed
     from mm_edge.export.recipe import Method
+
 
 HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # What runs on integers in ONNX Runtime between two heavy nodes, so that the numbers need not go back to float.
@@ -74,6 +76,7 @@ def quiet() -> Iterator[None]:
 
 def calibrate(base: ModelProto, feeds: Sequence[Feed], method: Method, kinds: Sequence[str] = CALIBRATED) -> Any:
     """The range of every value that goes in or out of these kinds of node (the library's TensorsData)."""
+    import_onnxruntime()
     from onnxruntime.quantization.calibrate import EntropyCalibrater, MinMaxCalibrater, PercentileCalibrater
 
     calibrators = {"minmax": MinMaxCalibrater, "percentile": PercentileCalibrater, "entropy": EntropyCalibrater}
@@ -187,6 +190,7 @@ def _quantize(
     activations_signed: bool,
     options: dict[str, Any],
 ) -> ModelProto:
+    import_onnxruntime()
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
     from onnxruntime.quantization.quant_utils import add_infer_metadata

@@ -20,6 +20,7 @@ from mm_edge.export.graphs.runner import ALL_CORES, Runner, open_artefact, race,
 from mm_edge.export.graphs.weights import WEIGHTS, digest_of_model, put_aside
 from mm_edge.export.store import Store, digest_of, digest_of_feeds
 from mm_edge.export.verify.parity import relative_error, usual_norm
+from mm_edge.onnx_runtime import import_onnxruntime
 
 from .bisect import Search, smallest_remainder
 from .blame import worst_node
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
     Maker: TypeAlias = Callable[[frozenset[str]], ModelProto]
     Pairs: TypeAlias = list[tuple[Feed, Feed]]  # what is fed, and what the part in fp32 gives for it
+
 
 LOG = logging.getLogger("mm_edge.export")
 SEARCH_SAMPLES, SEARCH_SAMPLES_OF_LARGE = 8, 4  # the search looks at a few samples; the proof, at unseen ones
@@ -154,8 +156,7 @@ class PartWork:
         return candidate
 
     def _key(self, precision: Precision, tolerance: float) -> str:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         recipe = msgspec.json.encode(self.recipe)
         return digest_of(
             self._content,

@@ -6,6 +6,8 @@ import ctypes
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from mm_edge.onnx_runtime import import_onnxruntime
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,8 +31,7 @@ def missing(engine: str) -> Iterator[str]:
         if not _installed(package):
             yield f"the package '{package}' is not installed"
     if engine == "onnxruntime:cuda":
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
             yield f"this ONNX Runtime ({onnxruntime.__version__}) was built without CUDA"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 
 from mm_edge.errors import EngineError
+from mm_edge.onnx_runtime import import_onnxruntime
 
 from .host import HostEngine, HostExecutable, HostSlot, HostTensor
 from .tensors import numpy_dtype
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from mm_edge.bundle.manifest import Family, Part, Precision
     from mm_edge.spec import TensorSpec
+
+ort = import_onnxruntime()
+
 
 CPU = "CPUExecutionProvider"
 OTHER_PROVIDER_TOLERANCE = 1e-2

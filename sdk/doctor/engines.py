@@ -16,7 +16,9 @@ IDENTITY = (
 # A provider that is listed may still fall back without an error, so each runs something and is asked what it ran on.
 ONNXRUNTIME = """
 import json, sys
-import numpy, onnxruntime
+import numpy
+from mm_edge.onnx_runtime import import_onnxruntime
+onnxruntime = import_onnxruntime()
 onnxruntime.set_default_logger_severity(4)
 told = {"version": onnxruntime.__version__, "loads": [], "fails": {}}
 for provider in onnxruntime.get_available_providers():

@@ -27,7 +27,10 @@ WANTED = {"fp32": ("fp32",), "int8": ("int8-cpu", "fp32")}  # the runtime's orde
 def chained(bundle: Bundle, precision: str) -> Predict:
     """The bundle's parts, one after the other on the CPU, as a function from feeds to the graph's outputs by name."""
     import numpy as np
-    import onnxruntime as ort
+
+    from mm_edge.onnx_runtime import import_onnxruntime
+
+    ort = import_onnxruntime()
 
     manifest = bundle.manifest
     sessions = {}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import onnxruntime as ort
-
+from mm_edge.onnx_runtime import import_onnxruntime
 from mm_edge.runtime.engines.tensors import fixed_shapes, numpy_dtype
 
 from .bare import numbers
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
 
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.bundle.manifest import Part, Precision
+
+ort = import_onnxruntime()
+
 
 WHAT = "the same graph on plain ONNX Runtime"
 ERRORS_ONLY = 3

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 
 from mm_edge.bundle.bundle import Bundle
+from mm_edge.onnx_runtime import import_onnxruntime
 from mm_edge.places import cache_folder
 
 if TYPE_CHECKING:
     from mm_edge.bundle.manifest import Precision
     from mm_edge.zoo.training.course import Feeds, Predict
+
+ort = import_onnxruntime()
+
 
 RESULTS = Path("benchmarks/results/scout_int8.json")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8-cpu")

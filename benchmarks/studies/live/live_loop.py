@@ -21,6 +21,7 @@ from mm_edge.benchmarks.bench.machine import Watch, cpu_name
 from mm_edge.benchmarks.studies.models import senses_bundle, vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import MicConfig, RunConfig
+from mm_edge.onnx_runtime import import_onnxruntime
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from mm_edge.runtime.engines.selection.choose import usable_cores
 from mm_edge.runtime.engines.tensors import fixed_shapes
@@ -69,7 +70,7 @@ def bare_stages(graph: bytes, pictures: list[Any], seconds: float, fps: float = 
     binding = model.session.io_binding()
     small, rgb = np.empty((224, 224, 3), np.uint8), np.empty((1, 224, 224, 3), np.uint8)
     logits = np.empty((1, 1000), np.float32)
-    import onnxruntime as ort
+    ort = import_onnxruntime()
 
     binding.bind_ortvalue_input(model.session.get_inputs()[0].name, ort.OrtValue.ortvalue_from_numpy(rgb))
     binding.bind_ortvalue_output(model.session.get_outputs()[0].name, ort.OrtValue.ortvalue_from_numpy(logits))

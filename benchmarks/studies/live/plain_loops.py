@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import onnxruntime as ort
+
+from mm_edge.onnx_runtime import import_onnxruntime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+ort = import_onnxruntime()
 
 
 class PlainModel:

@@ -14,9 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import onnxruntime as ort
-
 from mm_edge.errors import ConfigError, EngineError, MmEdgeError
+from mm_edge.onnx_runtime import import_onnxruntime
 from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.tensors import numpy_dtype
 
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
     from .compiled import Dims
     from .device import Device
     from .engine import CudaEngine
+
+ort = import_onnxruntime()
+
 
 NAME = "onnxruntime:cuda"
 PROVIDER = "CUDAExecutionProvider"
