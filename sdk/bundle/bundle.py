@@ -10,6 +10,7 @@ from mm_edge.errors import BundleError
 from mm_edge.spec import Strict
 
 from .container import Container, open_container
+from .graph_check import check_graph
 from .manifest import MAX_MANIFEST_BYTES, FileDigest, Manifest, decode_manifest
 from .signing import Signature, check_signature, read_signature
 
@@ -56,8 +57,11 @@ class Bundle:
             _check_version(manifest, trust.minimum_version, path)
             _check_listing(container, manifest, path)
             bundle = cls(path, container, manifest, signature, trusted=bool(trust.keys))
+            graphs = {item.file: part for part in manifest.parts for item in part.artefacts.values()}
             for name, recorded in manifest.digests.items():
                 content = bundle._read_verified(name)  # its own
+                if name in graphs:
+                    check_graph(manifest, graphs[name], name, content)
                 if recorded.size <= KEPT_FILE_BYTES:
                     bundle._kept[name] = content  # its own
         except BaseException:

@@ -1,6 +1,8 @@
-"""A small bundle that is whole: three inputs, four parts, files whose bytes mean nothing."""
+"""A small bundle that is whole: three inputs, four parts, graphs that add up what they take."""
 
 import hashlib
+
+from onnx import TensorProto, helper
 
 from mm_edge.bundle.bundle import digest
 from mm_edge.bundle.manifest import Artefact, Golden, Manifest, ParityRow, Part, Read
@@ -17,12 +19,22 @@ from mm_edge.spec import (
     TextPrepare,
 )
 
+SHAPE = ("batch", 8)
+
+
+def graph(*names: str, note: str = "") -> bytes:
+    """An ONNX file that takes those tensors and gives `embedding`, their sum; the note makes its bytes differ."""
+    takes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, SHAPE) for name in names]
+    gives = [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, SHAPE)]
+    made = helper.make_graph([helper.make_node("Sum", names, ["embedding"])], "sum", takes, gives, doc_string=note)
+    opset = helper.make_opsetid("", 20)
+    return bytes(helper.make_model(made, opset_imports=[opset], ir_version=10).SerializeToString())
+
+
 FILES = {
-    "parts/encode_image/fp32.onnx": b"not a graph, and nobody may load it " * 100,
-    "parts/encode_audio/fp32.onnx": b"nor is this " * 100,
-    "parts/encode_text/fp32.onnx": b"nor that " * 100,
-    "parts/fuse/fp32.onnx": b"nor the last one " * 100,
-    "parts/fuse/int8-cpu.onnx": b"small " * 10,
+    **{f"parts/encode_{name}/fp32.onnx": graph(name, note="x" * 2000) for name in ("image", "audio", "text")},
+    "parts/fuse/fp32.onnx": graph("image", "audio", "text", note="x" * 2000),
+    "parts/fuse/int8-cpu.onnx": graph("image", "audio", "text"),
     "tokenizer.json": b"{}",
     "golden.safetensors": bytes(range(256)) * 8,
 }
@@ -34,13 +46,13 @@ def make_manifest(files=FILES, **changes) -> Manifest:
         for precision in precisions:
             file = f"parts/{name}/{precision}.onnx"
             artefacts[precision] = Artefact(file=file, sha256=hashlib.sha256(files[file]).hexdigest())
-        takes = tuple(TensorSpec(name=tensor, dtype="float32", shape=("batch", 8)) for tensor in reads)
+        takes = tuple(TensorSpec(name=tensor, dtype="float32", shape=SHAPE) for tensor in reads)
         return Part(
             name=name,
             kind=kind,
             reads={tensor: Read(source=source) for tensor, source in reads.items()},
             takes=takes,
-            gives=(TensorSpec(name="embedding", dtype="float32", shape=("batch", 8)),),
+            gives=(TensorSpec(name="embedding", dtype="float32", shape=SHAPE),),
             artefacts=artefacts,
         )
 
