@@ -280,15 +280,16 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def decode_manifest(raw: bytes) -> Manifest:
+def decode_manifest(
+    raw: bytes, action: str = "reading the bundle's manifest.json", hint: str = "Export the bundle again"
+) -> Manifest:
     """Reads a manifest or refuses it with a BundleError; anything else never leaves this function."""
-    action = "reading the bundle's manifest.json"
     if len(raw) > MAX_MANIFEST_BYTES:
         raise BundleError(f"it has {len(raw)} bytes; at most {MAX_MANIFEST_BYTES} are read", action=action)
     try:
         version = msgspec.json.decode(raw, type=_FormatOnly).format
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleError(f"it is not a manifest: {error}", action=action, hint="Export the bundle again") from None
+        raise BundleError(f"it is not a manifest: {error}", action=action, hint=hint) from None
     if version != FORMAT:
         raise BundleError(
             f"it has format {version}, this version reads format {FORMAT}",
@@ -298,9 +299,9 @@ def decode_manifest(raw: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(raw, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleError(str(error), action=action, hint="Export the bundle again") from None
+        raise BundleError(str(error), action=action, hint=hint) from None
     if not all(map(math.isfinite, _numbers(msgspec.to_builtins(manifest)))):
-        raise BundleError("it holds a number that is not finite", action=action, hint="Export the bundle again")
+        raise BundleError("it holds a number that is not finite", action=action, hint=hint)
     return manifest
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mm_edge.errors import UsageError, WorkFailedError
 
 from .bundle import MANIFEST_FILE, SIGNATURE_FILE, digest
-from .manifest import Manifest, encode_manifest
+from .manifest import Manifest, decode_manifest, encode_manifest
 from .signing import sign
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def write_bundle(
     """Writes the bundle at `target`: a zip where the name ends in .mmb, else a folder. Files are bytes or paths."""
     target = Path(target)
     raw = encode_manifest(manifest)
+    # What could not be read back, such as a file name that leaves the bundle, is refused before anything is written.
+    decode_manifest(raw, f"writing {target}", "Nothing was written. Correct the name in the model's spec")
     signature = sign(raw, private_key) if private_key else None
     if set(files) != set(manifest.digests):
         wrong = sorted(set(files) ^ set(manifest.digests))

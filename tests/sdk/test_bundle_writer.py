@@ -161,3 +161,14 @@ def test_left_overs_of_a_running_writer_are_not_touched(target):
     ours.mkdir()
     write_bundle(target, OLD, FILES)
     assert ours.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/mm-edge", "../above", "a/../../above", "a\\b", ".hidden", "", "x" * 256, "a\nb"]
+)
+def test_a_name_that_leaves_the_bundle_is_refused_before_anything_is_written(target, name):
+    manifest = make_manifest({**FILES, name: b"x"})
+    before = sorted(target.parent.parent.rglob("*"))
+    with pytest.raises(UsageError, match=r"Nothing was written\. Correct the name"):
+        write_bundle(target, manifest, {**FILES, name: b"x"})
+    assert sorted(target.parent.parent.rglob("*")) == before
