@@ -19,7 +19,7 @@ from mm_edge.places import cache_folder
 
 if TYPE_CHECKING:
     from mm_edge.bundle.manifest import Precision
-    from mm_edge.zoo.training.course import Feeds, Predict
+    from mm_edge.zoo.arrays import Feeds, Predict
 
 RESULTS = Path("benchmarks/results/scout_int8.json")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8-cpu")
@@ -28,7 +28,7 @@ AT_A_TIME = 100  # samples
 
 def main() -> None:
     from mm_edge.zoo.models.scout import examine
-    from mm_edge.zoo.training.train import EXAM_SAMPLES
+    from mm_edge.zoo.training.train import EVALUATION_SAMPLES
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, help="with fp32 and int8-cpu of every part")
@@ -36,7 +36,7 @@ def main() -> None:
     given = parser.parse_args()
     with Bundle.open(given.bundle) as bundle:
         found: dict[str, Any] = {
-            precision: examine(chained(bundle, precision), cache_folder("zoo"), EXAM_SAMPLES)
+            precision: examine(chained(bundle, precision), cache_folder("zoo"), EVALUATION_SAMPLES)
             for precision in PRECISIONS
         }
         found["ms"] = {part.name: part.cost.ms for part in bundle.manifest.parts}
