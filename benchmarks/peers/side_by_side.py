@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mm_edge.benchmarks.bench.frames import video
 from mm_edge.benchmarks.bench.interval import percentile
 from mm_edge.benchmarks.bench.machine import Watch, machine
-from mm_edge.benchmarks.studies.models import CACHE
+from mm_edge.benchmarks.models.exported import CACHE
 from mm_edge.errors import WorkFailedError
 
 from .driven import Driven

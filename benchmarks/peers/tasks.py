@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mm_edge.benchmarks.studies.models import LABELS, forget_older, vision_bundle, vision_module
+from mm_edge.benchmarks.models.exported import remove_older
+from mm_edge.benchmarks.models.vision import LABELS, vision_bundle, vision_module
 from mm_edge.bundle.bundle import Bundle
 
 from .clip.clip_model import clip_folder
@@ -46,7 +47,7 @@ class Task:
 def _vision(file: str) -> Path:
     """The bundle for ours; the others get the graph in it, or the same weights in the form that they take."""
     bundle_path = vision_bundle()
-    forget_older("peers-vision-*", bundle_path)
+    remove_older("peers-vision-*", bundle_path)
     if file == "mm_edge_loop":
         return bundle_path
     graph = bundle_path.with_name(f"peers-{bundle_path.stem}.onnx")

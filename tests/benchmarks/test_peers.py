@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from mm_edge.benchmarks.bench.figure import Heat, Machine
+from mm_edge.benchmarks.models import exported
 from mm_edge.benchmarks.peers import answers as peer_answers
 from mm_edge.benchmarks.peers import camera as peer_camera
 from mm_edge.benchmarks.peers import driven, side_by_side
@@ -25,7 +26,6 @@ from mm_edge.benchmarks.peers.float_input import with_float_input
 from mm_edge.benchmarks.peers.loops.driven_capture import instead_of_cv2, stamp_of
 from mm_edge.benchmarks.peers.results import Found, Peer, Results, winners
 from mm_edge.benchmarks.peers.tasks import TASKS, Contender, Task
-from mm_edge.benchmarks.studies import models
 
 MACHINE = Machine("x", "y", 2.0, "", "", 1, {}, Heat(0.0, 0.0, 0, None, None, None, None))
 
@@ -212,10 +212,10 @@ def test_every_peer_is_pinned_and_has_its_file():
 
 
 def test_only_what_nobody_may_still_be_using_leaves_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "CACHE", tmp_path)
+    monkeypatch.setattr(exported, "CACHE", tmp_path)
     newest = tmp_path / "vision-3.mmb"
-    for name, hours in (("vision-1.mmb", 3), ("vision-2.mmb", 0.5), ("senses-1.mmb", 3), (newest.name, 0)):
+    for name, hours in (("vision-1.mmb", 3), ("vision-2.mmb", 0.5), ("multimodal-1.mmb", 3), (newest.name, 0)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (1e9 - hours * 3600,) * 2)
-    models.forget_older("vision-*", newest)
-    assert {path.name for path in tmp_path.iterdir()} == {"vision-2.mmb", "senses-1.mmb", newest.name}
+    exported.remove_older("vision-*", newest)
+    assert {path.name for path in tmp_path.iterdir()} == {"vision-2.mmb", "multimodal-1.mmb", newest.name}

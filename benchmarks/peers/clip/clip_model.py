@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mm_edge.benchmarks.bench.frames import POOL, video
-from mm_edge.benchmarks.studies.models import CACHE, forget_older
+from mm_edge.benchmarks.models.exported import CACHE, remove_older
 
 from ..film import frames_of
 
@@ -31,7 +31,7 @@ def clip_folder() -> Path:
     if not (folder / "bundle.mmb").exists():
         _save(folder)
     folder.touch()
-    forget_older("peers-clip-*", folder)
+    remove_older("peers-clip-*", folder)
     return folder
 
 
@@ -39,7 +39,7 @@ def _save(folder: Path) -> None:
     import torch
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
-    from mm_edge.benchmarks.studies.export.real_sizes import save_tokenizer
+    from mm_edge.benchmarks.models.tokenizer import save_tokenizer
     from mm_edge.export.pipeline import export
     from mm_edge.export.recipe import Recipe
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mm_edge.benchmarks.studies.export.real_sizes import save_tokenizer
+from mm_edge.benchmarks.models.tokenizer import save_tokenizer
 from mm_edge.export.pipeline import export
 from mm_edge.export.recipe import Recipe
 from mm_edge.export.sources.front_ends.picture import Normalize

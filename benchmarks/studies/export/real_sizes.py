@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mm_edge.benchmarks.models.tokenizer import save_tokenizer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 RESULTS = Path("benchmarks/results/export_real_sizes.json")
 SAMPLES, UNSEEN = 16, 4
 SEED = 0  # of the weights
-LETTERS = [*"abcdefghijklmnopqrstuvwxyz0123456789.,!;'"]
 
 
 def main() -> None:
@@ -118,22 +119,6 @@ def measure(name: str) -> dict[str, Any]:
         ],
         "notes": list(exported.notes),
     }
-
-
-def save_tokenizer(folder: Path) -> None:
-    """Letters and word pieces: any text has ids, and the tables stay at their real size."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS, *(f"##{letter}" for letter in LETTERS)]
-    table = {word: number for number, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordPiece(table, unk_token="[UNK]"))  # noqa: S106  # a word, no password
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    made: Any = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
-    made.save_pretrained(folder)
 
 
 def clip(folder: Path) -> str:

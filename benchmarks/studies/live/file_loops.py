@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mm_edge.benchmarks.bench.frames import video
-from mm_edge.benchmarks.studies.models import CACHE, vision_bundle
+from mm_edge.benchmarks.models.exported import CACHE
+from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.errors import WorkFailedError

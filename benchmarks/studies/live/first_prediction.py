@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from mm_edge.benchmarks.studies.models import CACHE
+from mm_edge.benchmarks.models.exported import CACHE
 from mm_edge.shipped import default_bundle
 
 

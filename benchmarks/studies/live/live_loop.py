@@ -18,7 +18,8 @@ import numpy as np
 
 from mm_edge.benchmarks.bench.frames import ReadyCamera, ReadyFile, frames
 from mm_edge.benchmarks.bench.machine import Watch, cpu_name
-from mm_edge.benchmarks.studies.models import senses_bundle, vision_bundle
+from mm_edge.benchmarks.models.multimodal import multimodal_bundle
+from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import MicConfig, RunConfig
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
@@ -152,7 +153,7 @@ def incremental(seconds: float = 20.0) -> dict[str, float]:
 
     pictures = frames(60)
     cpu: dict[bool, list[float]] = {False: [], True: []}
-    with Bundle.open(senses_bundle()) as bundle:
+    with Bundle.open(multimodal_bundle()) as bundle:
         audio = AudioPrepare(sample_rate=16_000, window=16_000, hop=1_600)
         costs = parts_ms(bundle)
         for every in (False, True, True, False):
@@ -195,7 +196,7 @@ def soak(minutes: float = 10.0) -> dict[str, float]:
     from mm_edge.runtime.sources.mic.synthetic import SyntheticMic
     from mm_edge.runtime.sources.text.literal import LiteralText
 
-    with Bundle.open(senses_bundle()) as bundle:
+    with Bundle.open(multimodal_bundle()) as bundle:
         audio = AudioPrepare(sample_rate=16_000, window=16_000, hop=1_600)
         sources: list[Any] = [
             ReadyCamera("image", frames(60), 30.0),

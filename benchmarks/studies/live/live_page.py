@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from mm_edge.benchmarks.bench.frames import ReadyCamera, frames
-from mm_edge.benchmarks.studies.models import vision_bundle
+from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.runtime.process import cpu_seconds

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_edge.benchmarks.bench.frames import ReadyFile, frames
-from mm_edge.benchmarks.studies.models import vision_bundle
+from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import LoopConfig, RunConfig
 from mm_edge.runtime.engines.selection.choose import usable_cores
