@@ -295,7 +295,7 @@ def report(given: argparse.Namespace) -> GpuReport:
             rows = tuple(row_apart(name, given) for name in ON_A_GPU)
     devices = [each.settled["device"] for each in rows if "device" in each.settled]
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return GpuReport(when, label, devices[0] if devices else "none", machine(watch.heat()), rows)
+    return GpuReport(when, label, devices[0] if devices else "none", machine(watch.conditions()), rows)
 
 
 def main() -> None:

@@ -249,8 +249,8 @@ def main() -> None:
     for name in chosen:
         watch = Watch()
         figures = {**SHORT, **LONG}[name]()
-        heat = watch.heat()
-        figures |= {"others_share": heat.others, "stolen_share": heat.stolen}
+        conditions = watch.conditions()
+        figures |= {"others_share": conditions.others, "stolen_share": conditions.stolen}
         found = {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
         results.setdefault(name, []).append(found)
         print(name, json.dumps(found, indent=2))

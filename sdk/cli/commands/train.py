@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def train(
     source: Annotated[str, typer.Argument(metavar="zoo:NAME", help="One of the models that `mm-edge zoo` lists.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Output folder; an interrupted run resumes. [default: runs/NAME]")
+        Path | None, typer.Option(metavar="DIR", help="Output folder; an interrupted run resumes. (default: runs/NAME)")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Two minutes: little data, few steps.")] = False,
     start: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights to start from (fine-tuning); recorded in the report.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed, instead of the recipe's.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, max=256, help="Number of torch threads. [default: 2]")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=256, help="Number of torch threads. (default: 2)")] = None,
 ) -> None:
     """Train one of the models that ship with mm-edge; the same command resumes an interrupted run."""
     if find_spec("torch") is None:

@@ -157,7 +157,9 @@ def report(**changed):
     of_row |= {key: changed.pop(key) for key in ("soak", "sanitized", "state", "why") if key in changed}
     timed = (Timed(**{**good, **changed}), Timed(**{**good, "depth": 1, "per_s": 150.0}))
     row = Row("double", **{"state": "proven", "timed": timed, **of_row})
-    return GpuReport("now", "senses 1", "Test GPU", machine(Watch().heat()), (row, Row("absent", "not here", "no")))
+    return GpuReport(
+        "now", "senses 1", "Test GPU", machine(Watch().conditions()), (row, Row("absent", "not here", "no"))
+    )
 
 
 LOOKS = (failures, slow_hosts, waits, slow_pipelines, leaks, faults_found)
