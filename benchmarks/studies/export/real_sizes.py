@@ -1,4 +1,4 @@
-"""Exports well-known architectures at real size with random weights, and writes what that took and lost.
+"""Exports well-known architectures at real size with random weights; records time, memory and errors.
 
 python -m mm_edge.benchmarks.studies.export.real_sizes [NAME ...] [--json FILE]
 """
@@ -35,7 +35,7 @@ def main() -> None:
     requested = parser.parse_args()
     results = json.loads(requested.json.read_text(encoding="utf-8")) if requested.json.exists() else {}
     for name in requested.names:
-        # A process each: its peak memory is then its own.
+        # A process each, so that peak memory is measured separately.
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             results[name] = pool.apply(measure, (name,))
         print(name, json.dumps(results[name], indent=1))
@@ -62,7 +62,7 @@ def measure(name: str) -> dict[str, Any]:
         traced = 0.0
 
         def sampled() -> SourceModel:
-            """The model, with samples made from its spec: random weights know no world."""
+            """The model, with random samples made from its spec."""
             nonlocal traced
             model = load_source(source, recipe) if isinstance(source, str) else source()
             traced = time.perf_counter() - start
@@ -142,7 +142,7 @@ def clap(folder: Path) -> str:
 
 
 def vilt(folder: Path) -> str:
-    """ViLT-B/32 for questions about pictures."""
+    """ViLT-B/32 for visual question answering."""
     from transformers import ViltConfig, ViltForQuestionAnswering, ViltImageProcessor
 
     config: Any = ViltConfig
@@ -153,7 +153,7 @@ def vilt(folder: Path) -> str:
 
 
 def whisper_fusion(folder: Path) -> Callable[[], Any]:
-    """Whisper-tiny's encoder, CLIP's text and picture encoders, and a transformer over all three."""
+    """Whisper-tiny's encoder, CLIP's text and image encoders, and a transformer over all three."""
     import torch
     from torch import nn
     from transformers import (
