@@ -12,7 +12,7 @@ ROOMS = {
     "jetson": "mm_edge.jetson",
 }
 # What the project measures about itself is there for development and stays out of the wheel.
-NOT_SHIPPED = ("mm_edge.benchmarks.studies", "mm_edge.benchmarks.peers")
+NOT_SHIPPED = ("mm_edge.benchmarks.models", "mm_edge.benchmarks.studies", "mm_edge.benchmarks.peers")
 
 
 def packages() -> list[str]:

@@ -1,1 +1,1 @@
-"""Measures what stands below it."""
+"""Benchmarks: `mm-edge bench`, the project's own studies, and the comparison with other libraries."""

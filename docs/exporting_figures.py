@@ -9,13 +9,13 @@ from typing import Any
 PAGE = Path(__file__).parent / "exporting.md"
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 SIZES, SPEED = RESULTS / "export_real_sizes.json", RESULTS / "export_int8_speed.json"
-HEAD = f"<!-- figures: docs/{Path(__file__).name} writes what stands here from benchmarks/results/export_*.json -->\n"
+HEAD = f"<!-- figures: docs/{Path(__file__).name} generates this block from benchmarks/results/export_*.json -->\n"
 TAIL = "<!-- end of figures -->"
 
 
 def figures(results: dict[str, Any]) -> str:
     lines = [
-        "| model | parts: nodes | seconds (of them CPU) | load | peak memory | error: fp32, fp16, int8-cpu, -trt |",
+        "| model | nodes by part | seconds (CPU) | load | peak memory | error: fp32, fp16, int8-cpu, int8-trt |",
         "|---|---|---|---|---|---|",
     ]
     for name, result in results.items():
@@ -31,9 +31,9 @@ def figures(results: dict[str, Any]) -> str:
 
 
 def kept(results: dict[str, Any]) -> str:
-    """What each model has in int8, and what stays wider."""
+    """Each model's int8 candidates, and the nodes that stay fp32."""
     lines = [
-        "| model | part | precision | error | nodes kept fp32 | trials | ms, and in fp32 | |",
+        "| model | part | precision | error | nodes kept fp32 | trials | ms: int8, fp32 | note |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, result in results.items():
@@ -51,8 +51,8 @@ def kept(results: dict[str, Any]) -> str:
                     item.get("note", ""),
                 )
                 lines.append(f"| {' | '.join(cells)} |")
-    told = [f"- {name}: {note}" for name, result in results.items() for note in result["notes"] if "int8" in note]
-    return "\n".join([*lines, "", *told]) + "\n"
+    notes = [f"- {name}: {note}" for name, result in results.items() for note in result["notes"] if "int8" in note]
+    return "\n".join([*lines, "", *notes]) + "\n"
 
 
 def speed(found: dict[str, Any]) -> str:
@@ -62,7 +62,7 @@ def speed(found: dict[str, Any]) -> str:
     )
     return (
         f"{found['parameters'] / 1e6:.1f} million parameters on one thread, {vnni} VNNI: {times}; "
-        f"the least cosine of {found['samples']} unseen samples is {found['cosine']:.5f}.\n"
+        f"the minimum cosine over {found['samples']} held-out samples is {found['cosine']:.5f}.\n"
     )
 
 

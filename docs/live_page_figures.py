@@ -1,4 +1,4 @@
-"""Writes what the live page costs into docs/live-page.md from benchmarks/results: python docs/live_page_figures.py."""
+"""Writes the cost of the live page into docs/live-page.md from benchmarks/results: python docs/live_page_figures.py."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 PAGE = Path(__file__).parent / "live-page.md"
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "live_page.json"
-HEAD = f"<!-- figures: docs/{Path(__file__).name} writes what stands here from benchmarks/results/{RESULTS.name} -->\n"
+HEAD = f"<!-- figures: docs/{Path(__file__).name} generates this block from benchmarks/results/{RESULTS.name} -->\n"
 TAIL = "<!-- end of figures -->"
-WAYS = {"none": "no page", "idle": "a page, nobody watches", "watched": "five viewers"}
+WAYS = {"none": "no page", "idle": "page without viewers", "watched": "page with five viewers"}
 
 
 def figures(results: dict[str, float]) -> str:
     lines = [
-        "| 720p at 30 frames a second | age p50 | age p99 | against no page | of a core |",
+        "| 720p at 30 frames/s | age p50 | age p99 | p99 relative to no page | share of a core |",
         "|---|---|---|---|---|",
     ]
     for way, what in WAYS.items():
@@ -23,7 +23,7 @@ def figures(results: dict[str, float]) -> str:
         share = f"{results[f'{way}_share_of_a_core']:.1%}" if way != "none" else ""
         lines.append(f"| {what} | {p50} | {p99} | {ratio} | {share} |")
     slowest = (
-        f"The slowest of the five was shown {results['frames_a_second_of_the_slowest_viewer']:.2f} frames a second."
+        f"The slowest of the five viewers received {results['frames_a_second_of_the_slowest_viewer']:.2f} frames/s."
     )
     return "\n".join([*lines, "", slowest]) + "\n"
 

@@ -1,4 +1,4 @@
-"""Makes docs/images/live-page-*.webp: the live page on the demo, wide and on a phone, light and dark.
+"""Takes the screenshots docs/images/live-page-*.webp: the live page with the demo, desktop and phone, light and dark.
 
 python docs/live_page_images.py [BUNDLE]        needs Debian's chromium and chromium-driver, and selenium
 """
@@ -21,7 +21,7 @@ from selenium.webdriver.chrome.service import Service
 
 IMAGES = Path(__file__).parent / "images"
 SIZES = {"wide": (1440, 1000, 1.0), "phone": (390, 844, 2.0)}
-WATCHED_S = 62.0  # so that every plot shows a whole minute
+WATCHED_S = 62.0  # so that every plot shows a full minute
 PATIENCE_S = 30.0
 
 
@@ -54,7 +54,7 @@ def _browser(profile: Path) -> Any:
 
 
 def _shoot(browser: Any, port: int, size: str, theme: str) -> None:
-    """The whole page from top to bottom, at a moment at which a place is found."""
+    """A screenshot of the whole page, at a moment with a target found."""
     wanted = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
     width, tall = _unroll(browser, size)
@@ -69,7 +69,7 @@ def _shoot(browser: Any, port: int, size: str, theme: str) -> None:
 
 
 def _unroll(browser: Any, size: str) -> tuple[int, int]:
-    """A screen as tall as the page: what is not in sight is not drawn."""
+    """Makes the screen as tall as the page, since only visible parts are drawn."""
     width, height, scale = SIZES[size]
     for _ in range(2):
         metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": size == "phone"}

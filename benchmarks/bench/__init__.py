@@ -1,1 +1,1 @@
-"""What `mm-edge bench` measures, and how it reports it."""
+"""`mm-edge bench`: measurements, budgets, comparison with a baseline, and reports."""

@@ -1,4 +1,4 @@
-"""Runs the scenarios in rounds, each beside the yardstick, and puts together what they found."""
+"""Runs the scenarios in rounds, each with a reference timing, and collects their figures in a report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mm_edge.shipped import demo_take
 from .figure import SCHEMA, Report
 from .machine import Watch, machine
 from .measure import overhead_ns
-from .scenarios import SCENARIOS, USUAL, Scenario
+from .scenarios import DEFAULT, SCENARIOS, Scenario
 from .scenarios.setting import Setting
 
 if TYPE_CHECKING:
@@ -34,13 +34,15 @@ HARNESS_READINGS = 300  # a round
 NS_PER_MS = 1_000_000
 
 
-def chosen(names: Sequence[str]) -> list[type[Scenario]]:
-    """The scenarios by their names; none or `all`: the usual ones."""
+def select_scenarios(names: Sequence[str]) -> list[type[Scenario]]:
+    """The scenarios by name; none or `all`: the default ones."""
     if not names or "all" in names:
-        return list(USUAL)
+        return list(DEFAULT)
     if unknown := [name for name in names if name not in SCENARIOS]:
         raise UsageError(
-            f"there are {', '.join(SCENARIOS)} and all", action=f"--scenario {unknown[0]}", hint="Name some of those"
+            "unknown scenario",
+            action=f"--scenario {unknown[0]}",
+            hint=f"Available: {', '.join(SCENARIOS)}, all",
         )
     return [SCENARIOS[name] for name in dict.fromkeys(names)]
 
@@ -56,7 +58,7 @@ def bench(
     progress: Callable[[str, int, int], None] = lambda _doing, _done, _all: None,
     open_it: Callable[[EngineConfig], Engine] | None = None,
 ) -> Report:
-    """Measures the bundle at `path`. `progress` hears what is being done, and how many of how many steps are."""
+    """Measures the bundle at `path`. `progress` gets the current scenario, and the done and total steps."""
     watch, began_s = Watch(), time.monotonic()
     with Bundle.open(path, config.trust) as bundle:
         setting = Setting(bundle, path, config, take or _own_take(bundle), **({"open_it": open_it} if open_it else {}))
@@ -65,7 +67,7 @@ def bench(
         shares = sum(each.share for each in made)
         steps, harness_ns = rounds * len(made), list[float]()
         for number in range(rounds):
-            # The opposite order in every other round: what one leaves behind, warm or hot, is not always the same's.
+            # Every other round runs in reverse, so that no scenario always follows the same one.
             for place, each in enumerate(made if number % 2 == 0 else made[::-1]):
                 progress(each.name, number * len(made) + place, steps)
                 before_us = setting.yardstick.us()
@@ -83,10 +85,10 @@ def bench(
             seconds=time.monotonic() - began_s,
             round_count=rounds,
             pace_us=statistics.median(pace for paces in pace_us.values() for pace in paces),
-            # The quickest of both: what is timed at different moments is timed at different paces of the machine.
+            # The minimum of both: timings at different moments are taken at different speeds of the machine.
             overhead_ns=min(harness_ns),
             overhead_of_shortest=min(harness_ns) / NS_PER_MS / setting.shortest_ms,
-            machine=machine(watch.heat()),
+            machine=machine(watch.conditions()),
             figures=tuple(figures),
             spans=setting.spans,
             ages=setting.ages,
@@ -95,11 +97,11 @@ def bench(
 
 
 def _digest(bundle: Bundle) -> str:
-    """Of all that is in it, by the digests that its manifest holds."""
-    told = "".join(f"{name}{file.sha256}" for name, file in sorted(bundle.manifest.digests.items()))
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    """A digest of the whole bundle, from the digests in its manifest."""
+    names_and_digests = "".join(f"{name}{file.sha256}" for name, file in sorted(bundle.manifest.digests.items()))
+    return hashlib.sha256(names_and_digests.encode()).hexdigest()[:16]
 
 
 def _own_take(bundle: Bundle) -> Path | None:
-    """The take that ships, for the bundle that it was made for."""
+    """The demo take, for the bundle that it belongs to."""
     return demo_take() if bundle.manifest.name == "scout" else None

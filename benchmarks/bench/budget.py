@@ -1,4 +1,4 @@
-"""Budgets: a table of what may not be exceeded on which kind of device, and how a report stands against it."""
+"""Budgets: upper limits for figures on kinds of devices, and the check of a report against them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from .figure import Figure, Report
 
 HERE = Path(__file__).with_name("budgets.toml")
-Standing = Literal["holds", "broken", "not measured"]
+Status = Literal["met", "exceeded", "not measured"]
 
 
 class Budget(Strict, frozen=True):
-    """One row. `what` is a figure's key; `of` says which number of it: its value or its ratio to its floor.
+    """One row. `what` is a figure's key; `of` selects its value or its ratio to the floor.
 
-    `device` is a pattern over kinds of machine (`*`, `x86-*`, `jetson-*`).
+    `device` is a pattern for kinds of machines (`*`, `x86-*`, `jetson-*`).
     """
 
     what: str
@@ -37,12 +37,12 @@ class Budget(Strict, frozen=True):
     why: str = ""
 
 
-class Held(Strict, frozen=True):
-    """A budget beside what was measured. None where it was not."""
+class BudgetResult(Strict, frozen=True):
+    """A budget and the measured number; None if it was not measured."""
 
     budget: Budget
     found: float | None
-    standing: Standing
+    status: Status
 
 
 def read_budgets(path: Path = HERE) -> list[Budget]:
@@ -55,31 +55,32 @@ def read_budgets(path: Path = HERE) -> list[Budget]:
         raise UsageError(f"{error}", action=f"reading the budgets {path}") from None
 
 
-def hold(report: Report, budgets: list[Budget], *, ratios_only: bool = False) -> list[Held]:
-    """The rows for this kind of machine. A figure's value may exceed its budget by its own doubt, and no more: a budget
-    is broken when the low end of the interval is above it.
+def check_budgets(report: Report, budgets: list[Budget], *, ratios_only: bool = False) -> list[BudgetResult]:
+    """The rows for this kind of machine. A budget is exceeded if the low end of the figure's interval is above it.
+
+    `ratios_only`: only budgets that do not depend on the machine's speed.
     """
     figures = {figure.key: figure for figure in report.figures}
     return [
-        _held(budget, figures.get(budget.what))
+        _result(budget, figures.get(budget.what))
         for budget in budgets
         if fnmatch.fnmatch(report.machine.kind, budget.device) and (not ratios_only or _is_ratio(budget, figures))
     ]
 
 
 def _is_ratio(budget: Budget, figures: dict[str, Figure]) -> bool:
-    """What holds on a machine of any speed."""
+    """Whether the budget is independent of the machine's speed."""
     figure = figures.get(budget.what)
     return budget.of == "ratio" or (figure is not None and figure.unit in {"ratio", "captures"})
 
 
-def _held(budget: Budget, figure: Figure | None) -> Held:
+def _result(budget: Budget, figure: Figure | None) -> BudgetResult:
     if figure is None or (budget.of == "ratio" and figure.floor is None):
-        return Held(budget, None, "not measured")
+        return BudgetResult(budget, None, "not measured")
     if budget.of == "ratio" and figure.floor is not None:
         floor, found = figure.floor, figure.floor.ratio
-        own = figure.low / figure.value if figure.better == "less" else figure.value / figure.high
-        surely = floor.low if floor.rounds else found * own
+        margin = figure.low / figure.value if figure.better == "less" else figure.value / figure.high
+        low = floor.low if floor.rounds else found * margin
     else:
-        found, surely = figure.value, figure.low
-    return Held(budget, found, "broken" if surely > budget.most else "holds")
+        found, low = figure.value, figure.low
+    return BudgetResult(budget, found, "exceeded" if low > budget.most else "met")

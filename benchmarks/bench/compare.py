@@ -1,11 +1,11 @@
-"""Holds a run against the file of an earlier one: what got worse, by how much, and how sure that is.
+"""Compares a run with a baseline: which figures regressed, by how much, and with what significance.
 
-A figure that took turns of milliseconds with its floor is judged twice. Its ratio to the floor is sure to a percent
-even beside busy neighbours, and tells what the code around the engine adds. Its own value tells the rest (a heavier
-graph, another engine) as surely as the machine lets it: in yards, where the yardstick was timed beside each round, so
-that a machine that is slower today is not taken for a slower program. Accused is what is worse by more than
-`LEAST_CHANGE` where chance would explain it in less than `CHANCE` of all benches, whatever number of figures a bench
-has (Holm's correction).
+A figure that was timed in turns of milliseconds with its floor is compared twice. Its ratio to the floor is accurate to
+about a percent even on a busy machine, and covers the code around the engine. Its value covers the rest (a heavier
+graph, another engine) as accurately as the machine allows; where a reference timing was taken with each round, the
+value is normalized by it, so that a slower machine does not count as a slower program. A regression is reported if a
+figure is worse by more than `LEAST_CHANGE` and the change is significant at the level `SIGNIFICANCE` for the whole run
+(Holm's correction for the number of figures).
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
     from .figure import Figure, Floor, Report
 
-CHANCE = 0.05  # that a bench accuses anybody although nothing has changed
-LEAST_CHANGE = 0.025  # smaller ones are nobody's trouble
-FEWEST_ROUNDS = 4  # below, a scatter says nothing
+SIGNIFICANCE = 0.05  # probability of a false report in a run without changes
+LEAST_CHANGE = 0.025  # smaller changes are not reported
+FEWEST_ROUNDS = 4  # to estimate a scatter
 TO_FLOOR = " to its floor"
 ACROSS_95 = 1.96
-PACE_DOUBT = 0.5  # of a difference between two paces: how unlike the yardstick a part may follow it
+PACE_ERROR = 0.5  # of a speed difference: how much a part may scale differently than the reference timing
 
-Verdict = Literal["worse", "better", "same"]
+Verdict = Literal["regression", "improvement", "unchanged"]
 
 
 class Change(Strict, frozen=True):
-    """One figure then and now. `ratio` is now over then, at the same pace of the machine, above 1 for worse; `chance`
-    is the p-value after the correction.
+    """One figure then and now. `ratio` is now over then at the same speed of the machine, above 1 for worse; `p_value`
+    is corrected for the number of figures.
     """
 
     key: str
@@ -48,21 +48,19 @@ class Change(Strict, frozen=True):
     ratio: float
     low: float
     high: float
-    chance: float
+    p_value: float
     verdict: Verdict
 
 
 def compare(then: Report, now: Report) -> list[Change]:
-    """Every figure that both have and that has a direction, the worst first. An UsageError where they cannot be
-    compared.
-    """
+    """Every comparable figure of both runs, the worst first. UsageError if the runs cannot be compared."""
     for what, before, here in (
-        ("the kind of machine", then.machine.kind, now.machine.kind),
-        ("the engine and its precisions", str(then.engine.get("precision")), str(now.engine.get("precision"))),
+        ("kind of machine", then.machine.kind, now.machine.kind),
+        ("precision of the parts", str(then.engine.get("precision")), str(now.engine.get("precision"))),
     ):
         if before != here:
             raise UsageError(
-                f"{what} was {before} and is {here}",
+                f"different {what}: {before} in the baseline, {here} now",
                 action="comparing with the baseline",
                 hint="Measure a new baseline",
             )
@@ -70,27 +68,27 @@ def compare(then: Report, now: Report) -> list[Change]:
     changes: list[Change] = []
     for figure in now.figures:
         same = earlier.get(figure.key)
-        if same is None or not (_can_be_judged(same) and _can_be_judged(figure)):
+        if same is None or not (_is_comparable(same) and _is_comparable(figure)):
             continue
         changes.append(_of_values(same, figure))
         if same.floor and figure.floor and same.floor.rounds and figure.floor.rounds:
             changes.append(_of_ratios(figure.key, same.floor, figure.floor))
-    return sorted(_corrected(changes), key=lambda change: (change.verdict != "worse", -change.ratio))
+    return sorted(_corrected(changes), key=lambda change: (change.verdict != "regression", -change.ratio))
 
 
-def _can_be_judged(figure: Figure) -> bool:
+def _is_comparable(figure: Figure) -> bool:
     return figure.better != "neither" and len(figure.rounds) >= FEWEST_ROUNDS and min(figure.rounds) > 0
 
 
 def _of_values(then: Figure, now: Figure) -> Change:
     if now.statistic == "best":
-        # A run may never have met the machine's quicker pace: the yardstick tells, and as much is left in doubt.
+        # A run may never have seen the machine's higher speed: the reference timing corrects that, with some error.
         pace = math.log(min(now.pace_us) / min(then.pace_us)) if then.pace_us and now.pace_us else 0.0
         log = math.log(now.value / then.value) - pace
-        errors = (error_of(then.low, then.high), math.hypot(error_of(now.low, now.high), pace * PACE_DOUBT))
+        errors = (error_of(then.low, then.high), math.hypot(error_of(now.low, now.high), pace * PACE_ERROR))
     elif then.pace_us and now.pace_us:
-        log = _middle(now.yards) - _middle(then.yards)
-        errors = (run_error(then.yards), run_error(now.yards))
+        log = _middle(now.normalized) - _middle(then.normalized)
+        errors = (run_error(then.normalized), run_error(now.normalized))
     else:
         log = math.log(now.value / then.value)
         errors = (error_of(then.low, then.high), error_of(now.low, now.high))
@@ -110,18 +108,18 @@ def _middle(values: Sequence[float]) -> float:
 
 def _change(key: str, unit: str, values: tuple[float, float], log: float, errors: tuple[float, float]) -> Change:
     error = math.hypot(*errors)
-    chance = math.erfc(abs(log) / error / math.sqrt(2))
+    p_value = math.erfc(abs(log) / error / math.sqrt(2))
     low, high = (math.exp(log + side * ACROSS_95 * error) for side in (-1, 1))
-    return Change(key, unit, *values, math.exp(log), low, high, chance, "same")
+    return Change(key, unit, *values, math.exp(log), low, high, p_value, "unchanged")
 
 
 def _corrected(changes: Sequence[Change]) -> list[Change]:
-    """Holm: the smallest chance is multiplied by the number of figures, the next by one less, and so on."""
+    """Holm: the smallest p-value is multiplied by the number of figures, the next by one less, and so on."""
     corrected, least = [], 0.0
-    for place, change in enumerate(sorted(changes, key=lambda change: change.chance)):
-        least = max(least, min(1.0, change.chance * (len(changes) - place)))
-        verdict: Verdict = "same"
-        if least < CHANCE and abs(math.log(change.ratio)) > math.log1p(LEAST_CHANGE):
-            verdict = "worse" if change.ratio > 1 else "better"
-        corrected.append(msgspec.structs.replace(change, chance=least, verdict=verdict))
+    for place, change in enumerate(sorted(changes, key=lambda change: change.p_value)):
+        least = max(least, min(1.0, change.p_value * (len(changes) - place)))
+        verdict: Verdict = "unchanged"
+        if least < SIGNIFICANCE and abs(math.log(change.ratio)) > math.log1p(LEAST_CHANGE):
+            verdict = "regression" if change.ratio > 1 else "improvement"
+        corrected.append(msgspec.structs.replace(change, p_value=least, verdict=verdict))
     return corrected

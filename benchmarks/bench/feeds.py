@@ -1,4 +1,4 @@
-"""What the bench feeds a bundle: values at hand for every input, and live sources at their real rates."""
+"""Inputs for the bench: values in memory for every input, and live sources at realistic rates."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ TEXTS = tuple(f"the {color} {thing}" for color in ("red", "green", "blue", "whit
 
 
 class Feeds:
-    """Values for each input of a model, made once: 720p pictures, noise, phrases, numbers."""
+    """Values for each input of a model, generated once: 720p pictures, noise, phrases, numbers."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._specs = {spec.name: spec for spec in manifest.inputs}
         self.values = {name: _values(spec) for name, spec in self._specs.items()}
 
-    def round_and_round(self) -> Iterator[dict[str, Any]]:
-        """Values for one prediction after another; every input has a new one each time, so that no part is spared."""
+    def cycle(self) -> Iterator[dict[str, Any]]:
+        """Values for consecutive predictions; every input changes each time, so that every part runs."""
         tick = 0
         while True:
             yield {name: values[tick % len(values)] for name, values in self.values.items()}
             tick += 1
 
     def sources(self, fps: float = CAMERA_FPS, without: str | None = None) -> list[Any]:
-        """Live sources for all inputs but one: cameras at `fps`, sound by its hops, a text that stands."""
+        """Live sources for all inputs but `without`: cameras at `fps`, sound at its hop rate, a constant text."""
         return [self._source(spec, fps) for name, spec in self._specs.items() if name != without]
 
     def _source(self, spec: InputSpec, fps: float) -> Any:

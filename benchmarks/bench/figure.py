@@ -1,4 +1,4 @@
-"""What a bench reports: figures with their intervals and floors, the machine they were taken on, and the schema."""
+"""The records of a bench report: figures with intervals and floors, the machine, and the schema version."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Any, Final, Literal
 
 from mm_edge.spec import Strict
 
-SCHEMA: Final = 1  # of the JSON; counts up when a field changes its meaning or goes away. docs/bench.md describes it
+SCHEMA: Final = 2  # of the JSON; raised when a field changes its meaning or is removed. docs/bench.md describes it
 Better = Literal["less", "more", "neither"]
 
 
 class Floor(Strict, frozen=True):
-    """The physical limit beside a figure, measured in the same run. `ratio` is figure over floor, or floor over figure
-    where more is better: 1 is the best that there can be.
+    """A lower bound of a figure, measured in the same run. `ratio` is figure over floor, or floor over figure if more
+    is better; 1 is the best possible.
 
-    Where both took turns of milliseconds, `rounds` are the ratios within turns, by round, and `low` and `high` are
-    where the ratio of a second run falls nine times out of ten: what slows the machine slows both, and cancels.
+    If both were timed in turns of milliseconds, `rounds` are the ratios within turns, by round, and `low` and `high`
+    the 90 % interval of the ratio in another run: whatever slows the machine slows both, and cancels.
     """
 
     what: str
@@ -27,12 +27,11 @@ class Floor(Strict, frozen=True):
 
 
 class Figure(Strict, frozen=True):
-    """One number and what is needed to believe it.
+    """One measured number with its uncertainty.
 
-    `low` and `high` are where the same bench, run again on the same machine, falls nine times out of ten. `rounds` are
-    the statistic of each round, `pace_us` what the yardstick took beside it; `yards` brings both together. `settled` is
-    MLPerf's early-stopping value of the percentile; None where there were too few queries for it, or where the figure
-    is no percentile.
+    `low` and `high` are the 90 % interval of another run on the same machine. `rounds` are the statistic of each round,
+    `pace_us` the reference timing taken with it. `early_stopping` is MLPerf's early-stopping value of the percentile;
+    None if there were too few queries, or if the figure is not a percentile.
     """
 
     scenario: str
@@ -47,14 +46,14 @@ class Figure(Strict, frozen=True):
     rounds: tuple[float, ...] = ()
     pace_us: tuple[float, ...] = ()
     percentiles: dict[str, float] = {}
-    curve: tuple[float, ...] = ()  # the distribution at its 0th, 2nd, … 100th percentile, for drawing
-    settled: float | None = None
+    curve: tuple[float, ...] = ()  # the 0th, 2nd, … 100th percentile, for plots
+    early_stopping: float | None = None
     floor: Floor | None = None
     note: str = ""
 
     @property
-    def yards(self) -> tuple[float, ...]:
-        """The rounds in units of the yardstick, where one was timed beside them: free of the machine's pace."""
+    def normalized(self) -> tuple[float, ...]:
+        """The rounds relative to their reference timings, if there are any: independent of the machine's speed."""
         if len(self.pace_us) != len(self.rounds):
             return self.rounds
         pairs = zip(self.rounds, self.pace_us, strict=True)
@@ -66,56 +65,56 @@ class Figure(Strict, frozen=True):
 
 
 class Span(Strict, frozen=True):
-    """A stage of one tick on one lane, for the timeline; milliseconds from the first."""
+    """A stage of one tick on one worker, for the timeline; milliseconds from the first."""
 
-    lane: str
+    worker: str
     label: str
     tick: int
     start_ms: float
     end_ms: float
 
 
-class Heat(Strict, frozen=True):
-    """What others did to the machine while it was measured. Shares are of all cores."""
+class Conditions(Strict, frozen=True):
+    """The state of the machine during the run. Shares are of all cores."""
 
     others: float
     stolen: float
     throttled: int
-    hottest_before_c: float | None
-    hottest_after_c: float | None
+    temperature_before_c: float | None
+    temperature_after_c: float | None
     clock_before_mhz: float | None
     clock_after_mhz: float | None
-    doubts: tuple[str, ...] = ()  # why the figures are not to be relied on; empty where nothing speaks against them
+    warnings: tuple[str, ...] = ()  # why the figures are unreliable, if they are
 
 
 class Machine(Strict, frozen=True):
-    """Where it was measured, as it was."""
+    """The machine of a run."""
 
-    kind: str  # the class of device that budgets are told for: x86-2, jetson-orin-nano, …
+    kind: str  # the device class of budgets: x86-2, jetson-orin-nano, …
     cpu: str
     cores: float
     governor: str
     power_mode: str
     memory_mb: int
     versions: dict[str, str]
-    heat: Heat
+    conditions: Conditions
 
 
 class Report(Strict, frozen=True):
     """One run of the bench."""
 
-    schema: Literal[1]
+    schema: Literal[2]
     when: str
     bundle: str
     bundle_digest: str
     engine: dict[str, Any]
     seconds: float
     round_count: int
-    pace_us: float  # the yardstick over the whole run: how fast this machine was
+    pace_us: float  # median reference timing: the speed of the machine during the run
     overhead_ns: float
-    overhead_of_shortest: float  # as a share of the shortest thing that was timed
+    overhead_of_shortest: float  # as a share of the shortest timing
     machine: Machine
     figures: tuple[Figure, ...]
     spans: tuple[Span, ...] = ()
-    ages: dict[str, tuple[tuple[float, float], ...]] = {}  # age over time: seconds and milliseconds, by curve
+    ages: dict[str, tuple[tuple[float, float], ...]] = {}  # age over time: (seconds, milliseconds), by curve
     notes: tuple[str, ...] = ()

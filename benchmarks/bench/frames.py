@@ -1,4 +1,4 @@
-"""Frames for benchmarks: a video that is the same everywhere, and a camera that gives ready frames at a rate."""
+"""Frames for benchmarks: a deterministic test video, and a simulated camera with frames in memory."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ NS_PER_S = 1_000_000_000
 
 
 def frames(count: int) -> list[NDArray[np.uint8]]:
-    """720p pictures with shapes that move over a textured ground."""
+    """720p pictures with shapes that move over a textured background."""
     generator = np.random.default_rng(0)
-    ground = cv2.resize(
+    background = cv2.resize(
         generator.integers(60, 190, (HEIGHT // 16, WIDTH // 16, 3), np.uint8),
         (WIDTH, HEIGHT),
         interpolation=cv2.INTER_CUBIC,
     )
     made = []
     for k in range(count):
-        frame = ground.copy()
+        frame = background.copy()
         cv2.circle(
             frame,
             (int(WIDTH * (0.5 + 0.4 * np.cos(k / 17))), int(HEIGHT * (0.5 + 0.4 * np.sin(k / 13)))),
@@ -44,13 +44,13 @@ def frames(count: int) -> list[NDArray[np.uint8]]:
 
 
 def square(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Its middle."""
+    """The square middle of a frame."""
     edge = (WIDTH - HEIGHT) // 2
     return frame[:, edge : edge + HEIGHT]
 
 
 def video(path: Path, count: int, fps: float = 30.0, *, cut_square: bool = False) -> Path:
-    """The frames as a file, in MPEG-4, which every build of OpenCV writes and reads."""
+    """The frames as an MPEG-4 file, which every build of OpenCV can write and read."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"partial-{path.name}")
@@ -65,10 +65,10 @@ def video(path: Path, count: int, fps: float = 30.0, *, cut_square: bool = False
 
 
 class ReadyCamera:
-    """A live camera whose frames cost nothing to make: what is measured is the loop behind it. Stamped as it is
-    handed over.
+    """A simulated live camera with frames in memory, so that only the loop is measured. A frame is stamped when it is
+    read.
 
-    A reader that comes late misses frames, as with a real camera; `frames` 0 goes on for ever.
+    A late reader misses frames, as with a real camera; `count` 0 never ends.
     """
 
     name, live = "camera", True
@@ -102,11 +102,11 @@ class ReadyCamera:
         return {}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
 
 class ReadyFile(ReadyCamera):
-    """A file whose frames cost nothing to read: there is one whenever the loop has room for it."""
+    """A simulated file with frames in memory: the next frame is always available."""
 
     name, live = "file", False
 

@@ -1,4 +1,4 @@
-"""The history of a machine: one line a bench, in a file that stays small, and what it says of the machine's pace."""
+"""The history file of a machine: one line of JSON per run, limited to the latest runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_RUNS = 500  # about 1 KB each
 
 
 class Entry(Strict, frozen=True):
-    """One bench, in its figures alone."""
+    """The figures of one run."""
 
     when: str
     bundle: str
@@ -36,7 +36,7 @@ def entry(report: Report) -> Entry:
         report.bundle_digest,
         report.machine.kind,
         report.machine.versions.get("mm-edge", ""),
-        quiet=not report.machine.heat.doubts,
+        quiet=not report.machine.conditions.warnings,
         values={figure.key: (figure.value, figure.low, figure.high) for figure in report.figures},
     )
 
@@ -47,11 +47,13 @@ def read_history(path: Path) -> list[Entry]:
     try:
         return [msgspec.json.decode(line, type=Entry) for line in path.read_bytes().splitlines()]
     except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(f"{error}", action=f"reading the history {path}", hint="Move it away to begin anew") from None
+        raise UsageError(
+            f"{error}", action=f"reading the history {path}", hint="Move the file away to start a new history"
+        ) from None
 
 
 def remember(path: Path, report: Report) -> list[Entry]:
-    """Adds a run; gives the runs of the same bundle's name and kind of machine, oldest first."""
+    """Adds a run; returns the runs of the same bundle name and kind of machine, oldest first."""
     entries = [*read_history(path), entry(report)][-MOST_RUNS:]
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"partial-{path.name}")

@@ -1,4 +1,4 @@
-"""Times things: warm until stable, variants in turns, and what the measuring itself costs."""
+"""Timing: warm-up until stable, interleaved variants, and the overhead of the measurement."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     Run = Callable[[], object]
     Tick = Callable[[], int]
 
-STABLE_WITHIN = 0.03  # of the block before: it does not get quicker any more
+STABLE_WITHIN = 0.03  # of the best block: no longer getting faster
 BLOCK = 5  # calls whose median is compared
-WARM_AT_MOST_S = 1.0
+LONGEST_WARM_UP_S = 1.0
 SLICE_S = 0.002  # of one variant within a turn
 LEAST_READING_US = 200.0
 NS_PER_S, NS_PER_MS = 1_000_000_000, 1_000_000
 
 
-def warm(run: Run, most_s: float = WARM_AT_MOST_S, tick: Tick = time.perf_counter_ns) -> bool:
-    """Calls until two blocks in a row take what the best block took. False: time was up before."""
+def warm(run: Run, most_s: float = LONGEST_WARM_UP_S, tick: Tick = time.perf_counter_ns) -> bool:
+    """Calls until two consecutive blocks are as fast as the best one. False: the time limit came first."""
     until_ns, calm, best = tick() + round(most_s * NS_PER_S), 0, float("inf")
     while calm < 2:
         block = statistics.median(_times(run, BLOCK, tick))
@@ -34,7 +34,7 @@ def warm(run: Run, most_s: float = WARM_AT_MOST_S, tick: Tick = time.perf_counte
 
 
 def timed(run: Run, seconds: float, least: int = 1, tick: Tick = time.perf_counter_ns, calls: int = 1) -> list[float]:
-    """Milliseconds a call, for `seconds`, but `least` readings, each of `calls` calls."""
+    """Milliseconds per call, for `seconds` and at least `least` readings, each of `calls` calls."""
     until_ns, taken, more = tick() + round(seconds * NS_PER_S), [], range(calls - 1)
     while True:
         began = tick()
@@ -54,10 +54,10 @@ def in_turns(
     tick: Tick = time.perf_counter_ns,
     calls: Mapping[str, int] | None = None,
 ) -> dict[str, list[list[float]]]:
-    """Each variant for a slice, and again in the opposite order, until `seconds` are over: milliseconds by turn.
+    """Each variant for a slice, then again in reverse order, until `seconds` are over: milliseconds by turn.
 
-    Slices are short, so that what drifts, drifts for all of a turn: a ratio within a turn is worth far more than one of
-    two long stretches.
+    Slices are short, so that drift affects all variants of a turn equally: a ratio within a turn is far more accurate
+    than a ratio of two long runs.
     """
     taken: dict[str, list[list[float]]] = {name: [] for name in runs}
     until_ns, turn = tick() + round(seconds * NS_PER_S), 0
@@ -69,18 +69,18 @@ def in_turns(
 
 
 def calls_a_reading(run: Run, tick: Tick = time.perf_counter_ns) -> int:
-    """How many calls of something short are read off together, so that reading the clock does not show."""
+    """How many calls of a short function to time together, so that reading the clock is negligible."""
     one_us = statistics.median(timed(run, 0.0, 2 * BLOCK, tick)) * 1000
     return max(1, math.ceil(LEAST_READING_US / max(one_us, 0.1)))
 
 
 def overhead_ns(calls: int = 1, readings: int = 2_000) -> float:
-    """What `timed` adds to each call: the quickest that it finds for one that does nothing."""
+    """The overhead of `timed` per call: its minimum for an empty function."""
     return min(timed(_nothing, 0.0, readings, calls=calls)) * NS_PER_MS
 
 
 def _nothing() -> None:
-    """What is timed to learn what timing costs."""
+    """An empty function, to measure the overhead of timing."""
 
 
 def _times(run: Run, count: int, tick: Tick) -> list[int]:

@@ -1,4 +1,4 @@
-"""A report as one page that needs nothing else: plots, tables, the machine; light and dark."""
+"""A report as a self-contained HTML page: plots, tables, the machine; light and dark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .figure import Figure, Report
     from .history import Entry
 
-# Told apart by people who do not see red and green, on white and on black.
+# Distinguishable with colour blindness, on white and on black.
 LIGHT = ("#2563eb", "#d97706", "#0d9488", "#c026d3", "#64748b", "#dc2626", "#65a30d", "#7c3aed")
 DARK = ("#7aa2ff", "#fbbf24", "#2dd4bf", "#f0abfc", "#94a3b8", "#fb7185", "#a3e635", "#c4b5fd")
 CURVES = ("single-stream/latency", "multi-stream/query of 8", "live/idle.p99", "live/saturated.p99")
@@ -49,8 +49,8 @@ svg{width:100%;min-width:600px;height:auto;display:block}text{fill:var(--ink);fo
 th,td{text-align:left;padding:6px 10px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:600;white-space:nowrap}td:first-child{font-weight:600}
 td:nth-child(-n+4){white-space:nowrap}td:nth-child(9){min-width:190px}
-.doubt{color:var(--warn);background:var(--warnbg);border-radius:10px;padding:10px 14px}
-.worse td{color:#dc2626}.better td{color:#0d9488}
+.warning{color:var(--warn);background:var(--warnbg);border-radius:10px;padding:10px 14px}
+.regression td{color:#dc2626}.improvement td{color:#0d9488}
 """
 
 
@@ -59,72 +59,71 @@ def write_page(path: Path, report: Report, history: Sequence[Entry] = (), then: 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page(report, history, then), encoding="utf-8")
     except OSError as error:
-        raise UsageError(
-            f"{error.strerror}", action=f"writing {path}", hint="Give a path that can be written"
-        ) from None
+        raise UsageError(f"{error.strerror}", action=f"writing {path}", hint="Choose a writable path") from None
 
 
 def page(report: Report, history: Sequence[Entry] = (), then: Report | None = None) -> str:
     """The whole document."""
     scenarios = list(dict.fromkeys(figure.scenario for figure in report.figures))
     sections = [
-        _section("Against the baseline", "Ratios at the same pace; above 1 is worse.", _changes(then, report)),
+        _section("Comparison with the baseline", "Ratio: now / then; above 1 is worse.", _changes(then, report)),
         *(_bars(report, scenario) for scenario in scenarios),
         _section(
             "Distributions",
-            "Milliseconds by percentile. Flat is steady; the rise at the right is the tail.",
+            "Latency by percentile. A flat line is a stable latency; the rise at the right is the tail.",
             curves([figure for figure in report.figures if figure.key in CURVES]),
         ),
-        _section("Stages of a few ticks", "Which lane ran what, at the camera's pace.", timeline(report.spans)),
+        _section("Timeline", "Stages of a few ticks by worker, at the camera's rate.", timeline(report.spans)),
         _section(
             "Age over time",
-            "How old each input's capture was when its prediction was told.",
+            "Age of each input's capture when its prediction was delivered.",
             lines_of({name: list(points) for name, points in report.ages.items()}, "seconds", "ms"),
         ),
-        _section("History", "The runs of this bundle on this kind of machine, oldest first.", _history(history)),
+        _section("History", "Earlier runs of this bundle on this kind of machine, oldest first.", _history(history)),
         _section("All figures", "", _table(FIGURES, figure_rows(report))),
         _section("Machine", "", "".join(f"<p>{escape(line)}</p>" for line in machine_lines(report))),
     ]
-    doubts = "".join(f'<p class="doubt">Not to be relied on: {escape(why)}</p>' for why in report.machine.heat.doubts)
+    warnings = "".join(
+        f'<p class="warning">Unreliable: {escape(warning)}</p>' for warning in report.machine.conditions.warnings
+    )
     notes = "".join(f"<p>{escape(note)}</p>" for note in report.notes)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(report.bundle)}: mm-edge bench</title><style>{STYLE}{_colors()}</style><main>"
         f"<h1>{escape(report.bundle)}</h1><p>mm-edge bench, {escape(report.when)}, {escape(report.machine.cpu)}, "
-        f"{report.machine.cores:g} cores</p>{doubts}{_tiles(report)}{''.join(sections)}{notes}</main></html>\n"
+        f"{report.machine.cores:g} cores</p>{warnings}{_tiles(report)}{''.join(sections)}{notes}</main></html>\n"
     )
 
 
 def _tiles(report: Report) -> str:
-    """The few that people ask for first."""
-    requested = {
-        "single-stream/latency": "one at a time, p90",
-        "live/idle.p99": "live, from capture, p99",
-        "offline/from memory": "offline",
-        "incremental/on change / everything": "CPU of reuse / of everything",
+    """The most important figures."""
+    titles = {
+        "single-stream/latency": "single-stream latency, p90",
+        "live/idle.p99": "live latency from capture, p99",
+        "offline/from memory": "offline throughput",
+        "incremental/on change / everything": "CPU with reuse / without",
         "cold/first prediction": "process start to first prediction",
     }
     found = {figure.key: figure for figure in report.figures}
     tiles = [
         f'<div class="tile"><b>{number(found[key].value)} <small>{escape(found[key].unit)}</small></b>'
         f"<span>{what}</span></div>"
-        for key, what in requested.items()
+        for key, what in titles.items()
         if key in found
     ]
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
 def _bars(report: Report, scenario: str) -> str:
-    """A plot for each unit of a scenario: only what is told in the same unit shares an axis."""
+    """A plot for each unit of a scenario, so that an axis has one unit."""
     shown = [figure for figure in report.figures if figure.scenario == scenario and figure.better != "neither"]
     by_unit: dict[str, list[Figure]] = {}
     for figure in shown:
         by_unit.setdefault(figure.unit, []).append(figure)
     return _section(
         scenario.capitalize(),
-        "Bars: the value, on a logarithmic axis; whiskers: where a second run falls nine times out of ten; orange: the "
-        "floor.",
+        "Bars: value, on a logarithmic axis; whiskers: 90 % interval; orange: floor.",
         "".join(bars(figures) for figures in by_unit.values()),
     )
 

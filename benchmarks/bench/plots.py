@@ -1,4 +1,4 @@
-"""Plots as inline SVG, drawn in the page's own colours so that they follow its light and dark theme."""
+"""Plots as inline SVG, in the page's colours so that they follow its light and dark theme."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TICKS = 5
 
 
 def bars(figures: Sequence[Figure]) -> str:
-    """Values with the interval of a second run and, as a notch, the floor; on a logarithmic axis."""
+    """Values with their 90 % intervals and floors, on a logarithmic axis."""
     shown = [figure for figure in figures if figure.value > 0]
     if not shown:
         return ""
@@ -43,7 +43,7 @@ def bars(figures: Sequence[Figure]) -> str:
             f'<rect class="track" x="{LEFT}" y="{top}" width="{WIDTH - LEFT - VALUE}" height="16" rx="4"/>'
             f'<rect class="bar" x="{LEFT}" y="{top}" width="{max(2, x(figure.value) - LEFT):.1f}" '
             'height="16" rx="4">'
-            f"<title>{escape(figure.key)}: {number(figure.value)} {figure.unit}, a second run "
+            f"<title>{escape(figure.key)}: {number(figure.value)} {figure.unit}, 90 % interval "
             f"{number(figure.low)} to {number(figure.high)}, n = {figure.n}</title></rect>"
             f'<path class="whisker" d="M{x(figure.low):.1f} {middle}H{x(figure.high):.1f}'
             f'M{x(figure.low):.1f} {middle - 4}v8M{x(figure.high):.1f} {middle - 4}v8"/>'
@@ -59,7 +59,7 @@ def bars(figures: Sequence[Figure]) -> str:
 
 
 def curves(figures: Sequence[Figure]) -> str:
-    """Latency by percentile: a flat line is a steady one, a rise at the right its tail."""
+    """Latency by percentile."""
     lines = {figure.key: [(2.0 * k, v) for k, v in enumerate(figure.curve)] for figure in figures if figure.curve}
     return lines_of(lines, "percentile", "ms", logarithmic=True)
 
@@ -101,32 +101,33 @@ def lines_of(
 
 
 def timeline(spans: Sequence[Span]) -> str:
-    """Lanes from top to bottom, stages from left to right; the shade tells one tick from the next."""
+    """Workers from top to bottom, stages from left to right; each tick has a column."""
     if not spans:
         return ""
-    lanes, labels = sorted({span.lane for span in spans}), sorted({span.label for span in spans})
+    workers, labels = sorted({span.worker for span in spans}), sorted({span.label for span in spans})
     ticks = sorted({span.tick for span in spans})
-    # Between two ticks nothing happens for most of the time: each tick has a column of its own.
+    # Most of the time between two ticks is idle, so each tick has a column of its own.
     begins = {tick: min(span.start_ms for span in spans if span.tick == tick) for tick in ticks}
     longest = max(span.end_ms - begins[span.tick] for span in spans) or 1.0
     column = (WIDTH - 90 - RIGHT) / len(ticks)
     parts = []
     for place, tick in enumerate(ticks):
         parts.append(f'<text class="tick" x="{90 + place * column:.1f}" y="12">tick {tick}</text>')
-        parts.append(f'<path class="grid" d="M{90 + place * column:.1f} 18V{28 + len(lanes) * 34}"/>')
-    for place, lane in enumerate(lanes):
-        told = escape(lane.removeprefix("mm-edge-"))
-        parts.append(f'<text class="name" x="82" y="{42 + place * 34}" text-anchor="end">{told}</text>')
+        parts.append(f'<path class="grid" d="M{90 + place * column:.1f} 18V{28 + len(workers) * 34}"/>')
+    for place, worker in enumerate(workers):
+        name = escape(worker.removeprefix("mm-edge-"))
+        parts.append(f'<text class="name" x="82" y="{42 + place * 34}" text-anchor="end">{name}</text>')
     for span in spans:
         left = 90 + ticks.index(span.tick) * column + (span.start_ms - begins[span.tick]) / longest * (column - 12)
         width = max(1.5, (span.end_ms - span.start_ms) / longest * (column - 12))
         parts.append(
-            f'<rect class="f{labels.index(span.label) % SERIES}" x="{left:.1f}" y="{26 + lanes.index(span.lane) * 34}" '
+            f'<rect class="f{labels.index(span.label) % SERIES}" x="{left:.1f}" '
+            f'y="{26 + workers.index(span.worker) * 34}" '
             f'width="{width:.1f}" height="22" rx="3"><title>{escape(span.label)}: '
             f"{span.end_ms - span.start_ms:.3f} ms</title></rect>"
         )
-    scale = f'<text class="tick" x="{WIDTH - RIGHT}" y="12" text-anchor="end">a column is {longest:.2f} ms</text>'
-    return _svg("".join(parts) + scale, 34 + len(lanes) * 34) + _legend(labels)
+    scale = f'<text class="tick" x="{WIDTH - RIGHT}" y="12" text-anchor="end">column width: {longest:.2f} ms</text>'
+    return _svg("".join(parts) + scale, 34 + len(workers) * 34) + _legend(labels)
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
@@ -144,7 +145,7 @@ def _powers(low: float, high: float) -> list[float]:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most so many, keeping the highest of each stretch: a peak must not vanish."""
+    """At most MOST_POINTS points, keeping the maximum of each group, so that peaks stay visible."""
     step = math.ceil(len(points) / MOST_POINTS)
     return [max(points[k : k + step], key=lambda point: point[1]) for k in range(0, len(points), step)]
 

@@ -1,4 +1,4 @@
-"""A report as a file: written whole or not at all, read back only in the schema that this version knows."""
+"""Reads and writes a report as JSON; other schema versions are refused."""
 
 from __future__ import annotations
 
@@ -23,22 +23,20 @@ def write_report(path: Path, report: Report) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     except OSError as error:
-        raise UsageError(
-            f"{error.strerror}", action=f"writing {path}", hint="Give a path that can be written"
-        ) from None
+        raise UsageError(f"{error.strerror}", action=f"writing {path}", hint="Choose a writable path") from None
 
 
 def read_report(path: Path) -> Report:
-    action = f"reading the bench {path}"
+    action = f"reading the report {path}"
     try:
         content = path.read_bytes()
         schema = msgspec.json.decode(content, type=_SchemaOnly).schema
         if schema != SCHEMA:
             raise UsageError(
-                f"its schema is {schema}; this version knows {SCHEMA}", action=action, hint="Measure it again"
+                f"schema {schema}, expected schema {SCHEMA}", action=action, hint="Measure it again with this version"
             )
         return msgspec.json.decode(content, type=Report)
     except OSError as error:
-        raise UsageError(f"{error.strerror}", action=action, hint="Make one: mm-edge bench --json FILE") from None
+        raise UsageError(f"{error.strerror}", action=action, hint="Create one: mm-edge bench --json FILE") from None
     except msgspec.DecodeError as error:
-        raise UsageError(f"{error}", action=action, hint="Make one: mm-edge bench --json FILE") from None
+        raise UsageError(f"{error}", action=action, hint="Create one: mm-edge bench --json FILE") from None

@@ -1,4 +1,4 @@
-"""A report as rows of text, for the terminal and for documents alike."""
+"""A report as rows of text, for the terminal, the HTML page and documents."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .budget import Held
+    from .budget import BudgetResult
     from .compare import Change
     from .figure import Figure, Floor, Machine, Report
 
-FIGURES = ("what", "", "value", "a second run", "p50", "p99", "max", "n", "floor", "x floor", "note")
-CHANGES = ("what", "then", "now", "ratio", "certainly between", "chance", "")
-BUDGETS = ("what", "of", "at most", "found", "")
+FIGURES = ("figure", "statistic", "value", "90 % interval", "p50", "p99", "max", "n", "floor", "x floor", "note")
+CHANGES = ("figure", "baseline", "now", "ratio", "95 % interval", "p-value", "result")
+BUDGETS = ("figure", "of", "limit", "measured", "result")
 
 
 def figure_rows(report: Report) -> list[tuple[str, ...]]:
@@ -50,23 +50,23 @@ def change_rows(changes: Sequence[Change]) -> list[tuple[str, ...]]:
             f"{number(change.now)} {change.unit}",
             f"{change.ratio:.3f}",
             f"{change.low:.3f} to {change.high:.3f}",
-            f"{change.chance:.2g}",
+            f"{change.p_value:.2g}",
             change.verdict,
         )
         for change in changes
     ]
 
 
-def budget_rows(held: Sequence[Held]) -> list[tuple[str, ...]]:
+def budget_rows(results: Sequence[BudgetResult]) -> list[tuple[str, ...]]:
     return [
         (
             each.budget.what,
-            "ratio to its floor" if each.budget.of == "ratio" else "value",
+            "ratio to the floor" if each.budget.of == "ratio" else "value",
             number(each.budget.most),
             "" if each.found is None else number(each.found),
-            each.standing,
+            each.status,
         )
-        for each in held
+        for each in results
     ]
 
 
@@ -75,30 +75,35 @@ def machine_lines(report: Report) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     precision = report.engine.get("precision", {})
     each = ", ".join(f"{part} {kind}" for part, kind in precision.items())
+    overhead = f"{report.overhead_ns:.0f} ns per call, {report.overhead_of_shortest:.2%} of the shortest timing"
     return [
         f"{machine.cpu}, {machine.cores:g} cores, {machine.memory_mb / 1024:.0f} GB ({machine.kind})",
-        f"governor: {machine.governor}; power mode: {machine.power_mode}; {_heat(machine)}",
+        f"governor: {machine.governor}; power mode: {machine.power_mode}; {_conditions(machine)}",
         f"{versions}",
         f"engine: {report.engine.get('engine')} {report.engine.get('version', '')}; {each}",
-        f"harness: {report.overhead_ns:.0f} ns a call, {report.overhead_of_shortest:.2%} of the shortest thing timed",
-        f"{report.round_count} rounds, {report.seconds:.0f} s; the yardstick took {report.pace_us:.0f} us",
+        f"measurement overhead: {overhead}",
+        f"{report.round_count} rounds, {report.seconds:.0f} s; reference timing: {report.pace_us:.0f} us",
     ]
 
 
-def _heat(machine: Machine) -> str:
-    heat = machine.heat
-    told = [f"others {heat.others:.1%} of the cores", f"stolen {heat.stolen:.1%}"]
-    for name, before, after, unit in (
-        ("hottest", heat.hottest_before_c, heat.hottest_after_c, "°C"),
-        ("clock", heat.clock_before_mhz, heat.clock_after_mhz, "MHz"),
-    ):
-        told.append(f"{name} {before:.0f} → {after:.0f} {unit}" if before and after else f"no {name} told")
-    told.append(f"throttled {heat.throttled} times" if heat.throttled else "no throttling seen")
-    return ", ".join(told)
+def _conditions(machine: Machine) -> str:
+    found = machine.conditions
+    parts = [f"CPU used by others {found.others:.1%}", f"by the hypervisor {found.stolen:.1%}"]
+    values = {
+        "temperature": (found.temperature_before_c, found.temperature_after_c, "°C"),
+        "clock": (found.clock_before_mhz, found.clock_after_mhz, "MHz"),
+    }
+    for name, (before, after, unit) in values.items():
+        if before and after:
+            parts.append(f"{name} {before:.0f} → {after:.0f} {unit}")
+    if missing := [name for name, (before, after, _) in values.items() if not (before and after)]:
+        parts.append(f"{' and '.join(missing)} unavailable")
+    parts.append(f"throttled {found.throttled} times" if found.throttled else "no throttling")
+    return ", ".join(parts)
 
 
 def number(value: float) -> str:
-    """Three significant digits, and no exponent where people do not want one."""
+    """Three significant digits without an exponent."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))

@@ -1,7 +1,6 @@
-"""A fixed piece of work that is timed beside every round: what a machine's pace changes, it changes here too.
+"""The reference timing: a fixed piece of work that is timed with every round, to measure the machine's current speed.
 
-Ratios to it let a run of today be held against the file of last month on a machine whose clock, neighbours or heat are
-not the same: docs/benchmarks.md tells how much of a drift it takes out.
+Ratios to it make runs comparable across changes of clock, other load or temperature.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ import numpy as np
 
 from .measure import timed
 
-SIDE = 64  # so small that no library splits it among threads
+SIDE = 64  # too small for any library to use several threads
 PRODUCTS = 30
 PICTURE = (720, 1280, 3)
 
 
 class Yardstick:
-    """Multiplies small matrices: of the kinds of work that were tried it follows the pace of encoders the closest."""
+    """Multiplies small matrices, which of all tried workloads scales most like the encoders."""
 
     def __init__(self) -> None:
         generator = np.random.default_rng(0)
@@ -28,15 +27,15 @@ class Yardstick:
         self._copy = np.empty_like(self._picture)
 
     def __call__(self) -> None:
-        """Once, for timing it in turns with something else."""
+        """Runs it once, for timing in turns with another function."""
         for _ in range(PRODUCTS):
             np.matmul(self._left, self._right, out=self._product)
 
     def us(self, seconds: float = 0.03) -> float:
-        """Its pace now, in microseconds."""
+        """The current timing in microseconds."""
         return statistics.median(timed(self, seconds, 5)) * 1000
 
     def copy_gb_per_s(self, seconds: float = 0.03) -> float:
-        """How fast a picture is read and written: the floor of everything that touches each of its pixels."""
+        """The copy rate of a picture: a lower bound for any operation on all its pixels."""
         ms = statistics.median(timed(lambda: np.copyto(self._copy, self._picture), seconds, 5))
         return 2 * self._picture.nbytes / ms / 1e6

@@ -1,1 +1,1 @@
-"""What a user would pick instead, side by side with ours: the same model, the same frames, one run."""
+"""Comparison with other runtimes and libraries: the same model and the same frames, in one run."""

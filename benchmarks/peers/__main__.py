@@ -1,14 +1,13 @@
-"""Runs the peers and ours in turns, on the same model and frames: `python -m mm_edge.benchmarks.peers`.
+"""Runs mm-edge and its peers in turns on the same model and frames: `python -m mm_edge.benchmarks.peers`.
 
-Each peer has an environment of its own, made from its pinned requirements on the first call. --json keeps the results,
-a task's beside those of the tasks that the file holds already; docs/benchmarks.md is made from them (python -m
+Each peer has a virtual environment of its own, created from pinned requirements on first use. --json adds the results
+to a file and replaces those of the same task; docs/benchmarks.md is generated from it (python -m
 mm_edge.benchmarks.studies.document).
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import msgspec
@@ -20,15 +19,20 @@ from .tasks import TASKS
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="*", help=f"of {', '.join(TASKS)}; none: all of them")
-    parser.add_argument("--only", action="append", default=[], metavar="FILE", help="a peer; ours always runs")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each live run, a round")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("tasks", nargs="*", help=f"tasks to run: {', '.join(TASKS)} [default: all]")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="run only this peer, mm-edge and the reference; repeatable",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, each in new processes [default: 3]")
+    parser.add_argument("--seconds", type=float, default=4.0, help="duration of each live run in a round [default: 4]")
+    parser.add_argument("--json", type=Path, help="add the results to this file")
     given = parser.parse_args()
     if unknown := [name for name in given.tasks if name not in TASKS]:
-        parser.error(f"there is no {unknown[0]}; there are {', '.join(TASKS)}")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+        parser.error(f"unknown task '{unknown[0]}'; available: {', '.join(TASKS)}")
     for name in given.tasks or TASKS:
         results = measure(TASKS[name], given.only, given.rounds, given.seconds)
         print(msgspec.json.format(msgspec.json.encode(results), indent=1).decode())
@@ -38,7 +42,7 @@ def main() -> None:
 
 
 def keep(results: Results, path: Path) -> None:
-    """In the place of what the file holds of that task: contenders of one task stand together only from one run."""
+    """Replaces the results of the same task; results of one task always come from one run."""
     found = {each.title: each for each in (read(path) if path.exists() else [])} | {results.title: results}
     known = [found[task.title] for task in TASKS.values() if task.title in found]
     path.write_bytes(msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n")

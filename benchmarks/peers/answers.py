@@ -1,4 +1,4 @@
-"""A peer's answers as they come, from whichever thread, and what they cost once it has settled."""
+"""Collects a peer's answers from any thread, and their latencies and CPU cost after a warm-up."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import resource
 import time
 from typing import Any, NamedTuple
 
-STARTING_UP = 10  # answers that do not count: threads start, queues fill, a graph finds its pace
+WARM_UP = 10  # answers that are not counted: threads start, queues fill, the engine warms up
 
 
 class Answer(NamedTuple):
-    which: int  # the number of a frame in a file, or the stamp of its capture
+    which: int  # the index of a frame in a file, or the time of its capture in ns
     label: int
-    came_ns: int
+    answered_ns: int
     cpu_s: float
 
 
 class Answers:
-    """Called once an answer: `answers(which, label)`."""
+    """Called once for each answer: `answers(which, label)`."""
 
     def __init__(self) -> None:
         self._given: list[Answer] = []
@@ -26,26 +26,26 @@ class Answers:
         self._given.append(Answer(which, label, time.monotonic_ns(), cpu_s()))
 
     def labels(self) -> list[int]:
-        """By the number of the frame."""
+        """In the order of the frames."""
         return [answer.label for answer in sorted(self._given)]
 
-    def ages_ms(self) -> list[float]:
+    def latencies_ms(self) -> list[float]:
         """From the capture to the answer."""
-        return [(answer.came_ns - answer.which) / 1e6 for answer in self._given[STARTING_UP:]]
+        return [(answer.answered_ns - answer.which) / 1e6 for answer in self._given[WARM_UP:]]
 
     def cost(self) -> dict[str, Any]:
-        """Between the first answer that counts and the last."""
-        settled = self._given[STARTING_UP:]
-        if len(settled) < 2:
-            raise ValueError(f"it gave {len(self._given)} answers")
+        """Between the first answer after the warm-up and the last."""
+        counted = self._given[WARM_UP:]
+        if len(counted) < 2:
+            raise ValueError(f"{len(self._given)} answers, at least {WARM_UP + 2} are needed")
         return {
-            "results": len(settled) - 1,
-            "seconds": (settled[-1].came_ns - settled[0].came_ns) / 1e9,
-            "cpu_s": settled[-1].cpu_s - settled[0].cpu_s,
+            "results": len(counted) - 1,
+            "seconds": (counted[-1].answered_ns - counted[0].answered_ns) / 1e9,
+            "cpu_s": counted[-1].cpu_s - counted[0].cpu_s,
         }
 
 
 def cpu_s() -> float:
-    """Of this process so far, all its threads together."""
+    """CPU time of this process so far, all threads."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime

@@ -1,4 +1,4 @@
-"""An environment for each peer, made from its pinned requirements the first time that it is asked for."""
+"""A virtual environment for each peer, created from its pinned requirements on first use."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from pathlib import Path
 
 from mm_edge.places import cache_folder
 
-HERE = Path(__file__).parent
+REQUIREMENTS = Path(__file__).parent / "requirements"
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that the distribution's GStreamer bindings belong to
-OF_THE_SYSTEM = {"gstreamer"}  # environments that see the system's packages
+WITH_SYSTEM_PACKAGES = {"gstreamer"}
 
 
 class CannotRunError(Exception):
-    """What a peer, or making its environment, said when it was given this model."""
+    """The peer cannot run this model, or its environment cannot be created; the message is the library's."""
 
 
 def python_of(environment: str) -> Path:
-    """Its interpreter; none named: this one."""
+    """The interpreter of an environment; without a name, the current one."""
     if not environment:
         return Path(sys.executable)
-    wanted = (HERE / f"{environment}.txt").read_text(encoding="utf-8")
+    wanted = (REQUIREMENTS / f"{environment}.txt").read_text(encoding="utf-8")
     folder = cache_folder("peers") / environment
     python, made = folder / "bin" / "python", folder / "made-from.txt"
     if made.exists() and made.read_text(encoding="utf-8") == wanted:
         return python
     system = [SYSTEM_PYTHON, "-m", "venv", "--system-site-packages"]
     for command in (
-        [*(system if environment in OF_THE_SYSTEM else [sys.executable, "-m", "venv"]), "--clear", str(folder)],
-        [str(python), "-m", "pip", "install", "-q", "-r", str(HERE / f"{environment}.txt")],
+        [*(system if environment in WITH_SYSTEM_PACKAGES else [sys.executable, "-m", "venv"]), "--clear", str(folder)],
+        [str(python), "-m", "pip", "install", "-q", "-r", str(REQUIREMENTS / f"{environment}.txt")],
     ):
         ran = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         if ran.returncode:
-            said = ran.stderr.strip().splitlines() or [""]
-            raise CannotRunError(f"its environment cannot be made: {said[-1]}")
+            lines = ran.stderr.strip().splitlines() or [""]
+            raise CannotRunError(f"cannot create its environment: {lines[-1]}")
     made.write_text(wanted, encoding="utf-8")
     return python
 
 
 def versions_of(environment: str) -> dict[str, str]:
-    """What its requirements pin."""
-    lines = (HERE / f"{environment}.txt").read_text(encoding="utf-8").splitlines() if environment else []
+    """The versions pinned by its requirements."""
+    lines = (REQUIREMENTS / f"{environment}.txt").read_text(encoding="utf-8").splitlines() if environment else []
     return dict(line.split("==") for line in lines)

@@ -1,5 +1,5 @@
-"""The same graph behind the input that libraries feed which prepare pictures themselves: floats from 0 to 1, channels
-first. Four small nodes and the metadata that Ultralytics reads; the graph and its weights stay what they are.
+"""Adds a float input to a graph, for libraries that preprocess pictures themselves: values from 0 to 1, channels first.
+Four small nodes and the metadata that Ultralytics reads; the graph and its weights are unchanged.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def with_float_input(model: Path, made: Path, classes: int) -> Path:
     graph.initializer.append(levels)
     for node in reversed(nodes):
         graph.node.insert(0, node)
-    told = {
+    properties = {
         "task": "classify",
         "stride": "1",
         "batch": str(batch),
         "imgsz": str([height, width]),
         "names": str({number: f"class {number}" for number in range(classes)}),
     }
-    helper.set_model_props(graph_file, told)
+    helper.set_model_props(graph_file, properties)
     onnx.checker.check_model(graph_file)
     onnx.save(graph_file, made)
     return made

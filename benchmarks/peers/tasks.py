@@ -1,11 +1,12 @@
-"""What is compared: for each model the peers that run it, and what each of them loads."""
+"""The comparisons: for each model the peers that run it, and the model file of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mm_edge.benchmarks.studies.models import LABELS, forget_older, vision_bundle, vision_module
+from mm_edge.benchmarks.models.exported import remove_older
+from mm_edge.benchmarks.models.vision import LABELS, vision_bundle, vision_module
 from mm_edge.bundle.bundle import Bundle
 
 from .clip.clip_model import clip_folder
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contender:
-    """`file` is the module of `folder` that drives it, `environment` its pinned requirements; none: this one."""
+    """`file` is the module in `folder` that runs it, `environment` its pinned requirements; empty: the current one."""
 
     file: str
     title: str
@@ -33,20 +34,22 @@ class Contender:
 
 @dataclass(frozen=True)
 class Task:
-    """The first contender is ours. `right`: the file whose answers count as right; `load` makes what each is given."""
+    """The first contender is mm-edge. `reference`: the contender whose answers count as correct; `load` makes the model
+    file of each.
+    """
 
     title: str
     model: str
     frames: int
     contenders: tuple[Contender, ...]
-    right: str
+    reference: str
     load: Callable[[str], Path]
 
 
 def _vision(file: str) -> Path:
-    """The bundle for ours; the others get the graph in it, or the same weights in the form that they take."""
+    """The bundle for mm-edge; for the others its ONNX graph, or the same weights in their format."""
     bundle_path = vision_bundle()
-    forget_older("peers-vision-*", bundle_path)
+    remove_older("peers-vision-*", bundle_path)
     if file == "mm_edge_loop":
         return bundle_path
     graph = bundle_path.with_name(f"peers-{bundle_path.stem}.onnx")
@@ -61,13 +64,13 @@ def _vision(file: str) -> Path:
 
 
 VISION = Task(
-    "One camera, one network",
-    "MobileNetV3-Large, 1000 classes, fp32, the same weights",
+    "Single camera: MobileNetV3-Large",
+    "MobileNetV3-Large, 1000 classes, fp32, identical weights",
     300,
     (
         Contender("mm_edge_loop", "mm-edge"),
-        Contender("plain", "OpenCV + ONNX Runtime, one after the other", "onnxruntime"),
-        Contender("threaded", "capture thread, queue, ONNX Runtime", "onnxruntime"),
+        Contender("plain", "OpenCV + ONNX Runtime, sequential", "onnxruntime"),
+        Contender("threaded", "OpenCV + ONNX Runtime, threaded", "onnxruntime"),
         Contender("openvino_queue", "OpenVINO AsyncInferQueue", "openvino"),
         Contender("gstreamer_appsink", "GStreamer appsink + ONNX Runtime", "gstreamer"),
         Contender("ultralytics_stream", "Ultralytics predict(stream=True)", "ultralytics"),
@@ -78,14 +81,14 @@ VISION = Task(
     _vision,
 )
 CLIP = Task(
-    "A camera and texts: CLIP",
-    "CLIP's architecture, six layers a tower, two texts, fp32, the same weights",
+    "Camera and text: CLIP",
+    "CLIP with six layers per tower, two texts, fp32, identical weights",
     100,
     (
         Contender("clip_mm_edge", "mm-edge", folder="clip"),
-        Contender("clip_eager", "torch, as on the model card", "clip", "clip"),
-        Contender("clip_kept", "torch, texts encoded once", "clip", "clip"),
-        Contender("clip_compiled", "torch.compile, texts encoded once", "clip", "clip"),
+        Contender("clip_eager", "torch, as in the model card", "clip", "clip"),
+        Contender("clip_cached", "torch, cached text embeddings", "clip", "clip"),
+        Contender("clip_compiled", "torch.compile, cached text embeddings", "clip", "clip"),
     ),
     "clip_eager",
     lambda _file: clip_folder(),

@@ -1,4 +1,4 @@
-"""Turns an exported program of torch into a TensorFlow Lite model, in an environment of its own.
+"""Converts an exported torch program to a TensorFlow Lite model; runs in an environment of its own.
 
 python -m peers.tflite_model PROGRAM.pt2 MODEL.tflite
 """
@@ -15,7 +15,7 @@ SIDE = 224
 
 
 class OneOutput(torch.nn.Module):
-    """The logits alone, as a classifier wants them."""
+    """The logits only, as a classifier returns them."""
 
     def __init__(self, program: Any) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""What the project measures about itself; not part of the wheel."""
+"""The project's own measurements of itself; not part of the wheel."""

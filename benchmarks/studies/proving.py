@@ -1,5 +1,5 @@
-"""Proves the bench on this machine: two runs agree within what they print, a slowdown of 5 % is caught, nobody is
-accused who is the same.
+"""Validates the bench on this machine: runs agree within their intervals, a slowdown of 5 % is reported, and unchanged
+parts are not.
 
 python -m mm_edge.benchmarks.studies.proving FOLDER [--trials 20] [--seconds 9] [--json FILE]
 """
@@ -36,7 +36,7 @@ SAME, SLOW = "same", "slow"
 
 
 class Slowed:
-    """An engine in which one part takes 5 % longer: it waits, busily, for that share of what each run has taken."""
+    """An engine in which one part takes 5 % longer: it busy-waits for that share of each run."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -81,34 +81,34 @@ class _SlowedSlot:
 
 
 class Agreement(Strict, frozen=True):
-    """Of so many pairs, `within` differ by less than the interval that the first printed. `wide`: half of that
-    interval as a share of the figure, the median.
+    """Of `pairs` of runs, `within` agree within the interval of the first. `half_width`: the median half width of that
+    interval, as a share of the figure.
     """
 
     pairs: int
     within: int
-    wide: float
+    half_width: float
 
 
 class Proof(Strict, frozen=True):
-    """What came out, and of how many."""
+    """The counts of a validation."""
 
     seconds_a_run: float
     slowed: int
-    caught: int  # slowed runs in which the slowed part was accused
-    innocents: int  # slowed runs in which another was accused
+    caught: int  # slowed runs with a reported regression of the slowed part
+    false_beside: int  # slowed runs with a reported regression of another part
     unchanged: int
-    accused: int  # unchanged runs in which anything was accused
+    false_alone: int  # unchanged runs with any reported regression
     values: Agreement  # of two unchanged runs
     ratios: Agreement  # to their floors
     overhead_of_shortest: float
     machine: str
-    doubts: int  # runs that were marked as not to be relied on
+    unreliable: int  # runs that were marked as unreliable
     runs: int
 
 
 def prove(trials: int, seconds: float, folder: Path) -> None:
-    """Unchanged and slowed runs in turns, each kept as it ends: a proof that is cut off is a shorter one."""
+    """Unchanged and slowed runs in turns; each is saved when it ends, so an interrupted validation is a shorter one."""
     for number in range(2 * trials + 1):
         kind = SLOW if number % 2 else SAME
         report = _run(seconds, slowed=kind == SLOW)
@@ -116,8 +116,8 @@ def prove(trials: int, seconds: float, folder: Path) -> None:
         print(f"run {number + 1} of {2 * trials + 1}: {kind}", flush=True)
 
 
-def judge(folder: Path, seconds: float) -> Proof:
-    """Each slowed run is held against the unchanged one before it, and so is the next unchanged one."""
+def evaluate(folder: Path, seconds: float) -> Proof:
+    """Compares each run with the unchanged run before it."""
     runs = [(path.stem.rpartition("-")[2], read_report(path)) for path in sorted(folder.glob("*.json"))]
     then: Report | None = None
     worse: dict[str, list[list[str]]] = {SAME: [], SLOW: []}
@@ -125,44 +125,44 @@ def judge(folder: Path, seconds: float) -> Proof:
     ratios: list[tuple[float, Figure | Floor]] = []
     for kind, report in runs:
         if then is not None:
-            worse[kind].append([change.key for change in compare(then, report) if change.verdict == "worse"])
+            worse[kind].append([change.key for change in compare(then, report) if change.verdict == "regression"])
         if kind == SAME:
             if then is not None:
-                values += [(now.value, said) for said, now in _told_twice(then, report)]
+                values += [(now.value, first) for first, now in _figures_of_both(then, report)]
                 ratios += [
-                    (now.floor.ratio, said.floor)
-                    for said, now in _told_twice(then, report)
-                    if said.floor and now.floor and said.floor.rounds
+                    (now.floor.ratio, first.floor)
+                    for first, now in _figures_of_both(then, report)
+                    if first.floor and now.floor and first.floor.rounds
                 ]
             then = report
     if then is None or not ratios:
         raise UsageError(
-            f"{len(runs)} runs", action=f"judging the runs in {folder}", hint="Let it make some: --trials 20"
+            f"{len(runs)} runs", action=f"evaluating the runs in {folder}", hint="Measure some: --trials 20"
         )
     return Proof(
         seconds_a_run=seconds,
         slowed=len(worse[SLOW]),
         caught=sum(any(PART in key for key in keys) for keys in worse[SLOW]),
-        innocents=sum(any(PART not in key for key in keys) for keys in worse[SLOW]),
+        false_beside=sum(any(PART not in key for key in keys) for keys in worse[SLOW]),
         unchanged=len(worse[SAME]),
-        accused=sum(map(bool, worse[SAME])),
+        false_alone=sum(map(bool, worse[SAME])),
         values=agreement(values),
         ratios=agreement(ratios),
         overhead_of_shortest=sorted(report.overhead_of_shortest for _, report in runs)[len(runs) // 2],
         machine=then.machine.kind,
-        doubts=sum(bool(report.machine.heat.doubts) for _, report in runs),
+        unreliable=sum(bool(report.machine.conditions.warnings) for _, report in runs),
         runs=len(runs),
     )
 
 
 def agreement(pairs: Sequence[tuple[float, Figure | Floor]]) -> Agreement:
-    """What the second run found, and what the first said of it."""
-    widths = sorted((said.high - said.low) / (said.high + said.low) for _, said in pairs)
-    within = sum(said.low <= found <= said.high for found, said in pairs)
+    """Pairs of the second run's value and the first run's figure."""
+    widths = sorted((first.high - first.low) / (first.high + first.low) for _, first in pairs)
+    within = sum(first.low <= found <= first.high for found, first in pairs)
     return Agreement(len(pairs), within, widths[len(widths) // 2])
 
 
-def _told_twice(then: Report, now: Report) -> list[tuple[Figure, Figure]]:
+def _figures_of_both(then: Report, now: Report) -> list[tuple[Figure, Figure]]:
     earlier = {figure.key: figure for figure in then.figures}
     return [(earlier[figure.key], figure) for figure in now.figures if figure.better != "neither"]
 
@@ -183,14 +183,14 @@ def _run(seconds: float, *, slowed: bool) -> Report:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where the runs are kept; those that are there count too")
-    parser.add_argument("--trials", type=int, default=20, help="0: judges what is there")
-    parser.add_argument("--seconds", type=float, default=9.0, help="of measuring, a run; loading doubles it")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("folder", type=Path, help="folder of the runs; existing runs count too")
+    parser.add_argument("--trials", type=int, default=20, help="slowed runs to measure; 0 evaluates existing runs")
+    parser.add_argument("--seconds", type=float, default=9.0, help="measuring time per run, without loading")
+    parser.add_argument("--json", type=Path, help="write the counts to this file")
     given = parser.parse_args()
     if given.trials:
         prove(given.trials, given.seconds, given.folder)
-    proof = msgspec.json.format(msgspec.json.encode(judge(given.folder, given.seconds)), indent=1)
+    proof = msgspec.json.format(msgspec.json.encode(evaluate(given.folder, given.seconds)), indent=1)
     if given.json:
         given.json.write_bytes(proof + b"\n")
     print(proof.decode())

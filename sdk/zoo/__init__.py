@@ -1,8 +1,8 @@
-"""The zoo: fusion models in plain torch, composed of encoders, fusions and heads; `scout` is the one that ships.
+"""The zoo: fusion models in plain torch, composed of encoders, fusions and heads; `scout` ships trained.
 
 import mm_edge.zoo as zoo
 model = zoo.load("scout")                       # torch.nn.Module with .spec and .files
-for feed in zoo.calibration("scout", 32): ...   # numpy feeds of batch 1, as the graph sees them
+for feed in zoo.calibration("scout", 32): ...   # numpy feeds of batch 1, as the graph takes them
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["calibration", "card", "entry", "evaluate", "is_trained", "labelled",
 
 
 def load(name: str, *, weights: Path | None = None) -> FusionModel:
-    """The model in eval mode, with the weights that ship, or those of a file that `mm-edge train` wrote."""
+    """The model in eval mode, with its shipped weights, or with those of a file that `mm-edge train` wrote."""
     from .weights import read_weights
 
     found = entry(name)
@@ -38,13 +38,13 @@ def load(name: str, *, weights: Path | None = None) -> FusionModel:
 
 
 def calibration(name: str, count: int) -> Iterator[Feed]:
-    """Feeds of batch 1 from the training split of the model's world; made on first use and kept in the cache."""
+    """Feeds of batch 1 from the training split of the model's world; generated on first use and cached."""
     for feed, _ in labelled(name, "train", count):
         yield feed
 
 
 def labelled(name: str, split: str, count: int) -> Iterator[tuple[Feed, dict[str, object]]]:
-    """Feeds of batch 1 with the right answers by output name. `split`: train, tune or test (held out)."""
+    """Feeds of batch 1 with labels by output name. `split`: train, tune or test (held out)."""
     found: Iterator[tuple[Feed, dict[str, object]]] = entry(name).module.labelled(split, count, cache_folder("zoo"))
     return found
 
@@ -55,9 +55,9 @@ def evaluate(
     *,
     samples: int = 3000,
 ) -> dict[str, float]:
-    """The held-out figures of whatever computes the model: torch, an ONNX file, a bundle in any precision.
+    """The held-out metrics of any implementation of the model: torch, an ONNX file, a bundle in any precision.
 
-    `predict` takes feeds of any batch (image, audio, text, presence) and gives the model's output tensors by name.
+    `predict` takes feeds of any batch (image, audio, text, presence) and returns the model's output tensors by name.
     """
     figures: dict[str, float] = entry(name).module.examine(predict, cache_folder("zoo"), samples)
     return figures

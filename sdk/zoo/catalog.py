@@ -1,4 +1,4 @@
-"""What the zoo has: every model's name, and where its builder, recipe and weights are."""
+"""The models of the zoo: their names, and where builder, recipe and weights are."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from .compose import FusionModel
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent / "weights"
-# name: the module of mm_edge.zoo.models that holds a function of the same name, `recipe` and `spec`
+# name: the module in mm_edge.zoo.models with a builder function of that name, `spec`, `labelled` and `examine`
 MODELS = {"scout": "scout"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model. `weights` is there once it has been trained for shipping."""
+    """One model. The file `weights` exists once the model has been trained for shipping."""
 
     name: str
     module: Any
@@ -42,12 +42,12 @@ def names() -> tuple[str, ...]:
 
 def entry(name: str) -> Entry:
     if name not in MODELS:
-        raise KeyError(f"the zoo has no '{name}'; it has {', '.join(MODELS)}")
+        raise KeyError(f"the zoo has no model '{name}'; available: {', '.join(MODELS)}")
     return Entry(name, import_module(f"{__package__}.models.{MODELS[name]}"))
 
 
 def card(name: str) -> dict[str, str]:
-    """What the model takes and gives, its data, figures and limits."""
+    """The model card: inputs, outputs, data, limits, licence."""
     return dict(entry(name).module.CARD)
 
 

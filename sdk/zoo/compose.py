@@ -1,4 +1,4 @@
-"""A fusion model: encoders, one fusion and heads, put together under a spec."""
+"""A fusion model: encoders, a fusion and heads, composed under a spec."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class FusionModel(nn.Module):
-    """Takes the spec's inputs in order, then presence [batch, inputs]; gives the heads' tensors by name.
+    """Takes the spec's inputs in order, then presence [batch, inputs]; returns the heads' tensors by name.
 
-    Several heads make a multi-task model. `files` are what the bundle needs beside the weights, by name.
+    Several heads make a multi-task model. `files` are additional files for the bundle, by name.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Fusions: bring the embeddings of several inputs together; learned values stand in for what is missing."""
+"""Fusions: combine the embeddings of several inputs; learned values replace missing inputs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from .blocks import Attention, Layer, Perceptron
+from .encoders.blocks import Attention, Layer, Perceptron
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Gate(nn.Module):
-    """Puts learned values in the place of the features of an input that is missing."""
+    """Replaces the features of a missing input by learned values."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -40,9 +40,10 @@ class Gate(nn.Module):
 
 
 class Fusion(nn.Module):
-    """`forward` takes gated features by input and presence [batch, inputs], and gives the joint one [batch, width].
+    """`forward` takes gated features by input and presence [batch, inputs], and returns the joint embedding
+    [batch, width].
 
-    `of` names the inputs that it fuses, in the order of the columns of presence.
+    `of` names the fused inputs in the order of the columns of presence.
     """
 
     def __init__(self, encoders: Mapping[str, Encoder], of: tuple[str, ...], width: int) -> None:
@@ -58,7 +59,7 @@ class Fusion(nn.Module):
 
 
 class Concatenation(Fusion):
-    """All embeddings side by side, and which of them are there, through a perceptron."""
+    """All embeddings and their presence, concatenated, through a perceptron."""
 
     def __init__(self, encoders: Mapping[str, Encoder], of: tuple[str, ...], width: int = 96) -> None:
         super().__init__(encoders, of, width)
@@ -69,7 +70,7 @@ class Concatenation(Fusion):
 
 
 class LearnedWeights(Fusion):
-    """A weighted sum: each input's weight is judged from its own embedding; what is missing weighs nothing."""
+    """A weighted sum: each weight is predicted from the input's own embedding; missing inputs get no weight."""
 
     def __init__(self, encoders: Mapping[str, Encoder], of: tuple[str, ...], width: int = 96) -> None:
         super().__init__(encoders, of, width)
@@ -85,7 +86,7 @@ class LearnedWeights(Fusion):
 
 
 class CrossAttention(Fusion):
-    """The first input asks, the tokens of the others answer; without tokens the embedding is the one token."""
+    """The first input is the query, the tokens of the others are the context; an embedding counts as one token."""
 
     def __init__(
         self, encoders: Mapping[str, Encoder], of: tuple[str, ...], width: int = 96, *, heads: int = 4
@@ -109,7 +110,7 @@ class CrossAttention(Fusion):
 
 
 class SharedEncoder(Fusion):
-    """One transformer over all inputs: each gives its embedding as a token, and a learned token gathers them."""
+    """One transformer over all inputs: each embedding is a token, and a learned token aggregates them."""
 
     def __init__(
         self, encoders: Mapping[str, Encoder], of: tuple[str, ...], width: int = 96, *, layers: int = 2, heads: int = 4

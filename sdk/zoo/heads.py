@@ -1,4 +1,4 @@
-"""Heads: read the joint embedding, or one input's map, and give the named tensors of an output."""
+"""Heads: compute the named tensors of an output from the joint embedding or an input's feature map."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .blocks import Conv, Perceptron
+from .encoders.blocks import Conv, Perceptron
 
 if TYPE_CHECKING:
     from .encoders.encoder import Encoder, Features
 
 
 class Fused(NamedTuple):
-    """What a head may read: the joint embedding and the gated features of every input."""
+    """Inputs of a head: the joint embedding and the gated features of every input."""
 
     joint: Tensor
     features: dict[str, Features]
 
 
 class Head(nn.Module):
-    """`forward` gives tensors by role; the model names them `OUTPUT` (the first role) and `OUTPUT_ROLE`."""
+    """`forward` returns tensors by role; the model names them `OUTPUT` (the first role) and `OUTPUT_ROLE`."""
 
     roles: tuple[str, ...]
 
@@ -30,7 +30,7 @@ class Head(nn.Module):
 
 
 class ClassesHead(Head):
-    """Logits of one label among several: [batch, labels]."""
+    """Logits for single-label classification: [batch, labels]."""
 
     roles = ("logits",)
 
@@ -43,7 +43,7 @@ class ClassesHead(Head):
 
 
 class LabelsHead(ClassesHead):
-    """Logits of labels of which any may hold; what tells it from classes is the loss and the decoding."""
+    """Logits for multi-label classification; only loss and decoding differ from ClassesHead."""
 
 
 class ScoreHead(Head):
@@ -60,10 +60,11 @@ class ScoreHead(Head):
 
 
 class PointHead(Head):
-    """The place in `where`'s map of what `what` asks for.
+    """The place in the map of `where` that the embedding of `what` names.
 
-    The map's cells and "nowhere" (whose logit is 0) share one softmax. So the logits of the cells are a heat map, their
-    log-sum-exp is the logit of "it is there"; the point is the mean place, sharpened lest two candidates be averaged.
+    The map's cells and "nowhere" (whose logit is 0) share one softmax. So the logits of the cells are a heat map, and
+    their log-sum-exp is the logit of presence; the point is the mean place, sharpened so that two candidates are not
+    averaged.
     """
 
     roles = ("point", "heatmap", "score")
@@ -72,11 +73,11 @@ class PointHead(Head):
     def __init__(self, where: str, what: str, encoders: dict[str, Encoder], *, side: int = 20, width: int = 48) -> None:
         super().__init__()
         self.where, self.what = where, what
-        inside, asked = encoders[where].map_width, encoders[what].width
+        inside, query = encoders[where].map_width, encoders[what].width
         if inside is None:
             raise ValueError(f"a point head reads a map, and the encoder of '{where}' gives none")
         self.first, self.second = nn.Conv2d(inside, width, 1), nn.Conv2d(width, width, 3, padding=1)
-        self.ask_first, self.ask_second = nn.Linear(asked, 2 * width), nn.Linear(asked, 2 * width)
+        self.ask_first, self.ask_second = nn.Linear(query, 2 * width), nn.Linear(query, 2 * width)
         self.heat = nn.Conv2d(width, 1, 1)
         nn.init.constant_(self.heat.bias, -6.0)  # type: ignore[arg-type]  # this layer has a bias
         middles = (torch.arange(side, dtype=torch.float32) + 0.5) / side
@@ -84,10 +85,10 @@ class PointHead(Head):
         self.register_buffer("places", torch.stack([columns.flatten(), rows.flatten()], 1), persistent=False)
         self.places: Tensor
 
-    def look(self, plane: Tensor, asked: Tensor) -> Tensor:
+    def look(self, plane: Tensor, query: Tensor) -> Tensor:
         """The heat map for a map of any size: [batch, rows, columns]."""
-        x = self._asked(self.first(plane), self.ask_first(asked))
-        x = self._asked(self.second(x), self.ask_second(asked))
+        x = self._conditioned(self.first(plane), self.ask_first(query))
+        x = self._conditioned(self.second(x), self.ask_second(query))
         heat: Tensor = self.heat(x)[:, 0]
         return heat
 
@@ -100,12 +101,12 @@ class PointHead(Head):
         return {"point": point, "heatmap": heat, "score": score}
 
     def shift_score(self, by: float) -> None:
-        """Raises the score by this much; all cells rise alike, so that no point moves."""
+        """Adds `by` to the score; all cells change equally, so points do not move."""
         with torch.no_grad():
             self.heat.bias.add_(by)  # type: ignore[union-attr]  # this layer has a bias
 
     @staticmethod
-    def _asked(x: Tensor, by: Tensor) -> Tensor:
+    def _conditioned(x: Tensor, by: Tensor) -> Tensor:
         scale, shift = by[:, :, None, None].chunk(2, 1)
         return torch.relu(x * (1 + scale) + shift)
 

@@ -1,4 +1,4 @@
-"""Puts a finished run's weights and report where the package ships them: python -m mm_edge.zoo.ship NAME RUN_FOLDER."""
+"""Copies a finished run's weights and report into the package: python -m mm_edge.zoo.ship NAME RUN_FOLDER."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ WEIGHTS, REPORT = "weights.safetensors", "report.json"
 
 
 def ship(name: str, run: Path) -> Path:
-    """Copies both files; refuses a run that was only a quick look or is not finished."""
+    """Copies both files; refuses a --quick run and an unfinished one."""
     action = f"shipping {run} as zoo:{name}"
     if not (run / REPORT).is_file():
         raise InputError(
-            "there is no report.json", action=action, hint=f"Finish it: mm-edge train zoo:{name} --out {run}"
+            "the run has no report.json", action=action, hint=f"Finish it: mm-edge train zoo:{name} --out {run}"
         )
     report = json.loads((run / REPORT).read_text())
     if report["model"] != name or report["quick"]:
-        what = f"a quick look at {report['model']}" if report["quick"] else f"the model {report['model']}"
-        raise InputError(f"it is {what}", action=action, hint=f"Train it: mm-edge train zoo:{name} --out ANOTHER")
+        what = f"a --quick run of {report['model']}" if report["quick"] else f"a run of {report['model']}"
+        hint = f"Train it in full: mm-edge train zoo:{name} --out ANOTHER"
+        raise InputError(f"the folder holds {what}", action=action, hint=hint)
     weights = entry(name).weights
     weights.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run / WEIGHTS, weights)
@@ -33,4 +34,4 @@ def ship(name: str, run: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(ship(sys.argv[1], Path(sys.argv[2])))  # noqa: T201  # a command
+    sys.stdout.write(f"{ship(sys.argv[1], Path(sys.argv[2]))}\n")

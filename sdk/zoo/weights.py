@@ -1,4 +1,4 @@
-"""Reads and writes a model's weights: safetensors, by parameter name, half precision where a file is to be small."""
+"""Reads and writes a model's weights: safetensors, by parameter name."""
 
 from __future__ import annotations
 
@@ -13,27 +13,34 @@ if TYPE_CHECKING:
 
 
 def read_weights(model: nn.Module, path: Path, name: str) -> None:
-    """Fills the model; every parameter must be there in its shape, and nothing else."""
+    """Loads the weights into the model; names and shapes must match exactly."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     action = f"loading the weights of zoo:{name}"
+    again = f"Train it again: mm-edge train zoo:{name}"
     if not path.is_file():
-        raise UnavailableError(f"there is no file {path}", action=action, hint=f"Train it: mm-edge train zoo:{name}")
+        raise UnavailableError(f"no such file: {path}", action=action, hint=f"Train it: mm-edge train zoo:{name}")
     try:
         tensors = load_file(str(path))
     except SafetensorError as error:
         raise InputError(
-            f"{path} is no safetensors file: {error}", action=action, hint=f"Train it again: mm-edge train zoo:{name}"
+            f"{path} is not a valid safetensors file: {error}",
+            action=action,
+            hint=again,
         ) from None
     wanted = model.state_dict()
     if odd := sorted(set(wanted) ^ set(tensors)):
         raise InputError(
-            f"{path} and the model differ in {odd[:4]}", action=action, hint=f"Train it again: mm-edge train zoo:{name}"
+            f"{path} does not match the model; different names: {odd[:4]}",
+            action=action,
+            hint=again,
         )
     if odd := [key for key, value in tensors.items() if value.shape != wanted[key].shape]:
         raise InputError(
-            f"{path} has other shapes for {odd[:4]}", action=action, hint=f"Train it again: mm-edge train zoo:{name}"
+            f"{path} does not match the model; different shapes: {odd[:4]}",
+            action=action,
+            hint=again,
         )
     model.load_state_dict({key: value.to(wanted[key].dtype) for key, value in tensors.items()})
 

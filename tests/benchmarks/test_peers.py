@@ -1,6 +1,7 @@
-"""What drives the peers: the camera that loses frames as a driver does, and its stand-in for cv2.VideoCapture."""
+"""The comparison with peers: the simulated camera, the processes, the results and their rows."""
 
 import os
+import shutil
 import sys
 from types import SimpleNamespace
 from typing import ClassVar
@@ -13,21 +14,22 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from mm_edge.benchmarks.bench.figure import Heat, Machine
+from mm_edge.benchmarks.bench.figure import Conditions, Machine
+from mm_edge.benchmarks.bench.frames import video
+from mm_edge.benchmarks.models import exported
 from mm_edge.benchmarks.peers import answers as peer_answers
 from mm_edge.benchmarks.peers import camera as peer_camera
-from mm_edge.benchmarks.peers import driven, side_by_side
+from mm_edge.benchmarks.peers import peer_process, side_by_side
 from mm_edge.benchmarks.peers.__main__ import keep, read
-from mm_edge.benchmarks.peers.answers import STARTING_UP, Answers
+from mm_edge.benchmarks.peers.answers import WARM_UP, Answers
 from mm_edge.benchmarks.peers.camera import Camera
 from mm_edge.benchmarks.peers.environments import CannotRunError, versions_of
 from mm_edge.benchmarks.peers.float_input import with_float_input
-from mm_edge.benchmarks.peers.loops.driven_capture import instead_of_cv2, stamp_of
-from mm_edge.benchmarks.peers.results import Found, Peer, Results, winners
+from mm_edge.benchmarks.peers.loops.simulated_capture import instead_of_cv2, stamp_of
+from mm_edge.benchmarks.peers.results import WAYS, Found, Peer, Results, winners
 from mm_edge.benchmarks.peers.tasks import TASKS, Contender, Task
-from mm_edge.benchmarks.studies import models
 
-MACHINE = Machine("x", "y", 2.0, "", "", 1, {}, Heat(0.0, 0.0, 0, None, None, None, None))
+MACHINE = Machine("x", "y", 2.0, "", "", 1, {}, Conditions(0.0, 0.0, 0, None, None, None, None))
 
 
 class Frames:
@@ -42,7 +44,7 @@ class Frames:
         return (self._left.pop(0) * 1_000_000_007, np.zeros((4, 6, 3), np.uint8)) if self._left else None
 
 
-def test_a_library_that_opens_its_own_camera_gets_the_driven_one():
+def test_a_library_that_opens_its_own_camera_gets_the_simulated_one():
     with instead_of_cv2(Frames(2)):
         capture = cv2.VideoCapture(0)
         assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FPS)) == (6.0, 30.0)
@@ -53,11 +55,11 @@ def test_a_library_that_opens_its_own_camera_gets_the_driven_one():
 
 
 def test_the_float_input_gives_the_graph_its_bytes_back(tmp_path):
-    node = helper.make_node("Cast", ["picture"], ["told"], to=TensorProto.FLOAT)
+    node = helper.make_node("Cast", ["picture"], ["levels"], to=TensorProto.FLOAT)
     given = helper.make_tensor_value_info("picture", TensorProto.UINT8, [1, 16, 16, 3])
-    told = helper.make_tensor_value_info("told", TensorProto.FLOAT, [1, 16, 16, 3])
+    levels = helper.make_tensor_value_info("levels", TensorProto.FLOAT, [1, 16, 16, 3])
     model = helper.make_model(
-        helper.make_graph([node], "g", [given], [told]), opset_imports=[helper.make_opsetid("", 17)], ir_version=9
+        helper.make_graph([node], "g", [given], [levels]), opset_imports=[helper.make_opsetid("", 17)], ir_version=9
     )
     onnx.save(model, tmp_path / "bytes.onnx")
     session = ort.InferenceSession(with_float_input(tmp_path / "bytes.onnx", tmp_path / "float.onnx", classes=2))
@@ -67,23 +69,24 @@ def test_the_float_input_gives_the_graph_its_bytes_back(tmp_path):
 
 
 def results(**rounds):
-    peers = tuple(
-        Peer(name, False, {}, {"age ms": Found(values[0], values), "results a second": Found(values[0], values)}, 1.0)
-        for name, values in rounds.items()
-    )
-    return Results("t", "m", "2026-01-01", 1, 1, 1.0, 30.0, 90.0, MACHINE, "a", peers, {})
+    def figures(values):
+        found = Found(values[0], values)
+        return {"latency, ms": found, "offline: throughput, results/s": found}
+
+    peers = tuple(Peer(name, False, {}, figures(values), 1.0) for name, values in rounds.items())
+    return Results(2, "t", "m", "2026-01-01", 1, 1, 1.0, 30.0, 90.0, MACHINE, "a", peers, {})
 
 
-@pytest.mark.parametrize(("figure", "best"), [("age ms", {"a"}), ("results a second", {"b"})])
-def test_whoever_wins_a_row_is_named_ours_or_not(figure, best):
+@pytest.mark.parametrize(("figure", "best"), [("latency, ms", {"a"}), ("offline: throughput, results/s", {"b"})])
+def test_the_best_of_a_row_is_marked_whether_ours_or_not(figure, best):
     assert winners(results(a=(1.0, 1.1), b=(2.0, 1.9)), figure) == best
 
 
-def test_what_rounds_cannot_tell_from_the_best_is_best_too():
-    assert winners(results(a=(1.0, 1.3), b=(1.2, 1.6), c=(1.4, 1.5)), "age ms") == {"a", "b"}
+def test_peers_whose_rounds_overlap_with_the_best_are_marked_too():
+    assert winners(results(a=(1.0, 1.3), b=(1.2, 1.6), c=(1.4, 1.5)), "latency, ms") == {"a", "b"}
 
 
-def test_a_reader_who_is_late_gets_the_oldest_that_the_driver_holds_and_loses_the_rest(monkeypatch):
+def test_a_late_reader_gets_the_buffered_frames_and_loses_the_rest(monkeypatch):
     now = [1_000_000_000]
     monkeypatch.setattr(peer_camera, "time", SimpleNamespace(monotonic_ns=lambda: now[0], sleep=lambda _s: None))
     camera = Camera([np.full((2, 2, 3), k, np.uint8) for k in range(10)], fps=100.0, seconds=0.11)
@@ -94,8 +97,12 @@ def test_a_reader_who_is_late_gets_the_oldest_that_the_driver_holds_and_loses_th
 
     monkeypatch.setattr(peer_camera.time, "sleep", wait)
     stamp, picture = camera.grab()
-    assert (stamp, now[0], picture[0, 0, 0]) == (1_000_000_000 + period_ns, stamp, 0)  # it begins when it is asked
-    wait(0.07)  # frames 1 to 7 come; four are held
+    assert (stamp, now[0], picture[0, 0, 0]) == (
+        1_000_000_000 + period_ns,
+        stamp,
+        0,
+    )  # it starts when asked
+    wait(0.07)  # frames 1 to 7 arrive; four are buffered
     seen = [camera.read() for _ in range(4)]
     assert [picture[0, 0, 0] for _, picture in seen] == [1, 2, 3, 4]
     assert [now[0] - stamp for stamp, _ in seen] == [60_000_000, 50_000_000, 40_000_000, 30_000_000]
@@ -112,22 +119,22 @@ def test_a_frame_that_is_read_is_the_readers_own():
     assert not pictures[0].any()
 
 
-def test_answers_count_from_where_a_peer_has_settled(monkeypatch):
+def test_answers_of_the_warm_up_do_not_count(monkeypatch):
     clock = SimpleNamespace(ns=0, cpu=0.0)
     monkeypatch.setattr(peer_answers, "time", SimpleNamespace(monotonic_ns=lambda: clock.ns))
     monkeypatch.setattr(peer_answers, "cpu_s", lambda: clock.cpu)
     answers = Answers()
-    for number in range(STARTING_UP + 5):
-        slow = number < STARTING_UP
+    for number in range(WARM_UP + 5):
+        slow = number < WARM_UP
         clock.ns += 1_000_000_000 if slow else 10_000_000
         clock.cpu += 1.0 if slow else 0.02
         answers(clock.ns - 3_000_000, number)
     assert answers.cost() == pytest.approx({"results": 4, "seconds": 0.04, "cpu_s": 0.08})
-    assert answers.ages_ms() == [3.0] * 5
-    assert answers.labels() == list(range(STARTING_UP + 5))
+    assert answers.latencies_ms() == [3.0] * 5
+    assert answers.labels() == list(range(WARM_UP + 5))
 
 
-def test_answers_out_of_turn_are_told_in_the_films_order():
+def test_labels_are_in_the_order_of_the_frames():
     answers = Answers()
     for number in (2, 0, 1):
         answers(number, 10 * number)
@@ -137,44 +144,82 @@ def test_answers_out_of_turn_are_told_in_the_films_order():
 
 
 class Quick:
-    """A peer that answers at once, the same in every environment; `broken` cannot."""
+    """A peer that answers immediately; `broken` cannot run."""
 
-    asked: ClassVar[list[str]] = []
+    started: ClassVar[list[str]] = []
 
-    def __init__(self, name, _environment, _model, film):
+    def __init__(self, name, _environment, _model, video):
         name = name.removeprefix("loops.")
         if name == "broken":
             raise CannotRunError("no such  operator")
-        self._name, self._frames, self.start_s = name, int(film.name), 0.5
-        Quick.asked.append(name)
+        self._name, self._frames, self.start_s, self.environment = name, int(video.name), 0.5, {"THREADS": "2"}
+        Quick.started.append(name)
 
-    def ask(self, way, *_rate):
+    def request(self, way, *_rate):
         cost = {"results": 100, "seconds": 2.0, "cpu_s": 1.0}
         labels = [0] * self._frames if self._name != "wrong" else [0, 1] * (self._frames // 2)
-        return cost | ({"labels": labels} if way == "offline" else {"ages_ms": [4.0, 5.0, 9.0], "memory_mb": 7.0})
+        return cost | ({"labels": labels} if way == "offline" else {"latencies_ms": [4.0, 5.0, 9.0], "memory_mb": 7.0})
 
     def close(self):
         pass
 
 
-def test_contenders_take_turns_and_who_cannot_run_is_told_beside_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(side_by_side, "Driven", Quick)
-    monkeypatch.setattr(side_by_side, "film_of", lambda frames: tmp_path / f"{frames}")
+def test_contenders_take_turns_and_failures_are_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(side_by_side, "PeerProcess", Quick)
+    monkeypatch.setattr(side_by_side, "video_of", lambda frames: tmp_path / f"{frames}")
     contenders = tuple(Contender(name, name.title()) for name in ("ours", "right", "wrong", "broken"))
     task = Task("t", "m", 80, contenders, "right", lambda _file: tmp_path)
-    Quick.asked.clear()
+    Quick.started.clear()
     found = side_by_side.measure(task, (), rounds=2, seconds=1.0)
-    rehearsed, rounds = Quick.asked[:3], Quick.asked[3:]
+    rehearsed, rounds = Quick.started[:3], Quick.started[3:]
     assert rehearsed == ["ours", "right", "wrong"]
     assert rounds == [*rehearsed, *reversed(rehearsed)]
-    assert (found.absent, found.right, found.too_slow_fps) == ({"Broken": "no such operator"}, "Right", 150.0)
+    assert (found.failed, found.reference, found.overload_fps) == ({"Broken": "no such operator"}, "Right", 150.0)
     assert [peer.same_answers for peer in found.peers] == [1.0, 1.0, 0.5]
     assert [peer.ours for peer in found.peers] == [True, False, False]
     figures = found.peers[0].figures
-    assert figures["offline, frames a second"] == Found(50.0, (50.0, 50.0))
-    assert figures["too slow, CPU ms a result"].value == 10.0
-    assert figures["keeps up, age p50 ms"].value == 5.0
-    assert figures["start to first result s"].value == 0.5
+    assert figures["offline: throughput, results/s"] == Found(50.0, (50.0, 50.0))
+    assert figures["overload: CPU ms per result"].value == 10.0
+    assert figures["real time: latency p50, ms"].value == 5.0
+    assert figures["start to first result, s"].value == 0.5
+    assert [peer.environment for peer in found.peers] == [{"THREADS": "2"}] * 3
+    assert {way: used.value for way, used in found.peers[0].cores_used.items()} == dict.fromkeys(WAYS, 0.5)
+
+
+PROBE = """
+import os
+from pathlib import Path
+
+FOLDER = str(Path(__file__).parents[2])
+os.environ["SET_BY_THE_LIBRARY"] = "1"
+
+
+class Peer:
+    def __init__(self, model):
+        pass
+
+    def label(self, frame):
+        return 0
+
+    def offline(self, video, answers):
+        for number in range(20):
+            answers(number, int(os.environ["PYTHONPATH"] == FOLDER))
+"""
+
+
+def test_a_peer_runs_in_a_clean_environment(tmp_path, monkeypatch):
+    """A real child of a process whose settings must not reach it; what the peer's library sets is recorded."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MM_EDGE_CUDA_LIB", "PYTHONWARNINGS"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "elsewhere"))
+    shutil.copytree(peer_process.HERE, tmp_path / "peers")
+    (tmp_path / "peers" / "loops" / "probe.py").write_text(PROBE)
+    monkeypatch.setattr(peer_process, "HERE", tmp_path / "peers")
+    peer = peer_process.PeerProcess("loops.probe", "", tmp_path, video(tmp_path / "two.mp4", 2, cut_square=True))
+    labels = peer.request("offline")["labels"]
+    peer.close()
+    assert peer.environment == {"SET_BY_THE_LIBRARY": "1"}
+    assert labels == [1] * 20
 
 
 def test_a_task_measured_anew_leaves_the_others_results_as_they_are(tmp_path):
@@ -195,27 +240,27 @@ def test_a_task_measured_anew_leaves_the_others_results_as_they_are(tmp_path):
         ("import os; os._exit(7)", "exit code 7"),
     ],
 )
-def test_a_peer_that_dies_is_told_in_its_own_words(tmp_path, monkeypatch, answer, said):
+def test_a_peer_that_dies_is_reported_with_its_last_message(tmp_path, monkeypatch, answer, said):
     (tmp_path / "dying").write_text(f"#!{sys.executable}\n{answer}\n")
     (tmp_path / "dying").chmod(0o755)
-    monkeypatch.setattr(driven, "python_of", lambda _environment: tmp_path / "dying")
+    monkeypatch.setattr(peer_process, "python_of", lambda _environment: tmp_path / "dying")
     with pytest.raises(CannotRunError, match=said):
-        driven.Driven("plain", "", tmp_path, tmp_path)
+        peer_process.PeerProcess("plain", "", tmp_path, tmp_path)
 
 
 def test_every_peer_is_pinned_and_has_its_file():
     for task in TASKS.values():
-        assert task.right in {each.file for each in task.contenders}
+        assert task.reference in {each.file for each in task.contenders}
         for each in task.contenders:
-            assert (driven.HERE / each.folder / f"{each.file}.py").is_file()
+            assert (peer_process.HERE / each.folder / f"{each.file}.py").is_file()
             assert all(versions_of(each.environment).values())
 
 
-def test_only_what_nobody_may_still_be_using_leaves_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "CACHE", tmp_path)
+def test_only_files_that_no_run_may_still_use_are_removed_from_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(exported, "CACHE", tmp_path)
     newest = tmp_path / "vision-3.mmb"
-    for name, hours in (("vision-1.mmb", 3), ("vision-2.mmb", 0.5), ("senses-1.mmb", 3), (newest.name, 0)):
+    for name, hours in (("vision-1.mmb", 3), ("vision-2.mmb", 0.5), ("multimodal-1.mmb", 3), (newest.name, 0)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (1e9 - hours * 3600,) * 2)
-    models.forget_older("vision-*", newest)
-    assert {path.name for path in tmp_path.iterdir()} == {"vision-2.mmb", "senses-1.mmb", newest.name}
+    exported.remove_older("vision-*", newest)
+    assert {path.name for path in tmp_path.iterdir()} == {"vision-2.mmb", "multimodal-1.mmb", newest.name}

@@ -1,4 +1,4 @@
-"""Reports go to a file and come back, become a page, are remembered, and are held against budgets."""
+"""Reports: files, the HTML page, the history, and budgets."""
 
 import re
 from html.parser import HTMLParser
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from bench_reports import PARTS, drawn, drawn_report, report_of
 
-from mm_edge.benchmarks.bench.budget import Budget, hold, read_budgets
+from mm_edge.benchmarks.bench.budget import Budget, check_budgets, read_budgets
 from mm_edge.benchmarks.bench.history import MOST_RUNS, read_history, remember
-from mm_edge.benchmarks.bench.machine import judged
+from mm_edge.benchmarks.bench.machine import conditions_of
 from mm_edge.benchmarks.bench.page import page
 from mm_edge.benchmarks.bench.report import read_report, write_report
 from mm_edge.benchmarks.bench.scenarios import SCENARIOS
@@ -19,13 +19,13 @@ from mm_edge.benchmarks.bench.table import FIGURES, figure_rows, number
 from mm_edge.errors import UsageError
 
 
-def test_a_report_comes_back_as_it_was(tmp_path):
+def test_a_report_is_read_back_unchanged(tmp_path):
     write_report(tmp_path / "a.json", drawn_report(0))
     assert read_report(tmp_path / "a.json") == drawn_report(0)
 
 
 @pytest.mark.parametrize(
-    ("content", "found"), [(b'{"schema": 2}', "this version knows 1"), (b"{}", "schema"), (b"[", "Expected `object`")]
+    ("content", "found"), [(b'{"schema": 1}', "expected schema 2"), (b"{}", "schema"), (b"[", "Expected `object`")]
 )
 def test_a_file_of_another_kind_is_refused(tmp_path, content, found):
     (tmp_path / "a.json").write_bytes(content)
@@ -33,8 +33,8 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content, found):
         read_report(tmp_path / "a.json")
 
 
-def test_the_page_needs_nothing_else_and_quotes_what_strangers_wrote():
-    made = page(drawn_report(0, doubts=["busy: others"]), then=drawn_report(1))
+def test_the_page_is_self_contained_and_escapes_text():
+    made = page(drawn_report(0, warnings=["busy: others"]), then=drawn_report(1))
     assert "processor &lt;of tests&gt;" in made
     assert "busy: others" in made
     assert not re.search(r"(src|href)=|@import|url\(", made)
@@ -69,22 +69,22 @@ def test_history_keeps_the_newest(tmp_path):
     assert not [entry for entry in remember(path, drawn_report(0, kind="other")) if entry.kind != "other"]
 
 
-def test_a_budget_is_broken_only_beyond_doubt():
+def test_a_budget_is_exceeded_only_beyond_the_interval():
     figure = drawn("part", np.random.default_rng(0))
     report = report_of([figure])
 
-    def standing(most, of="value", what="parts/part", device="*"):
-        return [held.standing for held in hold(report, [Budget(what, of, most, device)])]
+    def status(most, of="value", what="parts/part", device="*"):
+        return [result.status for result in check_budgets(report, [Budget(what, of, most, device)])]
 
-    assert standing(figure.value * 2) == ["holds"]
-    assert standing(figure.value * 0.999) == ["holds"]
-    assert standing(figure.value * 0.5) == ["broken"]
-    assert standing(1.0, of="ratio") == ["broken"]
-    assert standing(1.6, of="ratio") == ["holds"]
-    assert standing(figure.floor.ratio * 0.999, of="ratio") == ["holds"]
-    assert standing(1.0, what="parts/none") == ["not measured"]
-    assert standing(0.0, device="jetson-*") == []
-    assert hold(report, [Budget("parts/part", "value", 0.0)], ratios_only=True) == []
+    assert status(figure.value * 2) == ["met"]
+    assert status(figure.value * 0.999) == ["met"]
+    assert status(figure.value * 0.5) == ["exceeded"]
+    assert status(1.0, of="ratio") == ["exceeded"]
+    assert status(1.6, of="ratio") == ["met"]
+    assert status(figure.floor.ratio * 0.999, of="ratio") == ["met"]
+    assert status(1.0, what="parts/none") == ["not measured"]
+    assert status(0.0, device="jetson-*") == []
+    assert check_budgets(report, [Budget("parts/part", "value", 0.0)], ratios_only=True) == []
 
 
 def test_the_budgets_that_ship_name_scenarios_that_exist():
@@ -94,33 +94,34 @@ def test_the_budgets_that_ship_name_scenarios_that_exist():
     assert all(budget.why for budget in budgets)
 
 
-def test_a_machine_that_was_busy_or_hot_is_marked():
-    assert judged(others=0.01, stolen=0.0, throttled=0).doubts == ()
-    doubts = judged(others=0.2, stolen=0.1, throttled=3, clock=(2500.0, 1500.0)).doubts
-    assert [doubt.split(":")[0] for doubt in doubts] == ["busy", "busy", "throttled", "slowed"]
+def test_a_busy_or_throttled_machine_gives_warnings():
+    assert conditions_of(others=0.01, stolen=0.0, throttled=0).warnings == ()
+    warnings = conditions_of(others=0.2, stolen=0.1, throttled=3, clock=(2500.0, 1500.0)).warnings
+    words = ("the machine was busy", "the host was busy", "throttled 3 times", "from 2500 to 1500 MHz")
+    assert [word in warning for word, warning in zip(words, warnings, strict=True)] == [True] * 4
 
 
-def test_a_series_tells_what_it_was_given():
+def test_a_series_summarizes_its_values():
     series = Series()
     for _ in range(8):
         series.add([float(value) for value in range(1, 101)])
     tail = series.figure("s", "x", 99, [100.0] * 8)
     assert (tail.value, tail.n, tail.percentiles["max"]) == (99.0, 800, 100.0)
-    assert tail.settled == 100.0
+    assert tail.early_stopping == 100.0
     assert tail.low < 99.0 < tail.high
     few = Series()
     few.add([1.0, 2.0])
-    assert few.figure("s", "x", 99).settled is None
-    assert "MLPerf asks for 662" in few.figure("s", "x", 99).note
+    assert few.figure("s", "x", 99).early_stopping is None
+    assert "MLPerf requires 662" in few.figure("s", "x", 99).note
 
 
-def test_turns_give_the_pace_at_which_the_ratio_is_the_median_of_the_turns_ratios():
+def test_normalized_rounds_are_the_median_ratios_within_turns():
     series = Series()
     series.add_turns([[2.0, 2.0], [4.0, 4.0], [2.0, 2.0]], [[1.0], [2.0], [1.0]])
-    assert series.figure("s", "x", 50).yards == (2.0,)
+    assert series.figure("s", "x", 50).normalized == (2.0,)
 
 
-def test_a_floor_of_a_rate_is_turned_round():
+def test_the_ratio_of_a_rate_is_floor_over_figure():
     assert rate("s", "x", [50.0, 50.0], floor=("bare", [100.0, 100.0])).floor.ratio == 2.0
 
 

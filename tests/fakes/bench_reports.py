@@ -1,26 +1,30 @@
-"""Reports of benches that never ran: figures whose rounds are drawn, so that what is true of them is known."""
+"""Synthetic bench reports: figures with randomly drawn rounds, so that the true values are known."""
 
 import numpy as np
 
-from mm_edge.benchmarks.bench.figure import SCHEMA, Figure, Floor, Heat, Machine, Report, Span
-from mm_edge.benchmarks.bench.interval import ratio_error, run_error, second_run
+from mm_edge.benchmarks.bench.figure import SCHEMA, Conditions, Figure, Floor, Machine, Report, Span
+from mm_edge.benchmarks.bench.interval import prediction_interval, ratio_error, run_error
 
 PARTS = ("encode_image.fp32", "encode_audio.fp32", "encode_text.fp32", "fuse.fp32", "prepare.image")
-QUIET = Heat(0.0, 0.0, 0, None, None, None, None)
+QUIET = Conditions(0.0, 0.0, 0, None, None, None, None)
 
 
 def drawn(
     name, generator, *, slower=1.0, pace=150.0, scatter=0.02, rounds=24, scenario="parts", better="less", floor=True
 ):
     paces = pace * np.exp(generator.normal(0, 0.1, rounds))
-    yards = slower * 0.01 * np.exp(generator.normal(0, scatter, rounds))
-    values = yards * paces if better == "less" else yards / paces
+    normalized = slower * 0.01 * np.exp(generator.normal(0, scatter, rounds))
+    values = normalized * paces if better == "less" else normalized / paces
     value = float(np.median(values))
-    low, high = second_run(value, run_error(values))
+    low, high = prediction_interval(value, run_error(values))
     ratios = 1.5 * slower * np.exp(generator.normal(0, scatter / 2, rounds))
     ratio = float(np.median(ratios))
     beside = Floor(
-        "the bare engine", value / ratio, ratio, *second_run(ratio, ratio_error(ratios)), tuple(map(float, ratios))
+        "the bare engine",
+        value / ratio,
+        ratio,
+        *prediction_interval(ratio, ratio_error(ratios)),
+        tuple(map(float, ratios)),
     )
     return Figure(
         scenario=scenario,
@@ -40,9 +44,11 @@ def drawn(
     )
 
 
-def report_of(figures, *, kind="x86-2", doubts=(), precision="fp32"):
-    heat = Heat(0.3, 0.0, 0, None, None, None, None, tuple(doubts)) if doubts else QUIET
-    machine = Machine(kind, "a processor <of tests>", 2.0, "performance", "none", 8192, {"mm-edge": "0.1.0"}, heat)
+def report_of(figures, *, kind="x86-2", warnings=(), precision="fp32"):
+    conditions = Conditions(0.3, 0.0, 0, None, None, None, None, tuple(warnings)) if warnings else QUIET
+    machine = Machine(
+        kind, "a processor <of tests>", 2.0, "performance", "none", 8192, {"mm-edge": "0.1.0"}, conditions
+    )
     return Report(
         schema=SCHEMA,
         when="2026-01-01T00:00:00+00:00",
@@ -56,7 +62,7 @@ def report_of(figures, *, kind="x86-2", doubts=(), precision="fp32"):
         overhead_of_shortest=0.001,
         machine=machine,
         figures=tuple(figures),
-        spans=(Span("mm-edge-lane-0", "fuse", 7, 0.0, 1.0), Span("mm-edge-lane-1", "decode", 7, 1.0, 1.2)),
+        spans=(Span("mm-edge-worker-0", "fuse", 7, 0.0, 1.0), Span("mm-edge-worker-1", "decode", 7, 1.0, 1.2)),
         ages={"image, idle": ((0.0, 4.0), (0.03, 4.5), (0.06, 4.1))},
         notes=("a note",),
     )

@@ -1,4 +1,4 @@
-"""Training: it learns, stops when nothing gets better, and after an interruption ends where it would have ended."""
+"""Training learns, stops early without improvement, and gives the same weights after an interruption."""
 
 import json
 
@@ -14,9 +14,10 @@ from mm_edge.zoo.encoders import VectorMlp
 from mm_edge.zoo.fusions import Concatenation
 from mm_edge.zoo.heads import ClassesHead
 from mm_edge.zoo.training import checkpoint
-from mm_edge.zoo.training.loop import CHECKPOINT, Plan, Pupil, Run, class_weights, learn, predictor
+from mm_edge.zoo.training.loop import CHECKPOINT, Run, TrainingState, class_weights, learn, predictor
 from mm_edge.zoo.training.optimizer import evened
 from mm_edge.zoo.training.pictures import draw_confusion, draw_curves
+from mm_edge.zoo.training.plan import Plan
 
 SPEC = ModelSpec(
     name="sides",
@@ -28,7 +29,7 @@ SPEC = ModelSpec(
 
 
 class Sides:
-    """The label is the sign of the sum of both inputs: neither alone knows it."""
+    """The label is the sign of the sum of both inputs: neither input alone determines it."""
 
     main = "right"
 
@@ -63,7 +64,7 @@ PLAN = Plan(steps=60, batch=64, plain_rate=0.5, warm_up=5, averaging=0.8, evalua
 def test_it_learns_what_needs_both_inputs(tmp_path):
     trained, run = learn(model(), Sides(), PLAN, tmp_path)
     assert run.step == 60
-    assert [exam["step"] for exam in run.exams] == [20, 40, 60]
+    assert [each["step"] for each in run.evaluations] == [20, 40, 60]
     assert Sides().examine(trained)["right"] == pytest.approx(run.best)
     assert run.best > 0.9
     assert run.losses[-1]["loss"] < 0.6 * run.losses[0]["loss"]
@@ -73,7 +74,7 @@ class BrokenOffError(Exception):
     pass
 
 
-def test_after_an_interruption_it_ends_where_it_would_have_ended(tmp_path):
+def test_an_interrupted_run_ends_with_the_same_weights(tmp_path):
     whole, _ = learn(model(), Sides(), PLAN, tmp_path / "..")
 
     def interrupt(run, _shown):
@@ -102,24 +103,24 @@ class Hopeless(Sides):
         return {"right": 0.5}
 
 
-def test_it_stops_early_when_nothing_gets_better(tmp_path):
+def test_training_stops_early_without_improvement(tmp_path):
     plan = Plan(steps=500, batch=8, warm_up=5, evaluate_every=5, patience=3, save_every=100, threads=1)
     _, run = learn(model(), Hopeless(), plan, tmp_path)
     assert run.step == 20
-    assert "no better right in 3 examinations" in run.stopped
+    assert "right has not improved in 3 evaluations" in run.stopped
 
 
-def test_a_checkpoint_brings_everything_back(tmp_path):
-    pupil = Pupil.of(model(), nn.Linear(32, 32), PLAN)
-    pupil.tutor(torch.randn(4, 32)).sum().backward()  # a matrix that both kinds of step are taken for
-    pupil.step(Sides(), PLAN, 0, Sides().batch(0, 32, 0))
+def test_a_checkpoint_restores_everything(tmp_path):
+    state = TrainingState.of(model(), nn.Linear(32, 32), PLAN)
+    state.tutor(torch.randn(4, 32)).sum().backward()  # a matrix, for which both optimizers take steps
+    state.step(Sides(), PLAN, 0, Sides().batch(0, 32, 0))
     run = Run(step=1, losses=[{"step": 1.0, "loss": 0.5}])
-    checkpoint.save(tmp_path / CHECKPOINT, pupil.modules(), pupil.optimizer.kinds, dict(vars(run)))
-    other = Pupil.of(model(), nn.Linear(32, 32), PLAN)
+    checkpoint.save(tmp_path / CHECKPOINT, state.modules(), state.optimizer.kinds, dict(vars(run)))
+    other = TrainingState.of(model(), nn.Linear(32, 32), PLAN)
     found = checkpoint.load(tmp_path / CHECKPOINT, other.modules(), other.optimizer.kinds)
     assert Run(**found) == run
-    assert [*pupil.optimizer.kinds] == ["rest", "matrices"]
-    for kind, optimizer in pupil.optimizer.kinds.items():
+    assert [*state.optimizer.kinds] == ["rest", "matrices"]
+    for kind, optimizer in state.optimizer.kinds.items():
         before, after = optimizer.state_dict()["state"], other.optimizer.kinds[kind].state_dict()["state"]
         assert before
         assert before.keys() == after.keys()
@@ -143,10 +144,10 @@ def test_rare_classes_weigh_more():
 
 
 def test_curves_and_confusion_are_drawn(tmp_path):
-    """A row for each stage; a loss that only one stretch of a course tells is drawn where it was told."""
+    """A row for each stage; a loss that only one phase of a course reports is drawn where it was reported."""
     losses = [{"step": 10.0, "loss": 2.0, "regions_loss": 2.0}, {"step": 20.0, "loss": 1.0, "command_loss": 0.4}]
-    run = Run(losses=losses, exams=[{"step": 20.0, "right": 0.7}])
-    draw_curves({"seeing": run, "deciding": Run()}, tmp_path / "curves.png")
+    run = Run(losses=losses, evaluations=[{"step": 20.0, "right": 0.7}])
+    draw_curves({"image_encoder": run, "fusion": Run()}, tmp_path / "curves.png")
     draw_confusion(np.array([[3, 1], [0, 4]]), ("left", "right"), tmp_path / "confusion.png")
     for name in ("curves.png", "confusion.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

@@ -7,7 +7,7 @@ import pytest
 
 from mm_edge.zoo.worlds.tabletop.cache import CLEAN, EMPTY, HARD, UNCLEAR, labels_of, view_of
 from mm_edge.zoo.worlds.tabletop.drawing.render import SIGN_ID, render
-from mm_edge.zoo.worlds.tabletop.drawing.texture import HELD_OUT_GROUNDS, KINDS, TRAINING_GROUNDS, ground
+from mm_edge.zoo.worlds.tabletop.drawing.texture import HELD_OUT_SURFACES, KINDS, TRAINING_SURFACES, surface
 from mm_edge.zoo.worlds.tabletop.mesh import SHAPES, body
 from mm_edge.zoo.worlds.tabletop.scene import COLORS, HELD_OUT_LAYOUTS, HUES, TRAINING_LAYOUTS, paint, sample
 from mm_edge.zoo.worlds.tabletop.signs import DRAWINGS, SIGNS, Pen
@@ -75,18 +75,18 @@ def test_half_of_the_sign_is_hidden_where_it_should_be():
 
 
 def test_what_is_held_out_is_never_trained_on():
-    assert not set(TRAINING_GROUNDS) & set(HELD_OUT_GROUNDS)
+    assert not set(TRAINING_SURFACES) & set(HELD_OUT_SURFACES)
     assert not set(TRAINING_LAYOUTS) & set(HELD_OUT_LAYOUTS)
-    assert set(TRAINING_GROUNDS) | set(HELD_OUT_GROUNDS) == set(KINDS)
+    assert set(TRAINING_SURFACES) | set(HELD_OUT_SURFACES) == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_ground_is_a_picture_that_varies(kind):
-    surface = ground(np.random.default_rng(2), kind)
-    assert surface.shape == (192, 192, 3)
-    assert surface.min() >= 0
-    assert surface.max() <= 1
-    assert surface.std() > 0.002
+def test_a_surface_is_a_picture_that_varies(kind):
+    made = surface(np.random.default_rng(2), kind)
+    assert made.shape == (192, 192, 3)
+    assert made.min() >= 0
+    assert made.max() <= 1
+    assert made.std() > 0.002
 
 
 def test_hues_of_two_colours_never_meet():

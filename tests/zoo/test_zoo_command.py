@@ -1,4 +1,4 @@
-"""The verbs `zoo` and `train`, and what they refuse."""
+"""The commands `zoo` and `train`, and the arguments that they refuse."""
 
 import json
 
@@ -27,7 +27,7 @@ def test_train_refuses_what_is_not_in_the_zoo(source, capsys):
     assert "Give one of: zoo:scout" in capsys.readouterr().err
 
 
-def test_weights_to_start_from_are_asked_for_before_anything_is_made(tmp_path, monkeypatch, capsys):
+def test_missing_start_weights_are_reported_before_any_work(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     wanted = tmp_path / "nowhere.safetensors"
     assert run(["train", "zoo:scout", "--start", str(wanted), "--out", str(tmp_path / "run")]) != 0
@@ -35,18 +35,18 @@ def test_weights_to_start_from_are_asked_for_before_anything_is_made(tmp_path, m
     assert not (tmp_path / "cache").exists()
 
 
-def test_there_is_no_model_of_another_name():
-    with pytest.raises(KeyError, match="it has scout"):
+def test_an_unknown_model_is_refused():
+    with pytest.raises(KeyError, match="available: scout"):
         zoo.load("nothing")
 
 
-def test_without_weights_it_says_how_to_make_them(monkeypatch, tmp_path):
+def test_missing_weights_name_the_command_that_makes_them(monkeypatch, tmp_path):
     monkeypatch.setattr(catalog, "WEIGHTS_FOLDER", tmp_path)
     with pytest.raises(UnavailableError, match="mm-edge train zoo:scout"):
         zoo.load("scout")
 
 
-def test_weights_come_back_as_they_were_and_odd_ones_are_refused(tmp_path):
+def test_weights_are_restored_exactly_and_mismatches_are_refused(tmp_path):
     import torch
 
     model, other = (catalog.entry("scout").build() for _ in range(2))
@@ -55,10 +55,10 @@ def test_weights_come_back_as_they_were_and_odd_ones_are_refused(tmp_path):
     for one, two in zip(model.state_dict().values(), other.state_dict().values(), strict=True):
         assert torch.equal(one, two)
     (tmp_path / "torn").write_bytes((tmp_path / "w.safetensors").read_bytes()[:5000])
-    with pytest.raises(InputError, match="no safetensors file"):
+    with pytest.raises(InputError, match="not a valid safetensors file"):
         read_weights(other, tmp_path / "torn", "scout")
     write_weights(model.fusion, tmp_path / "part")
-    with pytest.raises(InputError, match="differ in"):
+    with pytest.raises(InputError, match="does not match the model"):
         read_weights(other, tmp_path / "part", "scout")
 
 
@@ -83,10 +83,10 @@ def test_scout_takes_and_gives_what_its_spec_says():
 
 
 @pytest.mark.parametrize(
-    ("report", "told"), [(None, "no report.json"), ({"model": "scout", "quick": True}, "a quick look")]
+    ("report", "found"), [(None, "no report.json"), ({"model": "scout", "quick": True}, "a --quick run")]
 )
-def test_an_unfinished_run_is_not_shipped(report, told, tmp_path):
+def test_an_unfinished_run_is_not_shipped(report, found, tmp_path):
     if report is not None:
         (tmp_path / "report.json").write_text(json.dumps(report))
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=found):
         ship("scout", tmp_path)

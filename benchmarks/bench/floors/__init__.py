@@ -1,1 +1,1 @@
-"""The least that any runtime could need: bare sessions of ONNX Runtime beside which results are reported."""
+"""Lower bounds: the graphs alone, on the measured engine or on plain ONNX Runtime."""

@@ -1,4 +1,4 @@
-"""A bundle's graphs with nothing around them: the floor under everything that runs them."""
+"""A bundle's graphs alone: the floor of everything that runs them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class BareParts:
-    """Slots of the engine that is measured, fed with random numbers of the right shape, one after the other."""
+    """The parts on the measured engine in sequence, with random inputs of the right shapes."""
 
     def __init__(self, bundle: Bundle, engine: Engine, precisions: Mapping[str, Precision], threads: int = 1) -> None:
         parts = bundle.manifest.parts
@@ -31,7 +31,7 @@ class BareParts:
 
 
 def bare_run(bundle: Bundle, engine: Engine, part: Part, precision: Precision, threads: int = 1) -> Callable[[], None]:
-    """One part in one precision, loaded and ready: calling it runs the graph once and waits for its result."""
+    """One part in one precision, loaded: each call runs the graph once and waits for its result."""
     shapes = fixed_shapes(bundle.manifest, part)
     slot = engine.load(part, precision, bundle.read(part.artefacts[precision].file), shapes, threads).slot()
     inputs = []
@@ -44,13 +44,13 @@ def bare_run(bundle: Bundle, engine: Engine, part: Part, precision: Precision, t
     def run() -> None:
         slot.run(inputs)
         for value in outputs:
-            value.host()  # on a device: wait until it is there
+            value.host()  # waits for the device
 
     return run
 
 
 def side_by_side(works: list[Callable[[], object]], seconds: float) -> float:
-    """Calls a second, of each in a thread of its own, all at once."""
+    """Calls per second of all functions together, each in its own thread."""
     counts = [0] * len(works)
     go = threading.Barrier(len(works))
 
@@ -71,7 +71,7 @@ def side_by_side(works: list[Callable[[], object]], seconds: float) -> float:
 
 
 def numbers(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-    """What a part is fed with: the same every time."""
+    """Input values of a part; the same every time."""
     generator = np.random.default_rng(0)
     if np.issubdtype(dtype, np.floating):
         return generator.random(shape)

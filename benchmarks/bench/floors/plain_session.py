@@ -1,4 +1,4 @@
-"""A part's graph on plain ONNX Runtime, everything bound beforehand: the least that running it costs on a CPU."""
+"""A part's graph on plain ONNX Runtime with I/O binding: the lower bound of running it on a CPU."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ERRORS_ONLY = 3
 
 
 def plain_run(bundle: Bundle, part: Part, precision: Precision) -> Callable[[], None]:
-    """One thread, as the bare parts have."""
+    """With one thread, like the bare parts."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY

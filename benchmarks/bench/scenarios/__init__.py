@@ -1,4 +1,4 @@
-"""What a bench measures, one file a scenario: each is made once, measured in rounds, and then gives its figures."""
+"""The scenarios of the bench, one per file: created once, measured in rounds, then summarized as figures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Scenario(Protocol):
-    """`share` is its part of the bench's time; `round` measures one slice of it, everything loaded anew."""
+    """`share` is its share of the time; `round` measures one slice of it and loads everything again."""
 
     name: str
     share: float
@@ -31,10 +31,10 @@ class Scenario(Protocol):
     def round(self, seconds: float, /) -> None: ...
 
     def figures(self, pace_us: tuple[float, ...], /) -> list[Figure]:
-        """After the last round. `pace_us`: what the yardstick took beside each."""
+        """After the last round. `pace_us`: the reference timing of each round."""
 
 
-# In the order in which they are told. The last one takes hours and is run only when it is asked for.
-USUAL: tuple[type[Scenario], ...] = (Parts, SingleStream, MultiStream, Offline, Live, Incremental, Cold, Power)
-EVERY: tuple[type[Scenario], ...] = (*USUAL, Soak)
+# In the order of the report. Soak takes hours and runs only if requested.
+DEFAULT: tuple[type[Scenario], ...] = (Parts, SingleStream, MultiStream, Offline, Live, Incremental, Cold, Power)
+EVERY: tuple[type[Scenario], ...] = (*DEFAULT, Soak)
 SCENARIOS = {each.name: each for each in EVERY}

@@ -1,4 +1,4 @@
-"""From the start of a process to its first prediction, against the imports and the sessions that nobody can spare."""
+"""Cold start: from the start of a process to its first prediction, relative to imports and session creation alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .setting import Setting
 
 MOST_S = 120.0
-# What any script pays that runs these graphs: Python, numpy, OpenCV, the engine, its sessions.
+# The minimum for any script that runs these graphs: Python, numpy, OpenCV, the engine, its sessions.
 BARE = """
 import sys
 from mm_edge.bundle.bundle import Bundle
@@ -35,9 +35,7 @@ print("loaded", flush=True)
 
 
 class Cold:
-    """One start of each kind a round. Files are in the system's cache from the second round on; the first is left
-    out.
-    """
+    """One start of each kind per round. An unmeasured start first fills the file cache."""
 
     name, share = "cold", 0.05
 
@@ -63,8 +61,8 @@ class Cold:
                 pace_us,
                 unit="s",
                 better="less",
-                floor=("imports and sessions alone", self._bare_s),
-                note="from the start of the process; files cached",
+                floor=("imports and session creation", self._bare_s),
+                note="from process start; files cached",
             )
         ]
 
@@ -81,7 +79,7 @@ class Cold:
         return [*command, "--jsonl", "-", "--quiet"]
 
     def _first_line(self, command: list[str]) -> float:
-        """Seconds until the first line that is a result."""
+        """Seconds until the first line with a result."""
         began_s = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             try:
@@ -90,9 +88,9 @@ class Cold:
                         return time.perf_counter() - began_s
                     if time.perf_counter() - began_s > MOST_S:
                         break
-                told = process.stderr.read() if process.stderr else ""
+                errors = process.stderr.read() if process.stderr else ""
             finally:
                 process.kill()
         raise WorkFailedError(
-            f"it gave no result: {told.strip()[:500]}", action=f"measuring {' '.join(command[1:6])} …"
+            f"the process gave no result: {errors.strip()[:500]}", action=f"measuring {' '.join(command[1:6])} …"
         )

@@ -1,5 +1,5 @@
-"""Parts run when their input changes, against every part at every tick, at the sources' real rates: CPU a tick of all
-that a run does, and the time of the parts alone.
+"""Reuse of unchanged parts, relative to running every part at every tick, at the sources' real rates: CPU per tick of
+the whole run, and the time of the parts alone.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from mm_edge.runtime.loop.stage import stage_label
 
+from .observed_run import NS_PER_MS, ObservedRun
 from .series import rate
-from .watched import NS_PER_MS, Watched
 
 if TYPE_CHECKING:
     from mm_edge.benchmarks.bench.figure import Figure
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Incremental:
-    """Both ways in every round, first one and then the other first."""
+    """Both modes in every round, in alternating order."""
 
     name, share = "incremental", 0.2
 
@@ -32,7 +32,7 @@ class Incremental:
         setting, flip = self._setting, len(self._cpu_ms[False]) % 2 == 1
         for every in (flip, not flip):
             config = setting.with_loop(every_part_every_tick=every)
-            run = Watched(setting, config, setting.feeds.sources(), seconds / 2)
+            run = ObservedRun(setting, config, setting.feeds.sources(), seconds / 2)
             ticks = len(run.total_ms)
             self._cpu_ms[every].append(run.cpu_s / ticks * 1000)
             took_ns = sum(end - start for _, label, start, end, _ in run.spans if label in self._parts)

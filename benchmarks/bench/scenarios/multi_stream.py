@@ -1,4 +1,4 @@
-"""Eight samples at once, as from eight cameras: how long until all eight are answered. MLPerf's MultiStream, p99."""
+"""Eight samples at once, as from eight cameras: the latency until all are answered. MLPerf's MultiStream, p99."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STREAMS = 8
 
 
 class MultiStream:
-    """Shared out over as many predictors as there are cores; in turns with bare engines, shared out likewise."""
+    """Distributed over one predictor per core; in turns with bare engines, distributed the same way."""
 
     name, share = "multi-stream", 0.2
 
@@ -30,7 +30,7 @@ class MultiStream:
 
     def round(self, seconds: float) -> None:
         setting = self._setting
-        config, values = setting.with_threads(1), setting.feeds.round_and_round()
+        config, values = setting.with_threads(1), setting.feeds.cycle()
         crew = min(setting.cores, STREAMS)
         predictors = [Predictor.load(setting.bundle, config) for _ in range(crew)]
         bare = [BareParts(setting.bundle, setting.engine(), setting.precisions) for _ in range(crew)]
@@ -59,7 +59,7 @@ class MultiStream:
             self._bare.add_turns(taken["bare"])
 
     def figures(self, pace_us: tuple[float, ...]) -> list[Figure]:
-        floor = ("eight bare engine runs, shared out likewise", self._bare.middle())
+        floor = ("eight bare engine runs on the same threads", self._bare.middle())
         return [
             self._whole.figure(self.name, "query of 8", 99, pace_us, floor=floor),
             self._whole.figure(self.name, "query of 8.p50", 50, pace_us, floor=floor),

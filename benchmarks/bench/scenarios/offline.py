@@ -1,4 +1,4 @@
-"""Everything is there at once: predictions a second. MLPerf's Offline, from memory and from a take's files."""
+"""Throughput with all inputs available: MLPerf's Offline, from memory and from the files of a take."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Offline:
-    """From memory: a predictor a core, every input new. From files: the loop that `run --take` is, at full speed."""
+    """From memory: one predictor per core, every input new. From files: the loop of `run --take` at full speed."""
 
     name, share = "offline", 0.15
 
@@ -44,7 +44,7 @@ class Offline:
         config, cores = setting.with_threads(1), setting.cores
         bare = [BareParts(setting.bundle, setting.engine(), setting.precisions) for _ in range(cores)]
         predictors = [Predictor.load(setting.bundle, config) for _ in range(cores)]
-        feeds = [setting.feeds.round_and_round() for _ in range(cores)]
+        feeds = [setting.feeds.cycle() for _ in range(cores)]
         works: list[Any] = [
             lambda predictor=predictor, values=values: predictor.predict(next(values))
             for predictor, values in zip(predictors, feeds, strict=True)
@@ -66,7 +66,7 @@ class Offline:
                 pace_us,
                 unit="predictions/s",
                 floor=("bare engines on every core", self._bare),
-                note="every input new each time",
+                note="every input changes each time",
             )
         ]
         if self._take:
@@ -77,8 +77,8 @@ class Offline:
                     self._take,
                     pace_us,
                     unit="predictions/s",
-                    floor=("decoding the video alone", self._decode) if self._decode else None,
-                    note="sound and text at the take's own rates",
+                    floor=("video decoding alone", self._decode) if self._decode else None,
+                    note="audio and text at the take's own rates",
                 )
             )
         return made
@@ -90,7 +90,7 @@ class Offline:
             config, sources=msgspec.structs.replace(config.sources, speed="max", loop=True)
         )
         sources, _ = wire_sources(setting.bundle.manifest, config)
-        counted = Counted()
+        counted = RateSink()
         session = Session(setting.bundle, config, sources, [counted], in_step=True)
         with session:
             session.wait(seconds)
@@ -110,8 +110,8 @@ class Offline:
         capture.release()
 
 
-class Counted(NullSink):
-    """When the predictions came: the rate from the first to the last, without the start of the run."""
+class RateSink(NullSink):
+    """Counts predictions: the rate from the first to the last, without startup."""
 
     def __init__(self) -> None:
         self.count, self.first_s, self.last_s = 0, 0.0, 0.0

@@ -1,5 +1,5 @@
-"""Each part alone, in each precision that loads here, beside the same graph on plain ONNX Runtime; and each input's
-preparation; in turns.
+"""Each part alone in each precision that loads on this machine, relative to the same graph on plain ONNX Runtime, and
+each input's preparation; timed in turns.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 WARM_S = 0.06
 LOADED_FOR_S = 0.6
-ENGINE_OF_FLOOR = "onnxruntime"  # on another engine plain ONNX Runtime is no floor
+ENGINE_OF_FLOOR = "onnxruntime"  # plain ONNX Runtime is not a floor for other engines
 PLAIN = " on plain ONNX Runtime"
 YARDSTICK = "yardstick"
 
 
 class Parts:
-    """What every stage costs by itself, undisturbed: the quickest reading. The engine loads anew each round.
+    """The undisturbed cost of each stage: the minimum. The engine loads again each round.
 
-    Others on the machine only ever add to a time, so the quickest is the steadiest of all percentiles from run to run;
-    what a change in the code adds shows in the ratio to the floor, which was timed in the same turns.
+    Other load on the machine only adds to a timing, so the minimum is the most reproducible percentile; the cost of a
+    code change shows in the ratio to the floor, which is timed in the same turns.
     """
 
     name, share = "parts", 0.2
@@ -51,7 +51,7 @@ class Parts:
         self._prepared = {f"prepare.{spec.name}": self._prepare(spec) for spec in setting.bundle.manifest.inputs}
 
     def round(self, seconds: float) -> None:
-        """Several short ones: the more often everything is loaded anew, the less a run depends on one loading."""
+        """Several short ones: the more often everything is loaded, the less a run depends on one memory layout."""
         for _ in range(max(1, round(seconds / LOADED_FOR_S))):
             runs: dict[str, Callable[[], object]] = {
                 YARDSTICK: self._setting.yardstick,
@@ -76,16 +76,14 @@ class Parts:
                 made.append(series.figure(self.name, name, BEST, floor=self._floor(name)))
                 setting.shortest_ms = min(setting.shortest_ms, made[-1].value)
         for name, why in self._refused.items():
-            setting.notes.append(f"{name} does not load here: {why}")
+            setting.notes.append(f"{name} does not load on this machine: {why}")
         made.append(
-            rate(self.name, "memory.copy", self._copy_gb_per_s, pace_us, unit="GB/s", note="the floor of preparing")
+            rate(self.name, "memory.copy", self._copy_gb_per_s, pace_us, unit="GB/s", note="floor of the preparation")
         )
         return made
 
     def _load(self) -> dict[str, Callable[[], object]]:
-        """Every part by every precision, each followed by its floor; what an engine refuses is told once and left
-        out.
-        """
+        """Every part in every precision, each followed by its floor; what an engine refuses is noted and skipped."""
         setting, runs = self._setting, dict[str, "Callable[[], object]"]()
         engine = setting.engine()
         for part in setting.bundle.manifest.parts:
@@ -122,8 +120,8 @@ class Parts:
         return run
 
     def _floor(self, name: str) -> tuple[str, float] | None:
-        """Of a part: its graph on plain ONNX Runtime. Of a picture: reading each of the pixels that it is made of once,
-        at the speed of this machine's memory.
+        """Of a part: its graph on plain ONNX Runtime. Of image preparation: reading and writing each pixel involved
+        once at this machine's copy rate.
         """
         if (plain := self._series.get(name + PLAIN)) is not None:
             return WHAT, plain.best()
@@ -136,4 +134,4 @@ class Parts:
         # Bilinear: two pixels of the source by two for each of the result, three bytes each.
         touched = min(picture.nbytes, height * width * 4 * 3) + height * width * 3
         best = float(np.median(self._copy_gb_per_s))
-        return "touching its pixels once at the copy rate", touched / best / 1e6
+        return "its pixels at the copy rate", touched / best / 1e6

@@ -1,4 +1,4 @@
-"""Values that come in rounds, and the figures that are made of them."""
+"""Values by round, and the figures computed from them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mm_edge.benchmarks.bench.interval import (
     least_queries,
     order_interval,
     percentile,
+    prediction_interval,
     ratio_error,
     run_error,
-    second_run,
 )
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ CURVE = tuple(range(0, 101, 2))
 
 
 class Series:
-    """Milliseconds of every query, by round; with the yardstick's pace, and the ratio to the floor, where those were
-    timed in turns with them.
+    """Milliseconds of every query by round, with the reference timing and the ratio to the floor if those were timed in
+    turns with them.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Series:
         yardstick: list[list[float]] | None = None,
         floor: list[list[float]] | None = None,
     ) -> None:
-        """The pace of such a round is what makes its median, in yards, the median of the ratios within turns."""
+        """The reference timing of such a round makes its normalized median the median of the ratios within turns."""
         values = [value for turn in turns for value in turn]
         self.rounds.append(values)
         if yardstick is not None:
@@ -65,7 +65,7 @@ class Series:
         return min(self.every)
 
     def middle(self) -> float:
-        """The median of the rounds' medians: a round that was disturbed does not move it."""
+        """The median of the rounds' medians, which a disturbed round does not move."""
         return statistics.median(percentile(values, MIDDLE) for values in self.rounds)
 
     def figure(
@@ -78,8 +78,8 @@ class Series:
         floor: tuple[str, float] | None = None,
         note: str = "",
     ) -> Figure:
-        """A percentile; `BEST`, the 0th, is the quickest of all. The 50th is the median of rounds; a tail is read off
-        all queries together.
+        """A percentile; `BEST`, the 0th, is the minimum. The 50th is the median of rounds; a tail is computed from all
+        queries together.
         """
         every = self.every
         each = [percentile(values, percent) for values in self.rounds]
@@ -88,9 +88,9 @@ class Series:
         pace = pace if len(pace) == len(each) else ()
         is_tail = percent > MIDDLE
         error = best_error(every) if percent == BEST else run_error(each)
-        low, high = second_run(value, error, order_interval(every, percent) if is_tail else None)
+        low, high = prediction_interval(value, error, order_interval(every, percent) if is_tail else None)
         if is_tail and len(every) < least_queries(percent):
-            too_few = f"{len(every)} queries; MLPerf asks for {least_queries(percent)}"
+            too_few = f"{len(every)} queries; MLPerf requires {least_queries(percent)}"
             note = f"{note}; {too_few}" if note else too_few
         return Figure(
             scenario=scenario,
@@ -106,7 +106,7 @@ class Series:
             pace_us=pace,
             percentiles={f"p{each}": percentile(every, each) for each in (50, 90, 99)} | {"max": max(every)},
             curve=tuple(float(value) for value in np.percentile(every, CURVE)),
-            settled=early_stopping(every, percent) if is_tail else None,
+            early_stopping=early_stopping(every, percent) if is_tail else None,
             floor=_floor(*floor, value / floor[1], () if is_tail else self.floor_ratios) if floor else None,
             note=note,
         )
@@ -124,15 +124,15 @@ def rate(
     floor: tuple[str, Sequence[float]] | None = None,
     note: str = "",
 ) -> Figure:
-    """A figure of which each round gives one value: a throughput, a share, CPU, memory; so does its floor."""
+    """A figure with one value per round, such as throughput, a share, CPU or memory; the same for its floor."""
     value = statistics.median(rounds)
     pace = tuple(pace_us) if len(pace_us) == len(rounds) else ()
-    low, high = second_run(value, run_error(rounds))
-    beside = None
+    low, high = prediction_interval(value, run_error(rounds))
+    bound = None
     if floor and min(*rounds, *floor[1]) > 0:
         pairs = list(zip(rounds, floor[1], strict=True))
         ratios = [limit / own if better == "more" else own / limit for own, limit in pairs]
-        beside = _floor(floor[0], statistics.median(floor[1]), statistics.median(ratios), ratios)
+        bound = _floor(floor[0], statistics.median(floor[1]), statistics.median(ratios), ratios)
     return Figure(
         scenario=scenario,
         name=name,
@@ -145,19 +145,19 @@ def rate(
         n=len(rounds),
         rounds=tuple(rounds),
         pace_us=pace,
-        floor=beside,
+        floor=bound,
         note=note,
     )
 
 
 def _ratio(turns: list[list[float]], others: list[list[float]]) -> float:
-    """The median of the ratios within turns, each of its quickest: who was put aside for a while is no slower."""
+    """The median of the ratios within turns, each of the minima, so that preemption does not count."""
     return statistics.median(min(turn) / min(other) for turn, other in zip(turns, others, strict=True))
 
 
 def _floor(what: str, value: float, ratio: float, rounds: Sequence[float]) -> Floor:
-    """`rounds`: ratios of what was timed close together, by round; they tell the ratio better than two values."""
+    """`rounds`: ratios within turns, by round; they are more accurate than the ratio of two values."""
     if not rounds:
         return Floor(what, value, ratio)
     ratio = statistics.median(rounds)
-    return Floor(what, value, ratio, *second_run(ratio, ratio_error(rounds)), tuple(rounds))
+    return Floor(what, value, ratio, *prediction_interval(ratio, ratio_error(rounds)), tuple(rounds))

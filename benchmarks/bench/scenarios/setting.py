@@ -1,4 +1,4 @@
-"""What all scenarios share: the bundle, how it is run, what feeds it, and what they leave for the page."""
+"""The shared state of all scenarios: bundle, configuration, inputs, and results for the page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Setting:
-    """Made once for a bench. `path` is the bundle's file, for processes of their own; `take` may be played."""
+    """Created once per run. `path` is the bundle's file, for child processes; `take` is optional."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class Setting:
         self.spans: tuple[Span, ...] = ()
         self.ages: dict[str, tuple[tuple[float, float], ...]] = {}
         self.notes: list[str] = []
-        self.shortest_ms = float("inf")  # the shortest thing that was timed
+        self.shortest_ms = float("inf")  # the shortest timing
         self.calls_a_reading = 1  # of the shortest
 
     def engine(self) -> Engine:
-        """A new one, so that each round loads everything anew: where memory comes to lie changes what is measured."""
+        """A new engine, so that each round loads everything again, as memory layout affects timings."""
         return self.open_it(self.config.engine)
 
     def describe(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One query at a time, every input new: the latency that a caller of predict() sees. MLPerf's SingleStream, p90."""
+"""One query at a time, every input new: the latency of predict(). MLPerf's SingleStream, p90."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SLICE_S = 0.01
 
 
 class SingleStream:
-    """In turns with the bare engine, whose time is the floor."""
+    """In turns with the bare engine, which is the floor."""
 
     name, share = "single-stream", 0.1
 
@@ -33,7 +33,7 @@ class SingleStream:
     def round(self, seconds: float) -> None:
         setting = self._setting
         predictor = Predictor.load(setting.bundle, setting.with_threads(1))
-        values = setting.feeds.round_and_round()
+        values = setting.feeds.cycle()
         runs: dict[str, Callable[[], object]] = {
             "whole": lambda: predictor.predict(next(values)),
             "bare": BareParts(setting.bundle, setting.engine(), setting.precisions),

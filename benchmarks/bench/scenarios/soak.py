@@ -1,4 +1,4 @@
-"""Hours of the live loop: does memory grow, do latencies drift, how warm does it get."""
+"""Hours of the live loop: memory growth, latency drift, temperature."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mm_edge.benchmarks.bench.machine import hottest_c
+from mm_edge.benchmarks.bench.machine import temperature_c
 from mm_edge.runtime.process import resident_mb
 
+from .observed_run import ObservedRun
 from .series import Series, rate
-from .watched import Watched
 
 if TYPE_CHECKING:
     from mm_edge.benchmarks.bench.figure import Figure
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Soak:
-    """One long run in slices, each a run of its own: what a restart cannot give back is a leak."""
+    """A long run in slices, each a session of its own: memory that a restart does not release is a leak."""
 
     name, share = "soak", 0.5
 
@@ -28,16 +28,16 @@ class Soak:
         self._setting = setting
         self._memory_mb: list[float] = []
         self._totals = Series()
-        self._hottest_c: list[float] = []
+        self._temperature_c: list[float] = []
         self._seconds = 0.0
 
     def round(self, seconds: float) -> None:
-        run = Watched(self._setting, self._setting.config, self._setting.feeds.sources(), seconds)
+        run = ObservedRun(self._setting, self._setting.config, self._setting.feeds.sources(), seconds)
         self._seconds += run.seconds
         self._totals.add(run.latencies_ms)
         self._memory_mb.append(resident_mb())
-        if (now_c := hottest_c()) is not None:
-            self._hottest_c.append(now_c)
+        if (now_c := temperature_c()) is not None:
+            self._temperature_c.append(now_c)
 
     def figures(self, pace_us: tuple[float, ...]) -> list[Figure]:
         hours = self._seconds / 3600
@@ -48,9 +48,9 @@ class Soak:
         made = [
             self._totals.figure(self.name, "latency", 99, pace_us, note=f"over {hours:.2f} h"),
             rate(self.name, "memory", self._memory_mb, unit="MB", better="less"),
-            rate(self.name, "memory grown", [grown], unit="MB/slice", better="neither", note="slope over the slices"),
+            rate(self.name, "memory growth", [grown], unit="MB/slice", better="neither", note="slope over the slices"),
             rate(self.name, "second half / first", [drift], unit="ratio", better="neither", note="median latency"),
         ]
-        if self._hottest_c:
-            made.append(rate(self.name, "hottest", self._hottest_c, unit="°C", better="neither"))
+        if self._temperature_c:
+            made.append(rate(self.name, "temperature", self._temperature_c, unit="°C", better="neither"))
         return made

@@ -1,1 +1,1 @@
-"""CLIP with torch, as peers run it, and with mm-edge."""
+"""CLIP in torch, as peers run it, and with mm-edge."""

@@ -1,4 +1,4 @@
-"""CLIP as its model card shows it: processor and model in torch, texts and picture in every call, one process."""
+"""CLIP as in its model card: processor and model in torch, with texts and picture in every call."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..loops import torchvision_operators  # noqa: F401  # before what imports t
 import torch
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
-from ..film import frames_of
 from ..loops.newest import newest
+from ..video import frames_of
 from .clip_texts import TEXTS
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Peer:
-    """Torch's own number of threads."""
+    """With torch's default number of threads."""
 
     def __init__(self, model: str) -> None:
         loaded: Any = CLIPModel.from_pretrained(model)
@@ -32,8 +32,8 @@ class Peer:
 
     def label(self, frame: Any) -> int:
         with torch.inference_mode():
-            told = self._model(**self.words(), **self.picture(frame))
-        return int(told.logits_per_image.argmax())
+            outputs = self._model(**self.words(), **self.picture(frame))
+        return int(outputs.logits_per_image.argmax())
 
     def words(self) -> Any:
         return self._words(list(TEXTS), return_tensors="pt", padding=True)

@@ -1,4 +1,4 @@
-"""Ours on the same CLIP: the picture in every tick, the texts once for as long as they stand."""
+"""CLIP with mm-edge: the image part runs in every tick, the text part once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOTH = " | ".join(TEXTS)
 
 
 class Peer(mm_edge_loop.Peer):
-    """`model` is the folder with the bundle in it."""
+    """`model` is the folder that contains the bundle."""
 
     def __init__(self, model: str) -> None:
         self.bundle = Bundle.open(f"{model}/bundle.mmb")
@@ -25,9 +25,9 @@ class Peer(mm_edge_loop.Peer):
     def inputs(self, frame: Any) -> dict[str, Any]:
         return {"image": frame, "text": BOTH}
 
-    def beside_the_camera(self) -> list[Any]:
+    def other_sources(self) -> list[Any]:
         return [LiteralText("text", BOTH)]
 
     def number(self, prediction: Prediction) -> int:
-        told: Any = prediction.outputs["similarity"]
-        return max(range(len(TEXTS)), key=lambda place: float(told[place]["score"]))
+        similarity: Any = prediction.outputs["similarity"]
+        return max(range(len(TEXTS)), key=lambda place: float(similarity[place]["score"]))

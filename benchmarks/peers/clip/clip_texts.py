@@ -1,3 +1,3 @@
-"""What is asked about every frame."""
+"""The texts that every frame is compared with."""
 
 TEXTS = ("a red ball", "a green box")

@@ -1,1 +1,1 @@
-"""Live loops of other projects, one a file, and ours in the same form."""
+"""Live loops of other projects, one per file, and of mm-edge in the same form."""

@@ -1,6 +1,6 @@
-"""A GStreamer pipeline into an appsink, each picture through ONNX Runtime; GStreamer decodes, scales and converts.
+"""GStreamer with an appsink and ONNX Runtime; GStreamer decodes, scales and converts.
 
-Its environment sees the system's packages: python3-gi, gir1.2-gst-plugins-base-1.0, gstreamer1.0-plugins-good,
+Its environment uses system packages: python3-gi, gir1.2-gst-plugins-base-1.0, gstreamer1.0-plugins-good,
 gstreamer1.0-libav.
 """
 
@@ -16,7 +16,7 @@ from . import plain
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
-from gi.repository import Gst  # noqa: E402  # after the versions are named
+from gi.repository import Gst  # noqa: E402  # after require_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..camera import Camera
 
 SIDE = 224
-# Scaled first: converting a small picture costs less.
+# Scaling first makes the conversion cheaper.
 PREPARED = f"videoscale ! videoconvert ! video/x-raw,format=RGB,width={SIDE},height={SIDE}"
 OFFLINE = "filesrc location={video} ! decodebin ! queue max-size-buffers=8 ! {prepared} ! queue max-size-buffers=8 ! "
 OFFLINE += "appsink name=out sync=false max-buffers=8"
@@ -36,7 +36,7 @@ LIVE += "queue leaky=downstream max-size-buffers=1 ! {prepared} ! appsink name=o
 
 
 class Peer:
-    """The newest picture waits; older ones are dropped."""
+    """Keeps the newest picture and drops older ones."""
 
     def __init__(self, model: str) -> None:
         Gst.init(None)
@@ -78,7 +78,7 @@ class Peer:
             buffer = sample.get_buffer()
             good, mapped = buffer.map(Gst.MapFlags.READ)
             if not good:
-                raise OSError("a buffer cannot be mapped")
+                raise OSError("cannot map a buffer")
             try:
                 label = self._model.answer(np.frombuffer(mapped.data, np.uint8).reshape(1, SIDE, SIDE, 3))
             finally:

@@ -1,4 +1,4 @@
-"""MediaPipe's image classifier on the same weights, converted (tflite_model.py): its modes for videos and cameras."""
+"""MediaPipe's image classifier with the converted weights (tflite_model.py), in its video and live-stream modes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import cv2
 import mediapipe as mp  # type: ignore[import-not-found]
 from mediapipe.tasks.python import BaseOptions, vision  # type: ignore[import-not-found]
 
-from ..film import frames_of
+from ..video import frames_of
 
 if TYPE_CHECKING:
     from ..answers import Answers
     from ..camera import Camera
 
-MS_A_FRAME = 33  # it asks for stamps that grow, and reads nothing else out of them
+MS_A_FRAME = 33  # timestamps only have to increase
 
 
 class Peer:
-    """A classifier for each of its modes, as they are made."""
+    """One classifier for each running mode."""
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -33,13 +33,13 @@ class Peer:
                 answers(number, _best(classifier.classify_for_video(_picture(frame), number * MS_A_FRAME)))
 
     def live(self, camera: Camera, answers: Answers) -> None:
-        """It leaves frames out by itself while it is busy."""
+        """MediaPipe drops frames itself while it is busy."""
         stamps: list[int] = []
 
-        def tell(result: Any, _picture: Any, number: int) -> None:
+        def on_result(result: Any, _picture: Any, number: int) -> None:
             answers(stamps[number], _best(result))
 
-        with self._classifier(vision.RunningMode.LIVE_STREAM, result_callback=tell) as classifier:
+        with self._classifier(vision.RunningMode.LIVE_STREAM, result_callback=on_result) as classifier:
             while (captured := camera.read()) is not None:
                 stamp, frame = captured
                 stamps.append(stamp)

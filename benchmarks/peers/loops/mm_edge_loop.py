@@ -1,4 +1,4 @@
-"""Ours, driven like the others: `run` on a file at full speed, and live on the same camera; nothing is configured."""
+"""mm-edge in its default configuration: a file at full speed, and live from the simulated camera."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ..answers import Answers
     from ..camera import Camera
 
-AHEAD = 64  # results that may wait for the one who reads them
+AHEAD = 64  # results in the queue of the reader
 
 
 class Peer:
-    """`model` is the bundle that holds the same ONNX file."""
+    """`model` is a bundle with the same ONNX graph."""
 
     def __init__(self, model: str) -> None:
         self.bundle = Bundle.open(model)
@@ -33,26 +33,26 @@ class Peer:
     def inputs(self, frame: Any) -> dict[str, Any]:
         return {"image": frame}
 
-    def beside_the_camera(self) -> list[Any]:
+    def other_sources(self) -> list[Any]:
         return []
 
     def number(self, prediction: Prediction) -> int:
-        told: Any = prediction.outputs["label"]
-        return int(told["label"].split()[1])
+        label: Any = prediction.outputs["label"]
+        return int(label["label"].split()[1])
 
     def label(self, frame: Any) -> int:
         with closing(Predictor.load(self.bundle, RunConfig())) as predictor:
             return self.number(predictor.predict(self.inputs(frame)))
 
     def offline(self, video: str, answers: Answers) -> None:
-        sink = Told(lambda prediction: answers(prediction.seq, self.number(prediction)))
-        film: Any = open_source(video, self.bundle.manifest.input("image"), RunConfig().sources, PlayClock("max"))
-        with Session(self.bundle, RunConfig(), [film, *self.beside_the_camera()], [sink], in_step=True) as session:
+        sink = CallbackSink(lambda prediction: answers(prediction.seq, self.number(prediction)))
+        source: Any = open_source(video, self.bundle.manifest.input("image"), RunConfig().sources, PlayClock("max"))
+        with Session(self.bundle, RunConfig(), [source, *self.other_sources()], [sink], in_step=True) as session:
             session.wait()
         session.raise_error()
 
     def live(self, camera: Camera, answers: Answers) -> None:
-        session = Session(self.bundle, RunConfig(), [DrivenCamera(camera), *self.beside_the_camera()], [])
+        session = Session(self.bundle, RunConfig(), [SimulatedCamera(camera), *self.other_sources()], [])
         with session.tap(AHEAD) as tap, session:
             while (item := tap.wait_take()) is not None:
                 if isinstance(item, Prediction):
@@ -60,19 +60,19 @@ class Peer:
         session.raise_error()
 
 
-class Told(NullSink):
-    """Hands each prediction over."""
+class CallbackSink(NullSink):
+    """Passes each prediction to a function."""
 
-    def __init__(self, tell: Callable[[Prediction], None]) -> None:
-        self._tell = tell
+    def __init__(self, on_prediction: Callable[[Prediction], None]) -> None:
+        self._on_prediction = on_prediction
 
     def take(self, item: Any) -> None:
         if isinstance(item, Prediction):
-            self._tell(item)
+            self._on_prediction(item)
 
 
-class DrivenCamera:
-    """The camera that drives the peers, as a source."""
+class SimulatedCamera:
+    """The simulated camera of all peers, as a source."""
 
     name, input, live = "camera", "image", True
 
@@ -87,10 +87,10 @@ class DrivenCamera:
         return None if captured is None else Capture(*captured)
 
     def interrupt(self) -> None:
-        """It ends by itself."""
+        """The camera ends by itself."""
 
     def figures(self) -> dict[str, float]:
         return {}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""

@@ -1,4 +1,4 @@
-"""A thread that reads a camera and keeps its newest frame, for whoever answers one after the other."""
+"""A thread that reads a camera and keeps its newest frame, for sequential loops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def newest(camera: Any) -> Iterator[tuple[int, Any]]:
-    """Stamps and frames; what came in between while the caller was busy is gone."""
+    """Capture times and frames; frames that arrive while the caller is busy are dropped."""
     kept: deque[Any] = deque(maxlen=1)
     arrived = threading.Event()
     ended = False

@@ -1,4 +1,4 @@
-"""OpenVINO's AsyncInferQueue, with as many requests as OpenVINO itself takes to be best."""
+"""OpenVINO's AsyncInferQueue with OpenVINO's own number of requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import openvino as ov
 
-from ..film import frames_of
+from ..video import frames_of
 from .newest import newest
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ SIDE = 224
 
 
 class Peer:
-    """Compiled for throughput, as its documentation advises for the queue; for latency and one request live."""
+    """Compiled for throughput offline, as its documentation advises for the queue; live for latency, one request."""
 
     def __init__(self, model: str) -> None:
         self._core = ov.Core()
@@ -31,11 +31,11 @@ class Peer:
         return int(self._request.infer([_prepared(frame)])[0].argmax())
 
     def offline(self, video: str, answers: Answers) -> None:
-        def tell(request: Any, number: int) -> None:
+        def on_result(request: Any, number: int) -> None:
             answers(number, int(request.get_output_tensor().data.argmax()))
 
         requests = ov.AsyncInferQueue(self._core.compile_model(self._read, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"}))
-        requests.set_callback(tell)
+        requests.set_callback(on_result)
         for number, frame in enumerate(frames_of(video)):
             requests.start_async([_prepared(frame)], number)
         requests.wait_all()

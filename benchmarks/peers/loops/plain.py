@@ -1,4 +1,4 @@
-"""The loop of every tutorial: read, prepare, run, one after the other, with OpenCV and ONNX Runtime."""
+"""The sequential loop of most tutorials: read, preprocess and run with OpenCV and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import onnxruntime as ort
 
-from ..film import frames_of
+from ..video import frames_of
 
 if TYPE_CHECKING:
     from ..answers import Answers
@@ -17,7 +17,7 @@ SIDE = 224
 
 
 class Peer:
-    """ONNX Runtime's own number of threads, one a core, unless told otherwise."""
+    """`threads` 0: ONNX Runtime's default, one per core."""
 
     def __init__(self, model: str, threads: int = 0) -> None:
         options = ort.SessionOptions()

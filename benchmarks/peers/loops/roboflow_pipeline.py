@@ -1,6 +1,6 @@
-"""Roboflow's InferencePipeline with logic of one's own: its threads and buffers around ONNX Runtime.
+"""Roboflow's InferencePipeline with custom logic: its threads and buffers around ONNX Runtime.
 
-Models of its own need an account; what is compared is what it brings around a model.
+Roboflow's own models need an account; the comparison is of the pipeline, not of the model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from . import torchvision_operators  # noqa: F401  # before what imports torchvi
 from inference import InferencePipeline  # type: ignore[import-not-found]
 
 from . import plain
-from .driven_capture import instead_of_cv2, stamp_of
+from .simulated_capture import instead_of_cv2, stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from ..answers import Answers
     from ..camera import Camera
 
-# It opens a camera that is gone again and again, so it has to be told to end; but told just when the camera ends, it
-# throws away the mark that its own reader leaves for it, and waits for ever.
+# The pipeline reopens a camera that has ended, so it must be terminated. If it is terminated at the very moment the
+# camera ends, it discards its reader's end marker and waits forever; the stall avoids that race.
 STALLS_S = 1.0
 
 
 class Peer:
-    """The model of the plain loop, in its pipeline."""
+    """The model of the sequential loop, in Roboflow's pipeline."""
 
     def __init__(self, model: str) -> None:
         self._model = plain.Peer(model)

@@ -1,4 +1,4 @@
-"""What people write next: a thread that reads and keeps the newest frame; offline a queue and a worker a core."""
+"""The usual threaded loop: live, a thread that keeps the newest frame; offline, a queue and a worker per core."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ..film import frames_of
+from ..video import frames_of
 from . import plain
 from .newest import newest
 
@@ -19,7 +19,7 @@ AHEAD = 8
 
 
 class Peer:
-    """Live one session with all the cores: that answers soonest. Offline as many sessions, a thread each."""
+    """Live, one session on all cores, for the lowest latency; offline, one single-threaded session per core."""
 
     def __init__(self, model: str) -> None:
         self._path = model

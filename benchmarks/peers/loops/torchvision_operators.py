@@ -1,6 +1,6 @@
-"""Names torchvision's operators where it was built beside another build of torch and cannot bring them itself.
+"""Declares torchvision's operators if its build does not match the installed torch and cannot register them.
 
-Classifying needs none of them, but importing torchvision does not go without their names. To be imported first.
+Classification uses none of them, but torchvision cannot be imported without their declarations. Import this first.
 """
 
 from __future__ import annotations

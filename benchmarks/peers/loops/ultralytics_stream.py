@@ -1,4 +1,4 @@
-"""Ultralytics' predict(stream=True), on the same graph behind the input that it feeds (float_input.py)."""
+"""Ultralytics' predict(stream=True) on the same graph with a float input (float_input.py)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from . import torchvision_operators  # noqa: F401  # before what imports torchvision
 
 # isort: split
-os.environ["YOLO_OFFLINE"] = "1"  # before it is imported: it would look for updates
+os.environ["YOLO_OFFLINE"] = "1"  # before the import, which would check for updates
 
 from ultralytics import YOLO  # type: ignore[import-not-found]
 
-from .driven_capture import instead_of_cv2, stamp_of
+from .simulated_capture import instead_of_cv2, stamp_of
 
 if TYPE_CHECKING:
     from ..answers import Answers
@@ -23,7 +23,7 @@ A_CAMERA = "0"
 
 
 class Peer:
-    """Its own reading, resizing, cropping and threads, as its documentation shows them."""
+    """Its own reading, resizing, cropping and threads, as in its documentation."""
 
     def __init__(self, model: str) -> None:
         self._model = YOLO(model, task="classify")

@@ -1,4 +1,4 @@
-"""How much faster int8 is on this CPU for a fusion of about five million parameters, and what that loses.
+"""Speed and accuracy of int8 on this CPU for a fusion model of about five million parameters.
 
 python -m mm_edge.benchmarks.studies.export.five_million
 """
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mm_edge.benchmarks.studies.export.real_sizes import save_tokenizer
+from mm_edge.benchmarks.models.tokenizer import save_tokenizer
 from mm_edge.export.pipeline import export
 from mm_edge.export.recipe import Recipe
 from mm_edge.export.sources.torch_module import from_module
@@ -33,13 +33,13 @@ SAMPLES, UNSEEN, SEED = 32, 8, 0
 
 
 def has_vnni() -> bool:
-    """Whether this CPU multiplies bytes by the instructions that int8 is made for."""
+    """Whether this CPU has VNNI instructions for int8."""
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     return "avx512_vnni" in flags or "avx_vnni" in flags
 
 
 def int8_speed() -> dict[str, Any]:
-    """Exports the model whole in int8 for the CPU; its time beside fp32 on one thread, and what it loses."""
+    """Exports the model as one part in int8 for the CPU; time relative to fp32 on one thread, and errors."""
     model = source_model()
     model.samples = samples
     recipe = Recipe(precisions=("int8-cpu",), split="never", samples=SAMPLES, unseen=UNSEEN, threads=1)
@@ -65,7 +65,7 @@ def block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class FiveMillion(nn.Module):
-    """A convolutional encoder, words, and a transformer over both, with random weights."""
+    """A convolutional image encoder, token embeddings, and a transformer over both, with random weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ def source_model() -> SourceModel:
 
 
 def samples(count: int) -> Iterator[Feed]:
-    """Soft blotches of colour and random words."""
+    """Smooth random colour patches and random tokens."""
     for seed in range(count):
         random = np.random.default_rng(seed)
         coarse = torch.from_numpy(random.random((1, 3, 8, 8), dtype=np.float32))

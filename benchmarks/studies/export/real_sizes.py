@@ -1,4 +1,4 @@
-"""Exports well-known architectures at real size with random weights, and writes what that took and lost.
+"""Exports well-known architectures at real size with random weights; records time, memory and errors.
 
 python -m mm_edge.benchmarks.studies.export.real_sizes [NAME ...] [--json FILE]
 """
@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mm_edge.benchmarks.models.tokenizer import save_tokenizer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 RESULTS = Path("benchmarks/results/export_real_sizes.json")
 SAMPLES, UNSEEN = 16, 4
 SEED = 0  # of the weights
-LETTERS = [*"abcdefghijklmnopqrstuvwxyz0123456789.,!;'"]
 
 
 def main() -> None:
@@ -34,7 +35,7 @@ def main() -> None:
     requested = parser.parse_args()
     results = json.loads(requested.json.read_text(encoding="utf-8")) if requested.json.exists() else {}
     for name in requested.names:
-        # A process each: its peak memory is then its own.
+        # A process each, so that peak memory is measured separately.
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             results[name] = pool.apply(measure, (name,))
         print(name, json.dumps(results[name], indent=1))
@@ -61,7 +62,7 @@ def measure(name: str) -> dict[str, Any]:
         traced = 0.0
 
         def sampled() -> SourceModel:
-            """The model, with samples made from its spec: random weights know no world."""
+            """The model, with random samples made from its spec."""
             nonlocal traced
             model = load_source(source, recipe) if isinstance(source, str) else source()
             traced = time.perf_counter() - start
@@ -120,22 +121,6 @@ def measure(name: str) -> dict[str, Any]:
     }
 
 
-def save_tokenizer(folder: Path) -> None:
-    """Letters and word pieces: any text has ids, and the tables stay at their real size."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS, *(f"##{letter}" for letter in LETTERS)]
-    table = {word: number for number, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordPiece(table, unk_token="[UNK]"))  # noqa: S106  # a word, no password
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    made: Any = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
-    made.save_pretrained(folder)
-
-
 def clip(folder: Path) -> str:
     """CLIP ViT-B/32."""
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
@@ -157,7 +142,7 @@ def clap(folder: Path) -> str:
 
 
 def vilt(folder: Path) -> str:
-    """ViLT-B/32 for questions about pictures."""
+    """ViLT-B/32 for visual question answering."""
     from transformers import ViltConfig, ViltForQuestionAnswering, ViltImageProcessor
 
     config: Any = ViltConfig
@@ -168,7 +153,7 @@ def vilt(folder: Path) -> str:
 
 
 def whisper_fusion(folder: Path) -> Callable[[], Any]:
-    """Whisper-tiny's encoder, CLIP's text and picture encoders, and a transformer over all three."""
+    """Whisper-tiny's encoder, CLIP's text and image encoders, and a transformer over all three."""
     import torch
     from torch import nn
     from transformers import (

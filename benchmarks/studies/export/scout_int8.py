@@ -1,4 +1,4 @@
-"""Examines scout's int8 parts in their chain on the held-out samples, beside its fp32 parts.
+"""Evaluates scout's int8 parts on the held-out samples, in comparison with its fp32 parts.
 
 mm-edge export zoo:scout -o scout.mmb --precision fp32,int8-cpu --samples 64
 python -m mm_edge.benchmarks.studies.export.scout_int8 scout.mmb [--json FILE]
@@ -19,7 +19,7 @@ from mm_edge.places import cache_folder
 
 if TYPE_CHECKING:
     from mm_edge.bundle.manifest import Precision
-    from mm_edge.zoo.training.course import Feeds, Predict
+    from mm_edge.zoo.arrays import Feeds, Predict
 
 ort = import_onnxruntime()
 
@@ -31,15 +31,15 @@ AT_A_TIME = 100  # samples
 
 def main() -> None:
     from mm_edge.zoo.models.scout import examine
-    from mm_edge.zoo.training.train import EXAM_SAMPLES
+    from mm_edge.zoo.training.train import EVALUATION_SAMPLES
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", type=Path, help="with fp32 and int8-cpu of every part")
+    parser.add_argument("bundle", type=Path, help="a bundle with fp32 and int8-cpu for every part")
     parser.add_argument("--json", type=Path, default=RESULTS)
     given = parser.parse_args()
     with Bundle.open(given.bundle) as bundle:
         found: dict[str, Any] = {
-            precision: examine(chained(bundle, precision), cache_folder("zoo"), EXAM_SAMPLES)
+            precision: examine(chained(bundle, precision), cache_folder("zoo"), EVALUATION_SAMPLES)
             for precision in PRECISIONS
         }
         found["ms"] = {part.name: part.cost.ms for part in bundle.manifest.parts}
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def chained(bundle: Bundle, precision: Precision) -> Predict:
-    """The parts one after the other, each in that precision."""
+    """The parts in sequence, each in this precision."""
     parts = bundle.manifest.parts
     sessions = {part.name: ort.InferenceSession(bundle.read(part.artefacts[precision].file)) for part in parts}
     sources = {source for output in bundle.manifest.outputs for source in output.reads.values()}

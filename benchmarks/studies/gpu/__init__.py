@@ -1,1 +1,1 @@
-"""Studies that need a GPU."""
+"""Studies on a GPU."""

@@ -1,4 +1,4 @@
-"""What the GPU of this machine does with a bundle: every engine that loads, checked, timed, and run until it is warm.
+"""Checks and times a bundle on this machine's GPU with every engine that loads.
 
 python -m mm_edge.benchmarks.studies.gpu.gpu [BUNDLE] [--json FILE] [--trace FILE] [--soak MINUTES] [--sanitize]
 """
@@ -55,7 +55,7 @@ SANITIZER_WITHIN_S = 900.0
 
 
 class Spans:
-    """A trace in memory: how long each part computed on the device, how long a lane took to ask for it, and copies."""
+    """A trace in memory: compute time of each part on the device, time of a worker to enqueue it, and copies."""
 
     def __init__(self) -> None:
         self.device_ms: defaultdict[str, list[float]] = defaultdict(list)
@@ -71,12 +71,12 @@ class Spans:
             self.host_ms[moment_seq] += (end_ns - start_ns) / 1e6
 
     def instant(self, *_: Any) -> None:
-        """Captures and drops are not looked at here."""
+        """Not needed: captures and drops are not evaluated."""
 
 
 @contextmanager
 def waiting_copies() -> Iterator[Counter[str]]:
-    """Counts what is copied while the host waits: by those functions of pycuda that put nothing on a stream."""
+    """Counts copies that block the host: calls of pycuda's synchronous copy functions."""
     from pycuda import driver
 
     counted: Counter[str] = Counter()
@@ -100,7 +100,7 @@ def waiting_copies() -> Iterator[Counter[str]]:
 
 
 class Totals(NullSink):
-    """Ages at delivery, and when each came."""
+    """Latencies at delivery, and times of arrival."""
 
     def __init__(self) -> None:
         self.total_ms: list[float] = []
@@ -125,13 +125,13 @@ def run(
     config = RunConfig(loop=LoopConfig(depth=depth))
     with Session(bundle, config, sources, [totals], engine=engine, trace=trace) as session:
         session.wait(seconds)
-        told = session.describe()
+        description = session.describe()
     session.raise_error()
-    return totals, told
+    return totals, description
 
 
 def timed(bundle: Bundle, name: str, seconds: float, *, graphs: bool, depth: int) -> Timed:
-    """At the camera's pace, then as fast as it goes. Each run settles its engine anew, as a user's does."""
+    """At the camera's rate, then saturated. Each run selects its engine again, as a user's run does."""
 
     def engine() -> Engine:
         made: Engine = open_engine(EngineConfig(name=name, options={"graphs": graphs}), None, bundle.read)
@@ -139,11 +139,11 @@ def timed(bundle: Bundle, name: str, seconds: float, *, graphs: bool, depth: int
 
     spans = Spans()
     with waiting_copies() as waiting:
-        paced, told = run(bundle, engine(), FPS, seconds, depth=depth, trace=spans)
+        paced, description = run(bundle, engine(), FPS, seconds, depth=depth, trace=spans)
     device_ms = {part: statistics.median(values) for part, values in spans.device_ms.items()}
     prepare_ms = bare_prepare_ms(bundle)
     image = next(spec for spec in bundle.manifest.inputs if isinstance(spec, ImageInput))
-    # A camera's tick runs what reads the camera, and what comes behind it.
+    # A tick of the camera runs the parts that read the camera, and those that depend on them.
     alone_ms = prepare_ms + sum(device_ms.get(part, 0.0) for part in on_the_way(bundle, f"input:{image.name}"))
     stages_ms = [prepare_ms, *device_ms.values()]
     saturated, _ = run(bundle, engine(), 4000 / max(stages_ms), seconds, depth=depth)
@@ -157,14 +157,14 @@ def timed(bundle: Bundle, name: str, seconds: float, *, graphs: bool, depth: int
         statistics.median(paced.total_ms) / alone_ms,
         saturated.rate(),
         saturated.rate() * max(stages_ms) / 1000,
-        told.get("graphs", {}),
+        description.get("graphs", {}),
         spans.copies / len(paced.total_ms),
         waiting.total(),
     )
 
 
 def on_the_way(bundle: Bundle, source: str) -> list[str]:
-    """The parts that run anew when `source` does."""
+    """The parts that run again when `source` changes."""
     reached, found = {source}, []
     for part in bundle.manifest.parts:
         if any(read.source.partition(".")[0] in reached for read in part.reads.values()):
@@ -174,7 +174,7 @@ def on_the_way(bundle: Bundle, source: str) -> list[str]:
 
 
 def bare_prepare_ms(bundle: Bundle, count: int = 200) -> float:
-    """Of one picture, by the very code that the loop calls, with nothing around it."""
+    """Preparation of one picture, by the code that the loop calls."""
     image = next(spec for spec in bundle.manifest.inputs if isinstance(spec, ImageInput))
     made = preparer(image, bundle.read)
     arrays = {field: np.empty(bundle.manifest.fixed(spec.shape), spec.dtype) for field, spec in made.fields.items()}
@@ -187,7 +187,7 @@ def bare_prepare_ms(bundle: Bundle, count: int = 200) -> float:
 
 
 def soak(bundle: Bundle, name: str, minutes: float) -> dict[str, float]:
-    """Memory of the host and of the device over a long run at the camera's pace."""
+    """Host and device memory over a long run at the camera's rate."""
     from mm_edge.runtime.engines.cuda.device import open_device
 
     device, totals = open_device(), Totals()
@@ -224,10 +224,10 @@ def _under(sanitizer: str, tool: str, bundle_path: Path, name: str, seconds: flo
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SANITIZER_WITHIN_S)
     except subprocess.TimeoutExpired:
-        return f"failed: not over after {SANITIZER_WITHIN_S:.0f} s"
+        return f"failed: timeout after {SANITIZER_WITHIN_S:.0f} s"
     last = _last_line(done)
     if "Device not supported" in done.stdout:
-        return "not run: compute-sanitizer does not support this device here"
+        return "not run: compute-sanitizer does not support this device"
     return last if done.returncode == 0 else f"failed ({done.returncode}): {last}"
 
 
@@ -241,7 +241,7 @@ def _last_line(done: subprocess.CompletedProcess[str]) -> str:
 
 def row(bundle: Bundle, path: Path, name: str, given: argparse.Namespace) -> Row:
     if lacks := list(missing(name)):
-        return Row(name, "not here", "; ".join(lacks))
+        return Row(name, "not available", "; ".join(lacks))
     try:
         opened = open_engine(EngineConfig(name=name), None, bundle.read)
         settled = settle(bundle, EngineConfig(name=name), depth=2, engine=opened)
@@ -259,7 +259,7 @@ def row(bundle: Bundle, path: Path, name: str, given: argparse.Namespace) -> Row
         return Row(name, "failed", str(error))
     return Row(
         name,
-        "proven",
+        "passed",
         "",
         told,
         golden,
@@ -270,9 +270,9 @@ def row(bundle: Bundle, path: Path, name: str, given: argparse.Namespace) -> Row
 
 
 def row_apart(name: str, given: argparse.Namespace) -> Row:
-    """In a process of its own: an engine that loses the device, or ends its process, must not cost the others."""
+    """In a child process, so that an engine that loses the device or crashes does not affect the others."""
     if lacks := list(missing(name)):
-        return Row(name, "not here", "; ".join(lacks))
+        return Row(name, "not available", "; ".join(lacks))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
         command = [*_myself(given.bundle, name), "--seconds", str(given.seconds), "--soak", str(given.soak)]
@@ -280,7 +280,7 @@ def row_apart(name: str, given: argparse.Namespace) -> Row:
         command += ["--trace", str(given.trace)] if given.trace else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if not path.exists():
-            return Row(name, "failed", f"its process ended with {done.returncode}: {_last_line(done)}")
+            return Row(name, "failed", f"the process ended with exit code {done.returncode}: {_last_line(done)}")
         (made,) = msgspec.json.decode(path.read_bytes(), type=GpuReport).rows
         return made
 
@@ -295,19 +295,27 @@ def report(given: argparse.Namespace) -> GpuReport:
             rows = tuple(row_apart(name, given) for name in ON_A_GPU)
     devices = [each.settled["device"] for each in rows if "device" in each.settled]
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return GpuReport(when, label, devices[0] if devices else "none", machine(watch.heat()), rows)
+    return GpuReport(when, label, devices[0] if devices else "none", machine(watch.conditions()), rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", nargs="?", type=Path, default=SHIPPED, help="a .mmb; without one, what ships")
-    parser.add_argument("--engine", help=f"one of {', '.join(ON_A_GPU)}; without it each, in a process of its own")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each run")
-    parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES", help="of a long run, memory watched")
-    parser.add_argument("--trace", type=Path, help="write the timeline of host and device, one file an engine")
-    parser.add_argument("--sanitize", action="store_true", help="run shortly under compute-sanitizer too")
-    parser.add_argument("--plain", action="store_true", help="one run and no figures: what compute-sanitizer looks at")
-    parser.add_argument("--json", type=Path, help="write the report there")
+    parser.add_argument(
+        "bundle", nargs="?", type=Path, default=SHIPPED, help="a .mmb file [default: the bundle that ships]"
+    )
+    parser.add_argument("--engine", help=f"one of {', '.join(ON_A_GPU)} [default: all, each in its own process]")
+    parser.add_argument("--seconds", type=float, default=10.0, help="duration of each run")
+    parser.add_argument(
+        "--soak",
+        type=float,
+        default=0.0,
+        metavar="MINUTES",
+        help="duration of an additional run with memory monitoring",
+    )
+    parser.add_argument("--trace", type=Path, help="write the timeline of host and device, one file per engine")
+    parser.add_argument("--sanitize", action="store_true", help="also run briefly under compute-sanitizer")
+    parser.add_argument("--plain", action="store_true", help="one run without figures, for compute-sanitizer")
+    parser.add_argument("--json", type=Path, help="write the report to this file")
     given = parser.parse_args()
     if given.plain:
         with Bundle.open(given.bundle) as bundle:
@@ -321,9 +329,9 @@ def main() -> None:
         print(f"{each.engine}: {each.state}{f' ({each.why})' if each.why else ''}")
         for figures in each.timed:
             print(f"  {json.dumps(msgspec.to_builtins(figures))}")
-    for look in (failures, slow_hosts, waits, slow_pipelines, leaks, faults_found):
-        for broken in look(made):
-            print(f"{look.__name__.replace('_', ' ')}: {broken}")
+    for check in (failures, slow_hosts, waits, slow_pipelines, leaks, faults_found):
+        for finding in check(made):
+            print(f"{check.__name__.replace('_', ' ')}: {finding}")
 
 
 if __name__ == "__main__":

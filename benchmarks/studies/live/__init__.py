@@ -1,1 +1,1 @@
-"""Studies of the live loop: overhead, peers, the page, startup."""
+"""Studies of the live loop: overhead, plain loops, the live page, startup."""

@@ -1,4 +1,4 @@
-"""A file played as fast as possible: the loop against the plain ones, and how far two decoders' answers lie apart."""
+"""A video file at full speed: the loop compared with plain loops, and the effect of different video decoders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mm_edge.benchmarks.bench.frames import video
-from mm_edge.benchmarks.studies.models import CACHE, vision_bundle
+from mm_edge.benchmarks.models.exported import CACHE
+from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.errors import WorkFailedError
@@ -37,7 +38,7 @@ SIZE = (224, 224)
 
 
 class Answers(NullSink):
-    """Keeps the label of each prediction, and the stamp of its picture."""
+    """Keeps the label and the picture's time stamp of each prediction."""
 
     def __init__(self) -> None:
         self.labels: list[int] = []
@@ -50,7 +51,7 @@ class Answers(NullSink):
 
 
 def offline(count: int = 600, turns: int = 3) -> dict[str, Any]:
-    """A 720p file through the model, in order: frames a second, and CPU a frame, of each loop in turns."""
+    """A 720p file through the model, in order: frames per second and CPU per frame of each loop, in turns."""
     path = video(CACHE / f"shapes-{count}.mp4", count)
     rates: dict[str, list[float]] = {"mm_edge": [], "one_after_the_other": [], "reader_and_two_workers": []}
     cpu: dict[str, list[float]] = {name: [] for name in rates}
@@ -73,7 +74,7 @@ def offline(count: int = 600, turns: int = 3) -> dict[str, Any]:
 
             return run
 
-        # Every loop is ready before its time is taken: sessions are loaded, nothing is read.
+        # Every loop loads its sessions before it is timed.
         loops: dict[str, Callable[[], Callable[[], list[int]]]] = {
             "mm_edge": ours,
             "one_after_the_other": lambda: partial(one_after_the_other, path, models[0]),
@@ -84,12 +85,12 @@ def offline(count: int = 600, turns: int = 3) -> dict[str, Any]:
                 ready = loop()
                 cpu_before, began = cpu_seconds(), time.perf_counter()
                 labels[name] = ready()
-                if turn:  # the first turn warms caches up
+                if turn:  # the first turn fills caches
                     rates[name].append(count / (time.perf_counter() - began))
                     cpu[name].append((cpu_seconds() - cpu_before) / count * 1000)
-            if turn and (told := gstreamer(graph, path)) is not None:
-                rates.setdefault("gstreamer_appsink", []).append(told["frames_per_s"])
-                cpu.setdefault("gstreamer_appsink", []).append(told["cpu_ms"])
+            if turn and (measured := gstreamer(graph, path)) is not None:
+                rates.setdefault("gstreamer_appsink", []).append(measured["frames_per_s"])
+                cpu.setdefault("gstreamer_appsink", []).append(measured["cpu_ms"])
         began = time.perf_counter()
         decode = sum(1 for _ in read_video(path)) / (time.perf_counter() - began)
         answers = compared(bundle, path, models[0], labels["mm_edge"], stamps)
@@ -108,13 +109,13 @@ def offline(count: int = 600, turns: int = 3) -> dict[str, Any]:
 def played(bundle: Bundle, path: Path) -> Source:
     source = open_source(str(path), bundle.manifest.input("image"), RunConfig().sources, PlayClock("max"))
     if source is None:
-        raise WorkFailedError("no source was made of it", action=f"playing {path}")
+        raise WorkFailedError("not a readable source", action=f"playing {path}")
     return source
 
 
 def compared(bundle: Bundle, path: Path, model: PlainModel, labels: list[int], stamps: list[int]) -> dict[str, Any]:
-    """Our answers against the same pictures one after the other, which must be the very same in the very same order;
-    and against the plain loop's pictures, which another decoder has converted.
+    """Our answers compared with a sequential run on the same pictures, which must be identical and in the same order;
+    and with the plain loop's pictures, which another decoder converts.
     """
     own, plain, apart, spread = [], [], [], []
     for (t_ns, picture), frame in zip(prepared(bundle, path), read_video(path), strict=True):
@@ -135,7 +136,7 @@ def compared(bundle: Bundle, path: Path, model: PlainModel, labels: list[int], s
 
 
 def prepared(bundle: Bundle, path: Path) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
-    """Each picture as the model takes it, and its time since the first."""
+    """Each prepared picture, and its time since the first."""
     prepare = preparer(bundle.manifest.input("image"), bundle.read)
     source = played(bundle, path)
     print(source.open().detail)
@@ -149,7 +150,7 @@ def prepared(bundle: Bundle, path: Path) -> Iterator[tuple[int, np.ndarray[Any, 
 
 
 def gstreamer(graph: bytes, path: Path) -> dict[str, float] | None:
-    """The appsink loop, in the system's Python, which has GStreamer's bindings; None where there are none."""
+    """The appsink loop in the system's Python with GStreamer's bindings; None without them."""
     python, script = "/usr/bin/python3", Path(__file__).with_name("gstreamer_loop.py").resolve()
     model = path.with_suffix(".onnx")
     model.write_bytes(graph)
@@ -158,7 +159,7 @@ def gstreamer(graph: bytes, path: Path) -> dict[str, float] | None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        print("the GStreamer loop does not run here:", getattr(error, "stderr", error))
+        print("skipped the GStreamer loop, which does not run on this machine:", getattr(error, "stderr", error))
         return None
-    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured

@@ -1,4 +1,4 @@
-"""How long a run takes to its first prediction, and the memory it holds, against a bare script on the same sessions."""
+"""Time to the first prediction and memory of a run, compared with a bare script with the same sessions."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import subprocess
 import sys
 import time
 
-from mm_edge.benchmarks.studies.models import CACHE
+from mm_edge.benchmarks.models.exported import CACHE
 from mm_edge.shipped import default_bundle
 
 
 def first_prediction(repeats: int = 15) -> dict[str, float]:
-    """`run --demo` to its first prediction, against imports and sessions alone; memory, against a bare script."""
+    """`run --demo` to its first prediction, relative to imports and session creation; memory, to a bare script."""
     bundle = str(default_bundle())
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    environment["PYTHONPYCACHEPREFIX"] = str(CACHE / "bytecode")  # as after an installation: nothing is compiled
+    environment["PYTHONPYCACHEPREFIX"] = str(CACHE / "bytecode")  # as after an installation: bytecode is cached
     commands = {
         "bare": [sys.executable, "-c", BARE_START, bundle],
         "first_prediction": [sys.executable, "-m", "mm_edge.cli", "run", "--demo", "--jsonl", "-"],
@@ -53,7 +53,7 @@ def first_prediction(repeats: int = 15) -> dict[str, float]:
     }
 
 
-# numpy, cv2 and onnxruntime, and the bundle's own sessions: what any script has to pay before its first prediction.
+# numpy, cv2, onnxruntime and the bundle's sessions: the minimum of any script before its first prediction.
 BARE_START = """
 import sys, zipfile, numpy, cv2, onnxruntime as ort
 options = ort.SessionOptions(); options.intra_op_num_threads = 1

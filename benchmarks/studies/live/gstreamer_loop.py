@@ -1,6 +1,6 @@
-"""The loop that users of GStreamer write: a pipeline into an appsink, each picture through ONNX Runtime.
+"""The usual GStreamer loop: a pipeline into an appsink, and ONNX Runtime.
 
-A process of its own: it needs the system's Python with gi (python3-gi, gir1.2-gst-plugins-base-1.0,
+Runs in its own process, as it needs the system's Python with gi (python3-gi, gir1.2-gst-plugins-base-1.0,
 gstreamer1.0-plugins-good, gstreamer1.0-libav); the other packages come from the environment that PYTHONPATH names.
 
     python3 gstreamer_loop.py MODEL.onnx VIDEO.mp4
@@ -32,7 +32,7 @@ def main(model: str, video: str) -> None:
     options.log_severity_level = 3
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    # GStreamer decodes, converts and scales in threads of its own; the queue lets that run ahead of the model.
+    # GStreamer decodes, converts and scales in its own threads; the queue lets them run ahead of the model.
     pipeline = Gst.parse_launch(
         f"filesrc location={video} ! decodebin ! queue max-size-buffers=8 ! videoscale ! videoconvert ! "
         f"video/x-raw,format=RGB,width={SIDE},height={SIDE} ! queue max-size-buffers=8 ! "
@@ -54,11 +54,11 @@ def main(model: str, video: str) -> None:
 def _label(session: Any, name: str, buffer: Any, np: Any, gst: Any) -> int:
     good, mapped = buffer.map(gst.MapFlags.READ)
     if not good:
-        raise OSError("a buffer cannot be mapped")
+        raise OSError("cannot map a buffer")
     try:
         picture = np.frombuffer(mapped.data, np.uint8).reshape(1, SIDE, SIDE, 3)
         logits = session.run(None, {name: picture})[0][0]
-        scores = np.exp(logits - logits.max())  # the label comes with its score, as from the other loops
+        scores = np.exp(logits - logits.max())  # the score of the label, as in the other loops
         scores /= scores.sum()
         return int(scores.argmax())
     finally:

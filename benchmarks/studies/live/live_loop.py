@@ -1,4 +1,4 @@
-"""What the live loop adds to the model's own time, and what it saves: ratios, each taken within one run.
+"""Overhead and savings of the live loop as ratios, each measured within one run.
 
 python -m mm_edge.benchmarks.studies.live.live_loop [NAME …] [--json FILE] [--long]
 """
@@ -18,7 +18,8 @@ import numpy as np
 
 from mm_edge.benchmarks.bench.frames import ReadyCamera, ReadyFile, frames
 from mm_edge.benchmarks.bench.machine import Watch, cpu_name
-from mm_edge.benchmarks.studies.models import senses_bundle, vision_bundle
+from mm_edge.benchmarks.models.multimodal import multimodal_bundle
+from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import MicConfig, RunConfig
 from mm_edge.onnx_runtime import import_onnxruntime
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def overhead(seconds: float = 20.0) -> dict[str, float]:
-    """End to end against the bare stages, both at 30 frames a second, in turns."""
+    """End-to-end latency relative to the bare stages, both at 30 frames/s, in turns."""
     pictures = frames(60)
     with Bundle.open(vision_bundle()) as bundle:
         graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
@@ -65,7 +66,7 @@ def overhead(seconds: float = 20.0) -> dict[str, float]:
 
 
 def bare_stages(graph: bytes, pictures: list[Any], seconds: float, fps: float = 30.0) -> list[float]:
-    """Resize, colour, bound session, best label and its score, at the camera's pace with nothing around: the floor."""
+    """Resize, colour conversion, bound session, label and score at the camera's rate: the floor."""
     model = PlainModel(graph, SIZE)
     binding = model.session.io_binding()
     small, rgb = np.empty((224, 224, 3), np.uint8), np.empty((1, 224, 224, 3), np.uint8)
@@ -88,9 +89,9 @@ def bare_stages(graph: bytes, pictures: list[Any], seconds: float, fps: float = 
 
 
 def saturated(rounds: int = 16, seconds: float = 1.75) -> dict[str, float]:
-    """Throughput of the loop against the same stages on as many cores, measured right before and right after: what a
-    machine can do changes from second to second. By frames that are always at hand, and by a camera that is twice too
-    fast, whose own wake-ups then share the cores and which now and then leaves a lane without a frame.
+    """Throughput of the loop relative to the same stages on as many cores, measured right before and after, since the
+    speed of a machine changes within seconds. With frames always available, and with a camera at twice the throughput,
+    whose wake-ups use CPU and which sometimes leaves a worker without a frame.
     """
     pictures = frames(60)
     cores = usable_cores()
@@ -117,7 +118,7 @@ def saturated(rounds: int = 16, seconds: float = 1.75) -> dict[str, float]:
 
 
 def too_slow(seconds: float = 60.0) -> dict[str, float]:
-    """A camera three times as fast as the model: how old is a result, does it grow, is every frame accounted for."""
+    """A camera three times as fast as the model: the age of results, its growth, and whether all frames are counted."""
     pictures = frames(60)
     with Bundle.open(vision_bundle()) as bundle:
         graph = bundle.read(bundle.manifest.parts[0].artefacts["fp32"].file)
@@ -147,13 +148,13 @@ def too_slow(seconds: float = 60.0) -> dict[str, float]:
 
 
 def incremental(seconds: float = 20.0) -> dict[str, float]:
-    """CPU a tick with reuse against all parts every tick: camera at 30 Hz, sound at 10 Hz, a text that stands."""
+    """CPU per tick with reuse, relative to all parts every tick: camera at 30 Hz, audio at 10 Hz, constant text."""
     from mm_edge.runtime.sources.mic.synthetic import SyntheticMic
     from mm_edge.runtime.sources.text.literal import LiteralText
 
     pictures = frames(60)
     cpu: dict[bool, list[float]] = {False: [], True: []}
-    with Bundle.open(senses_bundle()) as bundle:
+    with Bundle.open(multimodal_bundle()) as bundle:
         audio = AudioPrepare(sample_rate=16_000, window=16_000, hop=1_600)
         costs = parts_ms(bundle)
         for every in (False, True, True, False):
@@ -189,14 +190,14 @@ def parts_ms(bundle: Bundle) -> dict[str, float]:
 
 
 def soak(minutes: float = 10.0) -> dict[str, float]:
-    """Resident memory over as many predictions as 30 frames a second give in that time, with all three inputs. A run
-    that is held up meanwhile takes longer.
+    """Resident memory over the predictions of `minutes` at 30 frames/s, with all three inputs. A slow machine takes
+    longer for the same number.
     """
     from mm_edge.runtime.process import resident_mb
     from mm_edge.runtime.sources.mic.synthetic import SyntheticMic
     from mm_edge.runtime.sources.text.literal import LiteralText
 
-    with Bundle.open(senses_bundle()) as bundle:
+    with Bundle.open(multimodal_bundle()) as bundle:
         audio = AudioPrepare(sample_rate=16_000, window=16_000, hop=1_600)
         sources: list[Any] = [
             ReadyCamera("image", frames(60), 30.0),
@@ -238,10 +239,10 @@ LONG: dict[str, Callable[[], dict[str, Any]]] = {"too_slow": too_slow, "soak": s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "names", nargs="*", choices=[*SHORT, *LONG, []], help="which ones; without a name, the short ones"
+        "names", nargs="*", choices=[*SHORT, *LONG, []], help="studies to run [default: the short ones]"
     )
-    parser.add_argument("--json", type=Path, help="add the figures to this file, beside those of earlier runs")
-    parser.add_argument("--long", action="store_true", help="the ones that take minutes too")
+    parser.add_argument("--json", type=Path, help="append the figures to this file")
+    parser.add_argument("--long", action="store_true", help="also run those that take minutes")
     given = parser.parse_args()
     chosen = given.names or [*SHORT, *(LONG if given.long else [])]
     results = json.loads(given.json.read_text()) if given.json and given.json.exists() else {}
@@ -249,8 +250,8 @@ def main() -> None:
     for name in chosen:
         watch = Watch()
         figures = {**SHORT, **LONG}[name]()
-        heat = watch.heat()
-        figures |= {"others_share": heat.others, "stolen_share": heat.stolen}
+        conditions = watch.conditions()
+        figures |= {"others_share": conditions.others, "stolen_share": conditions.stolen}
         found = {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
         results.setdefault(name, []).append(found)
         print(name, json.dumps(found, indent=2))

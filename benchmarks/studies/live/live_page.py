@@ -1,4 +1,4 @@
-"""What the live page costs the loop: with five who watch a 720p camera at 30 a second, and with nobody.
+"""The cost of the live page for the loop: with five viewers of a 720p camera at 30 frames/s, and without viewers.
 
 python -m mm_edge.benchmarks.studies.live.live_page [--seconds N] [--viewers N] [--json FILE]
 """
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from mm_edge.benchmarks.bench.frames import ReadyCamera, frames
-from mm_edge.benchmarks.studies.models import vision_bundle
+from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.runtime.process import cpu_seconds
@@ -29,12 +29,12 @@ from mm_edge.runtime.view.server import ViewServer
 from .timed_run import Ages
 
 FPS = 30.0
-ROUNDS = 4  # each way in turns, so that a machine that changes its pace changes it for both
-FIRST_ONES = 15  # predictions at the start, which pay for what is made once
+ROUNDS = 4  # modes take turns, so that drift affects all of them
+WARM_UP = 15  # predictions that are not counted
 
 
 def measure(seconds: float, viewers: int) -> dict[str, float]:
-    """Latencies without a page, with a page that nobody watches, and with `viewers` in a process of their own."""
+    """Latencies without a page, with a page without viewers, and with `viewers` in a child process."""
     pictures = frames(60)
     ways = {"none": (False, 0), "idle": (True, 0), "watched": (True, viewers)}
     total_ms: dict[str, list[float]] = {way: [] for way in ways}
@@ -45,7 +45,7 @@ def measure(seconds: float, viewers: int) -> dict[str, float]:
         for _ in range(ROUNDS):
             for way, (page, watching) in ways.items():
                 ages, used, used_by_page, rates = _run(bundle, pictures, seconds / ROUNDS, page=page, viewers=watching)
-                total_ms[way] += ages.total_ms[FIRST_ONES:]
+                total_ms[way] += ages.total_ms[WARM_UP:]
                 cpu_s[way] += used
                 page_s[way] += used_by_page
                 seen += rates
@@ -83,7 +83,7 @@ def _run(
 
 
 def _page_seconds() -> float:
-    """CPU time of the page's own threads: the server, and the one that hands it what the loop gives."""
+    """CPU time of the page's threads: the server and its sink."""
     return sum(
         time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
         for thread in threading.enumerate()
@@ -93,7 +93,7 @@ def _page_seconds() -> float:
 
 @contextlib.contextmanager
 def _watched(port: int, viewers: int, seconds: float) -> Any:
-    """Those who watch, in another process. What they saw is there when they have gone."""
+    """Viewers in a child process; their frame rates are available when they have finished."""
     rates: list[float] = []
     if not viewers:
         yield rates
@@ -110,10 +110,10 @@ def _watched(port: int, viewers: int, seconds: float) -> Any:
         str(seconds),
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watchers:
-        time.sleep(1.0)  # until they have come
+        time.sleep(1.0)  # until they are connected
         yield rates
-        told, _ = watchers.communicate()
-        rates += json.loads(told)
+        output, _ = watchers.communicate()
+        rates += json.loads(output)
 
 
 async def _watch(port: int, viewers: int, seconds: float) -> list[float]:
@@ -121,7 +121,7 @@ async def _watch(port: int, viewers: int, seconds: float) -> list[float]:
 
 
 async def _one(port: int, seconds: float) -> float:
-    """Frames a second from the first to the last. Says of each at once that it was drawn, as a page does."""
+    """Frames per second from the first to the last. Acknowledges each at once, as the page does."""
     import aiohttp
 
     times: list[float] = []
@@ -141,7 +141,7 @@ async def _one(port: int, seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="for each of the three ways")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of each of the three modes")
     parser.add_argument("--viewers", type=int, default=5)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--watch", type=int, metavar="PORT", help=argparse.SUPPRESS)

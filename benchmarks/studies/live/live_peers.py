@@ -1,7 +1,7 @@
-"""Live, beside the newest-wins loop on the same camera: with a model that keeps up, and with one three times too slow.
+"""Live comparison with a newest-frame loop on the same camera: in real time, and with a camera three times too fast.
 
-What a machine can do changes from second to second, so turns are short, and each of ours is held against the two plain
-ones around it. Where the model is too slow, two bare engines at once against one tell how much there is to be had.
+The speed of a machine changes within seconds, so turns are short, and each turn of ours is compared with the two plain
+turns around it. Under overload, two bare engines relative to one show the attainable speed-up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from mm_edge.benchmarks.bench.frames import ReadyCamera, frames
-from mm_edge.benchmarks.studies.models import vision_bundle
+from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.runtime.engines.selection.choose import usable_cores
 from mm_edge.runtime.process import cpu_seconds
@@ -30,7 +30,7 @@ TOO_SLOW_TURNS, TOO_SLOW_S = 24, 1.75
 
 
 class Turn:
-    """What one loop did in one turn: ages in ms, results a second, CPU a result in ms."""
+    """One turn of a loop: ages in ms, results per second, CPU per result in ms."""
 
     def __init__(self, ages_ms: list[float], taken_s: list[float], cpu_s: float) -> None:
         self.ages_ms = [age for age, at in zip(ages_ms, taken_s, strict=True) if at > taken_s[0] + WARM_UP_S]
@@ -72,12 +72,12 @@ def _compared(
     seconds: float,
     beside: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """Ours between turns of theirs; `beside` is called once a turn."""
+    """Our turns between plain turns; `beside` is called once per turn."""
 
     def plain() -> Turn:
         model, before = PlainModel(graph, SIZE), cpu_seconds()
-        told = newest_wins(ReadyCamera("image", pictures, fps), model, seconds)
-        return Turn(*told, cpu_seconds() - before)
+        ages, taken = newest_wins(ReadyCamera("image", pictures, fps), model, seconds)
+        return Turn(ages, taken, cpu_seconds() - before)
 
     def own() -> Turn:
         ages, _, used = run_live(bundle, [ReadyCamera("image", pictures, fps)], seconds)

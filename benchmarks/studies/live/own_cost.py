@@ -1,4 +1,4 @@
-"""What a result costs the loop beside its part and its picture, by the clocks of its threads."""
+"""CPU cost of the loop per result besides the part and the preparation, by thread clocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_edge.benchmarks.bench.frames import ReadyFile, frames
-from mm_edge.benchmarks.studies.models import vision_bundle
+from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import LoopConfig, RunConfig
 from mm_edge.runtime.engines.selection.choose import usable_cores
@@ -29,8 +29,8 @@ STAGES: dict[str, Any] = {"part": PartStage, "picture": PrepareStage, "decoding"
 
 
 def own_cost(rounds: int = 6, seconds: float = 2.0) -> dict[str, float]:
-    """Saturated, so that no thread sleeps and wakes for want of frames. In microseconds a result."""
-    pictures, told = frames(60), defaultdict[str, list[float]](list)
+    """Microseconds per result under saturation, where no thread waits for frames."""
+    pictures, spent_us = frames(60), defaultdict[str, list[float]](list)
     with Bundle.open(vision_bundle()) as bundle:
         for _ in range(rounds):
             session = Session(
@@ -46,14 +46,14 @@ def own_cost(rounds: int = 6, seconds: float = 2.0) -> dict[str, float]:
                 after, all_s = _state(session, spent_ns), cpu_seconds() - start_s
             results = after.pop("results") - before.pop("results")
             for name, value in after.items():
-                told[name].append((value - before[name]) / results / NS_PER_US)
-            told["own"].append(all_s * 1e6 / results - told["part"][-1] - told["picture"][-1])
-    found = {f"{name}_us": statistics.median(values) for name, values in told.items()}
+                spent_us[name].append((value - before[name]) / results / NS_PER_US)
+            spent_us["own"].append(all_s * 1e6 / results - spent_us["part"][-1] - spent_us["picture"][-1])
+    found = {f"{name}_us": statistics.median(values) for name, values in spent_us.items()}
     return {**found, "share": found["own_us"] / (found["part_us"] + found["picture_us"])}
 
 
 def _state(session: Session, spent_ns: dict[str, int]) -> dict[str, float]:
-    """What has been spent so far, in nanoseconds, and for how many results."""
+    """CPU nanoseconds so far, and the number of results."""
     threads = {"sink": session.sink_keepers[0], "source": session.source_keepers[0]}
     return {
         "results": session.delivery.predictions,
@@ -67,7 +67,7 @@ def _state(session: Session, spent_ns: dict[str, int]) -> dict[str, float]:
 
 @contextmanager
 def stages_timed() -> Iterator[dict[str, int]]:
-    """Adds up the CPU time of each kind of stage, in the thread that runs it."""
+    """Sums the CPU time of each kind of stage in the thread that runs it."""
     spent_ns: dict[str, int] = dict.fromkeys(STAGES, 0)
     real = {name: kind.run for name, kind in STAGES.items()}
 
@@ -78,7 +78,7 @@ def stages_timed() -> Iterator[dict[str, int]]:
                 run(stage, task)
             finally:
                 taken_ns = time.thread_time_ns() - began_ns
-                spent_ns[name] += taken_ns  # without a call in between, so that no other lane comes in between either
+                spent_ns[name] += taken_ns  # without a call in between, so that no other thread can run in between
 
         return timed_run
 

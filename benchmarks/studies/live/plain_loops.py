@@ -1,8 +1,7 @@
-"""What people write by hand around the same ONNX file: the loops that ours is measured against, in the same process.
+"""Hand-written loops around the same ONNX file, for comparison in the same process.
 
-They use ONNX Runtime the way its documentation shows, but with one thread a session, which is the best that they can
-do on few cores; with its default threads the same loops cost several times the CPU. Each answer is a label's number and
-its score.
+They use ONNX Runtime as in its documentation, but with one thread per session, which is fastest on few cores; with the
+default threads the same loops use several times the CPU. Each answer is the index of a label and its score.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class PlainModel:
         return self.session.run(None, {self._name: prepared})[0]
 
     def answer(self, frame: NDArray[np.uint8]) -> tuple[int, float]:
-        """What a user shows: the best label's number, and its score."""
+        """The index of the best label, and its score."""
         return best(self.run(self.prepare(frame))[0])
 
 
@@ -67,12 +66,12 @@ def read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def one_after_the_other(path: Path, model: PlainModel) -> list[int]:
-    """Read, prepare, run: the loop of every tutorial."""
+    """Read, prepare, run: the sequential loop of most tutorials."""
     return [model.answer(frame)[0] for frame in read_video(path)]
 
 
 def reader_and_two_workers(path: Path, models: list[PlainModel]) -> list[int]:
-    """A thread that reads, a queue, a worker a session; results are put in order at the end."""
+    """A reader thread, a queue, one worker per session; results are sorted at the end."""
     frames: queue.Queue[Any] = queue.Queue(8)
     results: dict[int, int] = {}
 
@@ -94,8 +93,8 @@ def reader_and_two_workers(path: Path, models: list[PlainModel]) -> list[int]:
 
 
 def newest_wins(camera: Any, model: PlainModel, seconds: float) -> tuple[list[float], list[float]]:
-    """The usual live loop: a thread keeps the newest frame, the main thread takes it. Gives the age of each result in
-    ms, and when it was there, in s.
+    """The usual live loop: a thread keeps the newest frame, the main thread takes it. Returns the age of each result in
+    ms, and its time in s.
     """
     newest: deque[Any] = deque(maxlen=1)
     arrived = threading.Event()

@@ -1,5 +1,4 @@
-"""What preparing costs: pictures against the bare OpenCV calls, a window of sound, and what each way of shrinking
-gets wrong.
+"""Cost of preparation: pictures relative to bare OpenCV calls, audio windows, and the error of each resize method.
 
 python -m mm_edge.benchmarks.studies.live.preparing
 """
@@ -29,9 +28,7 @@ SIZES = (224, 160)
 
 
 def microseconds(runs: int = RUNS) -> dict[str, float]:
-    """The median processor time of one call, in microseconds. All take turns, so that a busy moment falls on none
-    alone.
-    """
+    """Median CPU time per call in microseconds, in turns."""
     calls = {**picture_calls(), **sound_calls()}
     spent: dict[str, list[int]] = {name: [] for name in calls}
     for _ in range(runs):
@@ -43,7 +40,7 @@ def microseconds(runs: int = RUNS) -> dict[str, float]:
 
 
 def picture_calls() -> dict[str, Callable[[], Any]]:
-    """1280x720 BGR to a square RGB picture: ours, and the same goal in bare OpenCV."""
+    """1280x720 BGR to a square RGB picture: ours, and bare OpenCV calls."""
     frame = frames(1)[0]
     calls: dict[str, Callable[[], Any]] = {}
     for size in SIZES:
@@ -77,7 +74,7 @@ def _bare(frame: NDArray[np.uint8], size: int, shrink: Callable[..., None]) -> C
 
 
 def sound_calls() -> dict[str, Callable[[], Any]]:
-    """A second of sound at 16 kHz: the window's copy, and a hop's write into the ring."""
+    """A second of audio at 16 kHz: copying the window, and writing a hop into the ring buffer."""
     ours = preparer(AudioInput("audio", AudioPrepare(16_000, 16_000, 1_600)), lambda _: b"")
     ring, hop = SoundRing(80_000), np.zeros(1_600, np.float32)
     ring.write(np.zeros(80_000, np.float32))
@@ -89,7 +86,7 @@ def sound_calls() -> dict[str, Callable[[], Any]]:
 
 
 def shrinking_errors() -> dict[str, float]:
-    """Mean distance, in levels of 255, from the picture whose every pixel is the mean of all that it covers."""
+    """Mean absolute error in levels of 255, relative to exact area averaging."""
     noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
     errors = {}
     for size in SIZES:
@@ -104,7 +101,7 @@ def shrinking_errors() -> dict[str, float]:
 
 
 def allocated_bytes(calls_each: int = 50) -> dict[str, int]:
-    """The most that a call had allocated at any moment, after the first calls."""
+    """Peak allocation of a call, after the first calls."""
     peaks = {}
     for name, call in {**picture_calls(), **sound_calls()}.items():
         for _ in range(3):

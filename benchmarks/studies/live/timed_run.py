@@ -1,4 +1,4 @@
-"""One run of the loop with the clock at hand: ages, stages, results a second; and what the model alone takes."""
+"""A timed run of the loop: ages, stages, results per second; and the time of the model alone."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.runtime.sink import Summary
 
-SLOWER = 3.0  # "three times too slow": the camera gives a frame in a third of the model's time
+SLOWER = 3.0  # under overload the camera delivers three frames in the time of one inference
 SIZE = (224, 224)
-STARTING_UP = 3  # runs of a bare engine that do not count
-WARM_UP_S = 0.5  # of a loop that is not counted: its lanes and slots take their memory then
+WARM_UP_RUNS = 3  # of a bare engine, not counted
+WARM_UP_S = 0.5  # of a loop, not counted: its workers and slots allocate memory
 
 
 class Ages(NullSink):
-    """Keeps what the loop says of each prediction."""
+    """Keeps the latencies of each prediction."""
 
     def __init__(self) -> None:
         self.total_ms: list[float] = []
@@ -47,13 +47,13 @@ class Ages(NullSink):
 
 
 def warm_rate(taken_s: list[float]) -> float:
-    """Results a second once it is warm, from when each was there."""
+    """Results per second after the warm-up, from their times."""
     warm = [at for at in taken_s if at > taken_s[0] + WARM_UP_S]
     return (len(warm) - 1) / (warm[-1] - warm[0])
 
 
 def run_live(bundle: Bundle, sources: list[Any], seconds: float | None, **loop: Any) -> tuple[Ages, Summary, float]:
-    """Runs, and gives the ages, the summary, and the CPU seconds that the run itself took (not loading)."""
+    """Runs the loop; returns the ages, the summary, and the CPU seconds of the run without loading."""
     ages = Ages()
     session = Session(bundle, RunConfig(loop=LoopConfig(**loop)), sources, [ages])
     before = 0.0
@@ -67,7 +67,7 @@ def run_live(bundle: Bundle, sources: list[Any], seconds: float | None, **loop: 
 
 def summary_of(session: Session) -> Summary:
     if session.summary is None:
-        raise WorkFailedError("the run left no summary", action="measuring")
+        raise WorkFailedError("the run has no summary", action="measuring")
     return session.summary
 
 
@@ -76,9 +76,9 @@ def p(values: list[float], percent: float) -> float:
 
 
 def side_by_side(graph: bytes, pictures: list[Any], seconds: float, cores: int) -> float:
-    """Prepare, run and decode on every core at once, with nothing between: what the stages allow, in results a second.
+    """Prepare, run and decode on every core at once without a loop: the attainable results per second.
 
-    By each worker's own clock, from its first warm run to the end of its last.
+    By each worker's own clock, from its first run after the warm-up to the end of its last.
     """
     rates = [0.0] * cores
     models = [PlainModel(graph, SIZE) for _ in range(cores)]
@@ -86,7 +86,7 @@ def side_by_side(graph: bytes, pictures: list[Any], seconds: float, cores: int) 
 
     def work(index: int) -> None:
         model, count = models[index], 0
-        for picture in pictures[:STARTING_UP]:
+        for picture in pictures[:WARM_UP_RUNS]:
             model.answer(picture)
         warm.wait()
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""mm-edge bench: measures a bundle on this machine, and holds it against a baseline and budgets."""
+"""mm-edge bench: measures a bundle on this machine and compares it with a baseline and budgets."""
 
 from __future__ import annotations
 
@@ -20,61 +20,63 @@ def bench(
         typer.Argument(
             metavar="[BUNDLE]",
             show_default=False,
-            help="A .mmb file or a bundle's folder; without it, the one that ships.",
+            help="A .mmb file or a bundle's folder. (default: the bundle that ships)",
         ),
     ] = None,
     scenario: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="parts, single-stream, multi-stream, offline, live, incremental, cold, power, soak or all (not soak); "
-            "may be given again.",
+            help="parts, single-stream, multi-stream, offline, live, incremental, cold, power, soak, or all "
+            "(without soak); repeatable.",
         ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(metavar="N", min=1.0, help="How long to measure, in all (90; loading comes on top).")
+        float | None, typer.Option(metavar="N", min=1.0, help="Total measuring time, without loading. (default: 90)")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="20 seconds: wider intervals.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="20 seconds, with wider intervals.")] = False,
     rounds: Annotated[
-        int | None, typer.Option(metavar="N", min=2, max=1000, help="In how many rounds (6); more tell more surely.")
+        int | None,
+        typer.Option(metavar="N", min=2, max=1000, help="Number of rounds; more give narrower intervals. (default: 6)"),
     ] = None,
     engine: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="auto, onnxruntime[:PROVIDER], openvino, tensorrt or tensorrt-rtx."),
     ] = None,
     precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, fp32, fp16 or int8.")] = None,
-    take: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="A take to play at full speed in `offline`.")
+    take: Annotated[Path | None, typer.Option(metavar="FOLDER", help="A take for the `offline` scenario.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the full report as JSON.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the report as an HTML page with plots.")
     ] = None,
-    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write one page with plots.")] = None,
     baseline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The JSON of an earlier run: exit code 1 if this one is worse.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare with the JSON of an earlier run; exit code 1 on a regression."),
     ] = None,
     budgets: Annotated[
-        bool, typer.Option("--budgets", help="Hold it against the budgets: exit code 1 where one is broken.")
+        bool, typer.Option("--budgets", help="Check the budgets; exit code 1 if one is exceeded.")
     ] = False,
     ratios: Annotated[
-        bool, typer.Option("--ratios", help="Of the budgets, only those that hold on a machine of any speed.")
+        bool, typer.Option("--ratios", help="Check only the budgets that do not depend on the machine's speed.")
     ] = False,
     history: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Add this run to the history of this machine; --html plots it.")
+        Path | None, typer.Option(metavar="FILE", help="Append this run to a history file, which --html plots.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="A configuration (docs/configuration.md).")
+        Path | None, typer.Option(metavar="FILE.toml", help="Configuration file (docs/configuration.md).")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="One value of the configuration; may be given again."),
+        typer.Option("--set", metavar="A.B=C", help="Set one configuration value; repeatable."),
     ] = None,
 ) -> None:
     """Measure a bundle on this machine.
 
-    mm-edge bench                                   the bundle that ships, under two minutes
+    mm-edge bench                                   the default bundle, under two minutes
 
     mm-edge bench robot.mmb --json now.json --html now.html
 
-    mm-edge bench robot.mmb --baseline then.json    exit code 1 if anything got slower
+    mm-edge bench robot.mmb --baseline then.json    exit code 1 on a regression
     """
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.config import RunConfig, load_config
@@ -84,15 +86,15 @@ def bench(
     changes = [*(settings or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
     config_made: RunConfig = load_config(RunConfig, config, changes)
     measured = bundle or default_bundle()
-    Bundle.open(measured, config_made.trust).close()  # a broken one is refused before anything that runs it is loaded
+    Bundle.open(measured, config_made.trust).close()  # refuses an invalid bundle before the engines are loaded
 
-    from mm_edge.benchmarks.bench.bench import QUICK_SECONDS, ROUNDS, SECONDS, chosen
+    from mm_edge.benchmarks.bench.bench import QUICK_SECONDS, ROUNDS, SECONDS, select_scenarios
     from mm_edge.benchmarks.bench.bench import bench as measure
     from mm_edge.benchmarks.bench.report import read_report, write_report
 
-    scenarios = chosen(scenario or [])
+    scenarios = select_scenarios(scenario or [])
     then = read_report(baseline) if baseline else None
-    _hush()
+    _quiet()
     with _progress() as progress:
         report = measure(
             measured,
@@ -106,7 +108,7 @@ def bench(
     _show(report)
     if json is not None:
         write_report(json, report)
-    failed = [*_held_against(then, report), *(_budgets(report, ratios_only=ratios) if budgets or ratios else [])]
+    failed = [*_regressions(then, report), *(_budgets(report, ratios_only=ratios) if budgets or ratios else [])]
     if html is not None or history is not None:
         _keep(report, html, history, then)
     if failed:
@@ -115,8 +117,8 @@ def bench(
         raise WorkFailedError("; ".join(failed), action=f"measuring '{report.bundle}'")
 
 
-def _hush() -> None:
-    """Every scenario starts sessions: what each tells of its sources would bury the table. --debug shows it."""
+def _quiet() -> None:
+    """Hides the log of the sessions that every scenario starts; --debug shows it."""
     import logging
 
     runtime = logging.getLogger("mm_edge.runtime")
@@ -124,8 +126,8 @@ def _hush() -> None:
         runtime.setLevel(logging.ERROR)
 
 
-class _progress:  # noqa: N801  # used as `with _progress() as told`
-    """A bar on the terminal's error stream while it is measured; nothing where there is no terminal."""
+class _progress:  # noqa: N801  # used as `with _progress() as progress`
+    """A progress bar on a terminal's stderr; nothing without a terminal."""
 
     def __enter__(self) -> Callable[[str, int, int], None]:
         from rich.console import Console
@@ -135,10 +137,10 @@ class _progress:  # noqa: N801  # used as `with _progress() as told`
         self._bar.start()
         task = self._bar.add_task("loading", total=None)
 
-        def told(doing: str, done: int, every: int) -> None:
-            self._bar.update(task, description=doing, completed=done, total=every)
+        def update(scenario: str, done: int, total: int) -> None:
+            self._bar.update(task, description=scenario, completed=done, total=total)
 
-        return told
+        return update
 
     def __exit__(self, *_raised: object) -> None:
         self._bar.stop()
@@ -155,8 +157,8 @@ def _show(report: Report) -> None:
     _table(FIGURES, figure_rows(report))
     for note in report.notes:
         out.print(f"note: {note}", markup=False)
-    for doubt in report.machine.heat.doubts:
-        out.print(f"not to be relied on: {doubt}", markup=False, style="bold yellow")
+    for warning in report.machine.conditions.warnings:
+        out.print(f"unreliable: {warning}", markup=False, style="bold yellow")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -171,7 +173,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     out.print()
 
 
-def _held_against(then: Report | None, now: Report) -> list[str]:
+def _regressions(then: Report | None, now: Report) -> list[str]:
     if then is None:
         return []
     from mm_edge.benchmarks.bench.compare import compare
@@ -180,23 +182,23 @@ def _held_against(then: Report | None, now: Report) -> list[str]:
     changes = compare(then, now)
     _table(CHANGES, change_rows(changes))
     return [
-        f"{change.key} is {change.ratio - 1:.0%} worse than the baseline (by {change.low - 1:.0%} to "
-        f"{change.high - 1:.0%})"
+        f"regression: {change.key} is {change.ratio - 1:.0%} worse than the baseline (95 % interval: "
+        f"{change.low - 1:.0%} to {change.high - 1:.0%})"
         for change in changes
-        if change.verdict == "worse"
+        if change.verdict == "regression"
     ]
 
 
 def _budgets(report: Report, *, ratios_only: bool) -> list[str]:
-    from mm_edge.benchmarks.bench.budget import hold, read_budgets
+    from mm_edge.benchmarks.bench.budget import check_budgets, read_budgets
     from mm_edge.benchmarks.bench.table import BUDGETS, budget_rows
 
-    held = hold(report, read_budgets(), ratios_only=ratios_only)
-    _table(BUDGETS, budget_rows(held))
+    results = check_budgets(report, read_budgets(), ratios_only=ratios_only)
+    _table(BUDGETS, budget_rows(results))
     return [
-        f"{each.budget.what} is {each.found:.3g}, at most {each.budget.most:g} is allowed"
-        for each in held
-        if each.standing == "broken"
+        f"budget exceeded: {each.budget.what} is {each.found:.3g}, limit {each.budget.most:g}"
+        for each in results
+        if each.status == "exceeded"
     ]
 
 

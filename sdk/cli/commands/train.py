@@ -1,4 +1,4 @@
-"""mm-edge train: trains a model of the zoo, showing how far it is and how well it does."""
+"""mm-edge train: trains a model of the zoo and reports progress and metrics."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 def train(
     source: Annotated[str, typer.Argument(metavar="zoo:NAME", help="One of the models that `mm-edge zoo` lists.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The run's folder; a run goes on where it stopped. [runs/NAME]")
+        Path | None, typer.Option(metavar="DIR", help="Output folder; an interrupted run resumes. (default: runs/NAME)")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A look in two minutes: little data, few steps.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Two minutes: little data, few steps.")] = False,
     start: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Weights to teach on from; the report then says so.")
+        Path | None, typer.Option(metavar="FILE", help="Weights to start from (fine-tuning); recorded in the report.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another seed than the recipe's.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, max=256, help="Threads of torch. [2]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed, instead of the recipe's.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=256, help="Number of torch threads. (default: 2)")] = None,
 ) -> None:
-    """Train one of the models that ship with mm-edge; again into the same folder goes on."""
+    """Train one of the models that ship with mm-edge; the same command resumes an interrupted run."""
     if find_spec("torch") is None:
         raise MissingExtraError("torch", "export")
     from mm_edge.zoo.catalog import names
@@ -35,7 +35,7 @@ def train(
     name = source.removeprefix("zoo:")
     if not source.startswith("zoo:") or name not in names():
         known = ", ".join(f"zoo:{model}" for model in names())
-        raise UsageError(f"'{source}' is no model of the zoo", action="mm-edge train", hint=f"Give one of: {known}")
+        raise UsageError(f"'{source}' is not a model of the zoo", action="mm-edge train", hint=f"Give one of: {known}")
     folder = out if out is not None else Path("runs") / (f"{name}-quick" if quick else name)
     with _Shown() as shown:
         report = train_model(
@@ -45,14 +45,14 @@ def train(
             start=start,
             seed=seed,
             threads=threads,
-            told=shown.making,
-            watched=shown.training,
+            progress=shown.making,
+            on_step=shown.training,
         )
     _show(report, folder)
 
 
 class _Shown:
-    """A bar for what is made or trained, with the newest figures and the time left; plain lines without a terminal."""
+    """A progress bar with the latest figures and the remaining time; plain lines without a terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -74,11 +74,11 @@ class _Shown:
             self._progress.stop()
 
     def making(self, what: str, done: int, total: int) -> None:
-        self._update(f"making {what}", done, total, "")
+        self._update(f"generating {what}", done, total, "")
 
     def training(self, what: str, run: Run, steps: int, figures: dict[str, float]) -> None:
         shown = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        last = run.exams[-1] if run.exams else {}
+        last = run.evaluations[-1] if run.evaluations else {}
         tuned = " ".join(f"{name} {value:.3f}" for name, value in last.items() if name in {"command", "score"})
         self._update(f"training {what}", run.step, steps, f"{shown} | tuning set: {tuned}" if tuned else shown)
 
@@ -93,21 +93,21 @@ class _Shown:
 
 
 def _show(report: dict[str, Any], folder: Path) -> None:
-    """The model against itself with an input missing, and against models that have that one input only."""
+    """The model with all inputs and with one missing, beside single-modality models."""
     from mm_edge.cli.terminal import add, console, table
 
     out, tuning, alone = console(), report["tuning"], report["alone"]
     figures = [name for name in tuning if name.startswith("command")]
     shown = table("tuning set", *figures)
     add(shown, report["model"], *(f"{tuning[name]:.3f}" for name in figures))
-    for rival, own in alone.items():
-        add(shown, f"only {rival}", *(f"{own[name]:.3f}" for name in figures))
+    for baseline, own in alone.items():
+        add(shown, f"only {baseline}", *(f"{own[name]:.3f}" for name in figures))
     out.print(shown)
     out.print(", ".join(f"{name} {tuning[name]:.3f}" for name in tuning if not name.startswith("command")))
     chance = report.get("chance")
     if chance is not None:
-        out.print(f"answering always the most frequent command: {chance:.3f}")
+        out.print(f"majority-class baseline: {chance:.3f}")
     minutes = report["seconds"] / 60
     out.print(
-        f"{folder}: {report['steps']} steps in {minutes:.1f} min; weights, report, curves and confusion are there"
+        f"wrote weights, report, curves and confusion matrix to {folder}: {report['steps']} steps in {minutes:.1f} min"
     )

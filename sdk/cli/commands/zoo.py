@@ -1,4 +1,4 @@
-"""mm-edge zoo: lists the models that ship with mm-edge, with their cards."""
+"""mm-edge zoo: lists the models that ship with mm-edge, with their model cards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 
-def zoo(json: Annotated[bool, typer.Option("--json", help="Give all of it as JSON, for machines.")] = False) -> None:
+def zoo(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the models that ship with mm-edge."""
     from mm_edge.zoo import catalog
 

@@ -1,4 +1,4 @@
-"""Encoders: each turns one input into features: an `embedding` [batch, width], and some also a `map` or `tokens`."""
+"""Encoders: each maps one input to features: an `embedding` [batch, width], and for some a `map` or `tokens`."""
 
 from .audio import AudioCnn, AudioRnn, AudioTransformer, LogMel
 from .image import ImageCnn, ImageResNet, ImageViT

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mm_edge.zoo.blocks import Conv, Layer, Residual
-
+from .blocks import Conv, Layer, Residual
 from .encoder import Encoder, Features
 from .image import pooled
 
@@ -28,8 +27,8 @@ class LogMel(nn.Module):
     """Log energies in mel bands, frames of `window` samples every `hop`: [batch, bands, frames].
 
     Each band is a pair of filters, cosine and sine, that pass its triangle of the spectrum: a convolution and a square
-    do what a transform and a filter bank do, with fewer weights than the transform alone. The mean over the second is
-    taken off: how loud a microphone is set says nothing about the word.
+    replace a Fourier transform and a filter bank, with fewer weights than the transform alone. The mean over the window
+    is subtracted, as the gain of a microphone carries no information about the word.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class LogMel(nn.Module):
         edges = mel_edges(bands, low_hz, high_hz)
         frequency = (
             np.arange(1, 8 * window // 2) * sample_rate / (8 * window)
-        )  # eight times finer than the window tells apart
+        )  # eight times the resolution of the window
         time = (np.arange(window) - (window - 1) / 2) / sample_rate
         waves = 2 * np.pi * frequency[:, None] * time[None]
         taper = np.hanning(window + 2)[1:-1]
@@ -66,7 +65,7 @@ class LogMel(nn.Module):
         return (samples - self.window) // self.hop + 1
 
     def energies(self, sound: Tensor) -> Tensor:
-        """Before the logarithm: what sounds together adds up here."""
+        """Before the logarithm: energies of simultaneous sounds add up."""
         parts = nn.functional.conv1d(sound[:, None], self.filters, stride=self.hop)
         return parts[:, : self.bands] ** 2 + parts[:, self.bands :] ** 2
 
@@ -80,9 +79,9 @@ class LogMel(nn.Module):
 
 
 class AudioCnn(Encoder):
-    """Residual convolutions over the picture of bands and frames. `blocks`: how many at the first two sizes of it.
+    """Residual convolutions over bands and frames. `blocks`: residual blocks at the first two resolutions.
 
-    Those at the first cost much time and few weights: what a second of sound needs on a model that must be small.
+    Blocks at the first resolution cost time but few weights, which suits a model that must be small.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class AudioCnn(Encoder):
         self.to_embedding = nn.Linear(2 * third, width)
 
     def hear(self, levels: Tensor) -> Tensor:
-        """The embedding of a picture of bands and frames: [batch, width]."""
+        """The embedding of log-mel frames: [batch, width]."""
         return torch.relu(self.to_embedding(pooled(self.body(levels[:, None]))))
 
     def forward(self, x: Tensor) -> Features:
@@ -130,7 +129,7 @@ class AudioRnn(Encoder):
 
 
 class AudioTransformer(Encoder):
-    """Frames, four at a time, as tokens of a transformer."""
+    """A transformer whose tokens are groups of four frames."""
 
     def __init__(
         self, samples: int = 16_000, *, width: int = 96, layers: int = 3, heads: int = 4, front: LogMel | None = None

@@ -1,4 +1,4 @@
-"""What every encoder promises: named features, and how wide they are."""
+"""The interface of every encoder: named features and their widths."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Features: TypeAlias = dict[str, Tensor]
 
 
 class Encoder(nn.Module):
-    """`forward` takes the input as the graph sees it and gives `embedding` [batch, width]; if `map_width` is set, also
+    """`forward` takes the input as the graph does and returns `embedding` [batch, width]; if `map_width` is set, also
     `map` [batch, map_width, height, width of the map]; if `token_width` is set, also `tokens` [batch, n, token_width].
     """
 

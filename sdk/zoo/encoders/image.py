@@ -1,34 +1,32 @@
-"""Image encoders. A picture comes as uint8 [batch, height, width, 3]; casting and normalising are part of the graph."""
+"""Image encoders. Pictures are uint8 [batch, height, width, 3]; casting and normalization are part of the graph."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from mm_edge.zoo.blocks import Conv, Layer, Residual
-
+from .blocks import Conv, Layer, Residual
 from .encoder import Encoder, Features
 
-ATTENTIONS = 2  # places of the map that the embedding may be of
+ATTENTIONS = 2  # attention maps of the embedding
 
 
 def as_planes(picture: Tensor) -> Tensor:
-    """uint8 [batch, height, width, 3] as float [batch, 3, height, width] in -1..1; TensorRT wants the cast first."""
+    """uint8 [batch, height, width, 3] as float [batch, 3, height, width] in -1..1; TensorRT needs the cast first."""
     return picture.to(torch.float32).permute(0, 3, 1, 2) * (1 / 127.5) - 1.0
 
 
 def pooled(x: Tensor) -> Tensor:
-    """Mean and maximum over the plane: what is there overall, and what is there anywhere."""
+    """Mean and maximum over the plane, concatenated."""
     return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
 
 
 class ImageCnn(Encoder):
-    """A small network that looks twice: finely at an eighth of the side, coarsely at a sixteenth.
+    """A small network with two scales: 1/8 and 1/16 of the side.
 
-    What the coarse look says of a thing as a whole is added to what the fine one says of the place; so the map, at one
-    eighth of the side, knows shapes and not only colours. The embedding is of the places of the map attended to.
-    `patches`: the first step takes in seven pixels and goes on by four; what planes at half of the side would cost buys
-    width where shapes are told apart.
+    Coarse features are upsampled and added to the fine ones, so the map, at 1/8 of the side, encodes shapes and not
+    only colours. The embedding is an attention-weighted mean of the map. `patches`: the first convolution has a kernel
+    of 7 and a stride of 4; the compute saved at half resolution pays for wider layers where shapes are classified.
     """
 
     def __init__(
@@ -60,14 +58,14 @@ class ImageCnn(Encoder):
         self.to_embedding = nn.Linear(ATTENTIONS * map_width, width)
 
     def look(self, x: Tensor) -> Tensor:
-        """The map."""
+        """The feature map."""
         fine = self.fine(as_planes(x))
         whole = nn.functional.interpolate(self.up(self.coarse(fine)), scale_factor=2.0, mode="nearest")
         plane: Tensor = self.join(torch.relu(self.across(fine) + whole))
         return plane
 
     def gist(self, plane: Tensor) -> Tensor:
-        """The embedding: what stands in the few places of the map that are attended to."""
+        """The embedding: the attention-weighted mean of the map."""
         weights = self.attend(plane).flatten(2).softmax(2)
         return torch.relu(self.to_embedding((weights @ plane.flatten(2).transpose(1, 2)).flatten(1)))
 

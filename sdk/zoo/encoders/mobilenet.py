@@ -91,7 +91,7 @@ class _Inverted(nn.Module):
 
 
 class MobileNetV3(Encoder):
-    """The body of MobileNetV3; `classes` adds the paper's classifier, whose logits then are the embedding."""
+    """The body of MobileNetV3; `classes` adds the paper's classifier, whose logits are then the embedding."""
 
     def __init__(
         self, rows: tuple[Row, ...] = LARGE, *, scale: float = 1.0, width: int = 128, classes: int | None = None

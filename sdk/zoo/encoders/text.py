@@ -1,12 +1,11 @@
-"""Text encoders. Text comes as int64 token ids [batch, length]; id 0 is padding and is left out."""
+"""Text encoders. Text is int64 token ids [batch, length]; id 0 is padding and is masked."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from mm_edge.zoo.blocks import Layer
-
+from .blocks import Layer
 from .encoder import Encoder, Features
 
 
@@ -20,7 +19,7 @@ def _mean_of(tokens: Tensor, keep: Tensor) -> Tensor:
 
 
 class TextTransformer(Encoder):
-    """Learned words and places, transformer layers, the mean over the words."""
+    """Token and position embeddings, transformer layers, the mean over the tokens."""
 
     def __init__(self, words: int, length: int = 16, *, width: int = 48, layers: int = 1, heads: int = 4) -> None:
         super().__init__()
@@ -40,7 +39,7 @@ class TextTransformer(Encoder):
 
 
 class TextLstm(Encoder):
-    """An LSTM over learned words; the mean of its states."""
+    """An LSTM over token embeddings; the mean of its states."""
 
     def __init__(self, words: int, *, width: int = 64, layers: int = 1) -> None:
         super().__init__()

@@ -1,17 +1,16 @@
-"""Vector encoder: numbers of a sensor, scaled by what training saw, through a perceptron."""
+"""Vector encoder: sensor values, normalized by training statistics, through a perceptron."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from mm_edge.zoo.blocks import Perceptron
-
+from .blocks import Perceptron
 from .encoder import Encoder, Features
 
 
 class VectorMlp(Encoder):
-    """Batch normalisation learns each number's scale; a perceptron does the rest."""
+    """Batch normalization learns each value's scale; a perceptron follows."""
 
     def __init__(self, size: int, *, width: int = 32, hidden: int = 64) -> None:
         super().__init__()

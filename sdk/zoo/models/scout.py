@@ -1,4 +1,6 @@
-"""scout: a tabletop robot that sees, hears and is told. It obeys a word or a sign, and points at what a text names."""
+"""scout: a tabletop robot with camera, microphone and text. It follows a spoken or signed command and points at the
+body that a text names.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,9 @@ from mm_edge.zoo.compose import FusionModel
 from mm_edge.zoo.encoders import AudioCnn, ImageCnn, TextTransformer
 from mm_edge.zoo.fusions import Concatenation
 from mm_edge.zoo.heads import ClassesHead, PointHead
-from mm_edge.zoo.worlds.tabletop.cache import Order, open_world
+from mm_edge.zoo.worlds.tabletop.cache import DatasetSpec, open_world
+from mm_edge.zoo.worlds.tabletop.curriculum.batches import ALL_PRESENT, COMMANDS, make_batch
 from mm_edge.zoo.worlds.tabletop.drawing.render import SIDE
-from mm_edge.zoo.worlds.tabletop.lessons.lessons import ALL_THERE, COMMANDS, lessons
 from mm_edge.zoo.worlds.tabletop.phrases import TEXT_LENGTH, tokenizer_json, vocabulary
 from mm_edge.zoo.worlds.tabletop.speech import SAMPLE_RATE
 
@@ -36,13 +38,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from mm_edge.zoo.training.course import Predict
+    from mm_edge.zoo.arrays import Predict
     from mm_edge.zoo.worlds.tabletop.scene import Split
 
-SMALL, SMALL_SOUNDS = 250, 600  # how much of the world is made for calibrating; a multiple of SMALL pictures
+SMALL, SMALL_SOUNDS = 250, 600  # data generated for calibration; a multiple of SMALL pictures
 
 CARD = {
-    "takes": "a camera's picture, one second of sound, a phrase of up to 16 words",
+    "takes": "a camera picture, one second of sound, a phrase of up to 16 words",
     "gives": "command: stop, go, left, right, follow, search or none, from a spoken word and/or a sign card; "
     "target: where the body stands that the phrase names, and whether it is there",
     "data": "the procedural world tabletop: rendered scenes, espeak-ng voices, phrases in English",
@@ -72,7 +74,7 @@ def spec() -> ModelSpec:
             },
         ),
         presence="presence",
-        description="A tabletop robot that sees, hears and is told.",
+        description="A tabletop robot that follows spoken and signed commands and points at named bodies.",
         card=CARD,
     )
 
@@ -94,20 +96,20 @@ def scout() -> FusionModel:
 def labelled(
     split: str, count: int, cache: Path
 ) -> Iterator[tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]]:
-    """Feeds of batch 1 and their answers: the command's name, the outline of the named body (empty: not there)."""
+    """Feeds of batch 1 with their labels: the command's name, the outline of the named body (empty: absent)."""
     where: dict[str, Split] = {"train": "train", "tune": "tune", "test": "held-out"}
     if split not in where:
-        raise KeyError(f"there is no split '{split}'; there are {', '.join(where)}")
-    order = Order(cache, where[split], SMALL * -(-count // SMALL), SMALL_SOUNDS, voices_at_most=8)
+        raise KeyError(f"unknown split '{split}'; available: {', '.join(where)}")
+    order = DatasetSpec(cache, where[split], SMALL * -(-count // SMALL), SMALL_SOUNDS, voices_at_most=8)
     world = open_world(order)
-    taught = lessons(world, np.arange(count), (1, 17), mix=ALL_THERE)
+    taught = make_batch(world, np.arange(count), (1, 17), mix=ALL_PRESENT)
     for row in range(count):
         feed = {name: value[row : row + 1] for name, value in taught.feeds.items()}
         yield feed, {"command": COMMANDS[taught.command[row]], "target": taught.hulls[row].tolist()}
 
 
 def examine(predict: Predict, cache: Path, samples: int) -> dict[str, float]:
-    from mm_edge.zoo.worlds.tabletop.lessons.exam import examine as held_out
-    from mm_edge.zoo.worlds.tabletop.lessons.exam import examine_foreign
+    from mm_edge.zoo.worlds.tabletop.curriculum.evaluation import examine as held_out
+    from mm_edge.zoo.worlds.tabletop.curriculum.evaluation import examine_foreign
 
     return held_out(predict, cache, samples=samples) | examine_foreign(predict)

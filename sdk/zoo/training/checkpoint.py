@@ -1,4 +1,4 @@
-"""All of a training's state in one safetensors file, written so that an interruption never leaves half of one."""
+"""The full state of a training in one safetensors file, replaced atomically."""
 
 from __future__ import annotations
 

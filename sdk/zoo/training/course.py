@@ -1,67 +1,74 @@
-"""What a model is taught by: a school for each world, and in it courses: batches, a loss, an examination."""
+"""What a training needs: a curriculum of stages, and for each stage a course with batches, a loss and metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-    import numpy.typing as npt
     from torch import Tensor, nn
 
-    from mm_edge.zoo.arrays import Ints
+    from mm_edge.zoo.arrays import Ints, Predict
     from mm_edge.zoo.compose import FusionModel
 
-    from .recipe import Stage
+    from .plan import Plan
 
-Feeds: TypeAlias = Mapping[str, "npt.NDArray[np.generic]"]
-Predict: TypeAlias = Callable[
-    [Feeds], Mapping[str, "npt.NDArray[np.generic]"]
-]  # feeds as the graph sees them, to outputs by name
-Told: TypeAlias = Callable[[str, int, int], None]  # what is being done, how many of it are done, out of how many
+Progress: TypeAlias = Callable[[str, int, int], None]  # what is being made, how many are done, of how many
 
 
 class Course(Protocol):
-    """What `learn` asks for. A batch is a mapping of tensors: what the model is fed, and labels."""
+    """What `learn` needs. A batch maps names to tensors: the model's inputs and the labels."""
 
-    main: str  # the figure of `examine` by which the best weights are chosen; higher is better
+    main: str  # the metric of `examine` that selects the best weights; higher is better
 
     def tutor(self, model: FusionModel) -> nn.Module:
-        """Heads that only training has; their weights are kept in the checkpoints and never shipped."""
+        """Auxiliary heads for training only; their weights are saved in checkpoints and never shipped."""
 
     def batch(self, step: int, size: int, seed: int) -> dict[str, Tensor]:
-        """The batch of this step, always the same one."""
+        """The batch of this step; the same for the same arguments."""
 
     def loss(self, model: FusionModel, tutor: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """The loss, and figures to show. What it does not depend on stays as it is."""
+        """The loss, and figures to report. Weights that the loss does not depend on are not updated."""
 
     def examine(self, model: FusionModel) -> dict[str, float]:
-        """Figures on the tuning set."""
+        """Metrics on the tuning set."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a training. Every stage but the last starts from the untrained model and hands its `parts` to the
+    last stage, which starts with all of them; the other stages can therefore run in any order, or in parallel.
+    """
+
+    name: str
+    course: Callable[[FusionModel], Course]
+    plan: Plan
+    parts: tuple[str, ...] = ()
 
 
 class School(Protocol):
-    """A world, the stages in which it is taught, and the examination at the end."""
+    """A world's data, the training stages on it, and the final evaluation."""
 
-    def prepare(self, cache: Path, *, told: Told | None) -> None:
-        """Makes or finds the data."""
+    def prepare(self, cache: Path, *, progress: Progress | None) -> None:
+        """Generates the data, or opens it from the cache."""
 
     def stages(self) -> tuple[Stage, ...]:
-        """The last one begins with what the others have left."""
+        """In order; the last stage starts with the trained parts of the others."""
 
-    def rivals(self) -> dict[str, Stage]:
-        """What is taught in the place of the last stage to models that have this one input only."""
+    def baselines(self) -> dict[str, Stage]:
+        """Replacements of the last stage for single-modality models, by input name."""
 
     def examine(self, predict: Predict) -> dict[str, float]:
-        """Figures on the tuning set."""
+        """Metrics on the tuning set."""
 
-    def settle(self, model: FusionModel, predict: Predict) -> dict[str, float]:
-        """What is set once the weights are found: thresholds, by the tuning set. Gives what the report says of it."""
+    def calibrate(self, model: FusionModel, predict: Predict) -> dict[str, float]:
+        """Sets what depends on the final weights, such as thresholds, on the tuning set. Returns what it set."""
 
     def confusion(self, predict: Predict) -> tuple[Ints, tuple[str, ...]]:
         """Counts [truth, answer] and their labels."""
 
     def record(self) -> dict[str, Any]:
-        """What the report says of the data: seeds, sizes, digest."""
+        """The data's entry in the report: seeds, sizes, digest."""

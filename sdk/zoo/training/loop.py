@@ -1,4 +1,4 @@
-"""The training loop: one cosine, averaged weights, early stopping, and a checkpoint to go on from."""
+"""The training loop: a cosine schedule, averaged weights, early stopping and resumable checkpoints."""
 
 from __future__ import annotations
 
@@ -21,44 +21,27 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from mm_edge.zoo.arrays import Feeds, Predict
     from mm_edge.zoo.compose import FusionModel
 
-    from .course import Course, Feeds, Predict
+    from .course import Course
+    from .plan import Plan
 
 CHECKPOINT = "checkpoint.safetensors"
-LARGEST_GRADIENT = 5.0  # its norm; a longer one is shortened
+LARGEST_GRADIENT = 5.0  # of its norm; larger gradients are clipped
 LOG_EVERY = 10  # steps
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how fast. One epoch is `evaluate_every` steps."""
-
-    steps: int
-    batch: int = 96
-    learning_rate: float = 0.04  # of matrices
-    plain_rate: float = 0.075  # of all else, as a share of it
-    weight_decay: float = 0.02
-    warm_up: int = 150
-    averaging: float = 0.998
-    evaluate_every: int = 200
-    first_exam: int = 0  # no examination before this step
-    patience: int = 12  # examinations without a better result, after which it stops
-    save_every: int = 50
-    seed: int = 0
-    threads: int = 2
 
 
 @dataclass
 class Run:
-    """What has happened so far; it goes into the checkpoint and the curves."""
+    """Progress and history of one stage, as saved in the checkpoint and drawn as curves."""
 
     step: int = 0
     seconds: float = 0.0
     best: float = -1.0
     best_step: int = 0
     losses: list[dict[str, float]] = field(default_factory=list)
-    exams: list[dict[str, float]] = field(default_factory=list)
+    evaluations: list[dict[str, float]] = field(default_factory=list)
     stopped: str = ""
 
 
@@ -82,8 +65,8 @@ def predictor(model: FusionModel, batch: int = 64) -> Predict:
 
 
 @dataclass
-class Pupil:
-    """All that a training changes. `average` is a running mean of the weights, `best` that of the best examination."""
+class TrainingState:
+    """Everything that training updates. `average` is the running mean of the weights, `best` its best evaluation."""
 
     model: FusionModel
     tutor: nn.Module
@@ -92,7 +75,7 @@ class Pupil:
     optimizer: Optimizer
 
     @classmethod
-    def of(cls, model: FusionModel, tutor: nn.Module, plan: Plan) -> Pupil:
+    def of(cls, model: FusionModel, tutor: nn.Module, plan: Plan) -> TrainingState:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks the keyword alone
         optimizer = Optimizer((model, tutor), plan.learning_rate, plan.plain_rate, plan.weight_decay)
         return cls(model, tutor, copy.deepcopy(model), copy.deepcopy(model), optimizer)
@@ -101,7 +84,7 @@ class Pupil:
         return {"model": self.model, "average": self.average, "best": self.best, "tutor": self.tutor}
 
     def step(self, course: Course, plan: Plan, number: int, batch: dict[str, torch.Tensor]) -> dict[str, float]:
-        """One step of the optimizer; gives the loss and what the course shows."""
+        """One optimizer step; returns the loss and the figures that the course reports."""
         progress = max(0.0, (number - plan.warm_up) / max(plan.steps - plan.warm_up, 1))
         rate = plan.learning_rate * min(1.0, (number + 1) / plan.warm_up) * (0.5 + 0.5 * math.cos(math.pi * progress))
         self.model.train()
@@ -125,54 +108,54 @@ def learn(
     course: Course,
     plan: Plan,
     out: Path,
-    told: Callable[[Run, dict[str, float]], None] | None = None,
+    on_step: Callable[[Run, dict[str, float]], None] | None = None,
 ) -> tuple[FusionModel, Run]:
-    """Trains until the plan's end or until nothing gets better; goes on from the checkpoint in `out` if there is one.
+    """Trains until the end of the plan or until no evaluation improves; resumes from the checkpoint in `out`, if any.
 
-    Gives the averaged weights of the best examination, and the story of the run.
+    Returns the averaged weights of the best evaluation, and the history of the run.
     """
     torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.seed)
-    pupil = Pupil.of(model, course.tutor(model), plan)
+    state = TrainingState.of(model, course.tutor(model), plan)
     run = Run()
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
     if path.exists():
-        run = Run(**checkpoint.load(path, pupil.modules(), pupil.optimizer.kinds))
+        run = Run(**checkpoint.load(path, state.modules(), state.optimizer.kinds))
     if run.step >= plan.steps or run.stopped:
-        return pupil.best.eval(), run
+        return state.best.eval(), run
     with ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(course.batch, run.step, plan.batch, plan.seed)
         while run.step < plan.steps and not run.stopped:
             began = time.monotonic()
             batch = coming.result()
             coming = ahead.submit(course.batch, run.step + 1, plan.batch, plan.seed)
-            shown = pupil.step(course, plan, run.step, batch)
+            shown = state.step(course, plan, run.step, batch)
             run.step += 1
             last = run.step == plan.steps
             if run.step % LOG_EVERY == 0 or last:
                 run.losses.append({"step": float(run.step), **shown})
-            if (run.step % plan.evaluate_every == 0 and run.step >= plan.first_exam) or last:
-                _examine(pupil, course, plan, run)
+            if (run.step % plan.evaluate_every == 0 and run.step >= plan.first_evaluation) or last:
+                _evaluate(state, course, plan, run)
             run.seconds += time.monotonic() - began
             if run.step % plan.save_every == 0 or last or run.stopped:
-                checkpoint.save(path, pupil.modules(), pupil.optimizer.kinds, dict(vars(run)))
-            if told is not None:
-                told(run, shown)
-    return pupil.best.eval(), run
+                checkpoint.save(path, state.modules(), state.optimizer.kinds, dict(vars(run)))
+            if on_step is not None:
+                on_step(run, shown)
+    return state.best.eval(), run
 
 
-def _examine(pupil: Pupil, course: Course, plan: Plan, run: Run) -> None:
-    figures = course.examine(pupil.average.eval())
-    run.exams.append({"step": float(run.step), **figures})
+def _evaluate(state: TrainingState, course: Course, plan: Plan, run: Run) -> None:
+    figures = course.examine(state.average.eval())
+    run.evaluations.append({"step": float(run.step), **figures})
     if figures[course.main] > run.best:
         run.best, run.best_step = figures[course.main], run.step
-        pupil.best.load_state_dict(pupil.average.state_dict())
+        state.best.load_state_dict(state.average.state_dict())
     elif run.step - run.best_step >= plan.patience * plan.evaluate_every:
-        run.stopped = f"no better {course.main} in {plan.patience} examinations"
+        run.stopped = f"{course.main} has not improved in {plan.patience} evaluations"
 
 
 def class_weights(counts: torch.Tensor, strength: float = 0.5) -> torch.Tensor:
-    """Weights for a loss over classes that are not equally frequent: strength 1 evens them out, 0 leaves them."""
+    """Loss weights for imbalanced classes: strength 1 balances them fully, 0 leaves the loss unweighted."""
     weights = (counts.clamp(min=1).float().mean() / counts.clamp(min=1).float()) ** strength
     return weights / weights.mean()

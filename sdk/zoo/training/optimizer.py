@@ -1,4 +1,4 @@
-"""What changes the weights: Muon for all that multiplies as a matrix, AdamW for the rest."""
+"""The optimizer: Muon for weight matrices, AdamW for all other parameters."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-FEWEST = 16  # rows and columns of what counts as a matrix; a narrower one has no directions to even out
+FEWEST = 16  # rows and columns of a matrix for Muon; a narrower one has too few directions to orthogonalize
 MOMENTUM = 0.9
 ROUNDS = 4
-QUINTIC = (3.4445, -4.7750, 2.0315)  # Keller Jordan's: steep where a direction is weak
+QUINTIC = (3.4445, -4.7750, 2.0315)  # Keller Jordan's coefficients: steep near zero
 
 
 class Optimizer:
-    """One pace for both: `rate` is Muon's, and AdamW's is `plain` of it."""
+    """One schedule for both: `rate` is Muon's learning rate, and AdamW's is `plain` times it."""
 
     def __init__(self, modules: Iterable[nn.Module], rate: float, plain: float, weight_decay: float) -> None:
         modules = list(modules)
@@ -36,7 +36,7 @@ class Optimizer:
             self.kinds["matrices"] = Matrices(matrices, rate, weight_decay)
 
     def step(self, rate: float) -> None:
-        """One step by the gradients that are there, which it then forgets."""
+        """One step with the current gradients, which are then cleared."""
         for name, optimizer in self.kinds.items():
             for group in optimizer.param_groups:
                 group["lr"] = rate if name == "matrices" else rate * self.plain
@@ -45,9 +45,9 @@ class Optimizer:
 
 
 class Matrices(torch.optim.Optimizer):
-    """Muon (Keller Jordan, 2024): a step goes equally far in every direction that the momentum has.
+    """Muon (Keller Jordan, 2024): orthogonalizes the momentum, so that a step is equally long in every direction.
 
-    torch's own takes no convolutions and reckons in bfloat16, which takes seven times longer where it is imitated.
+    torch's own does not support convolutions, and computes in bfloat16, seven times slower on a CPU that emulates it.
     """
 
     def __init__(self, weights: list[nn.Parameter], rate: float, weight_decay: float) -> None:
@@ -68,7 +68,7 @@ class Matrices(torch.optim.Optimizer):
 
 
 def evened(matrix: Tensor) -> Tensor:
-    """The matrix with its singular values brought near to 1, by Newton and Schulz."""
+    """The matrix with its singular values brought close to 1, by Newton-Schulz iterations."""
     a, b, c = QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
@@ -81,5 +81,5 @@ def evened(matrix: Tensor) -> Tensor:
 
 
 def _is_matrix(weights: Tensor) -> bool:
-    """Convolutions count: filters by all that each of them reads."""
+    """Convolutions count as matrices: filters by all their inputs."""
     return weights.ndim > 1 and min(len(weights), weights[0].numel()) >= FEWEST

@@ -1,4 +1,4 @@
-"""The pictures of a run's folder: how loss and figures went, and what is taken for what."""
+"""Plots of a training run: losses, metrics and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def draw_curves(runs: Mapping[str, Run], path: Path) -> None:
         left.set(xlabel="step", ylabel="loss", yscale="log", title=f"{stage}: training")
         right.set(xlabel="step", ylabel="share", ylim=(0, 1), title=f"{stage}: tuning set")
         _draw(left, {name for entry in run.losses for name in entry if "loss" in name}, run.losses, "")
-        _draw(right, {name for entry in run.exams for name in entry} - {"step"}, run.exams, ".")
+        _draw(right, {name for entry in run.evaluations for name in entry} - {"step"}, run.evaluations, ".")
     figure.savefig(path, dpi=110)
 
 
 def _draw(axes: Axes, names: set[str], entries: list[dict[str, float]], marker: str) -> None:
     for name in sorted(names):
-        own = [entry for entry in entries if name in entry]  # a loss may be told in one stretch of a course alone
+        own = [entry for entry in entries if name in entry]  # a loss may be reported in one phase of a course only
         axes.plot(
             [entry["step"] for entry in own],
             [entry[name] for entry in own],

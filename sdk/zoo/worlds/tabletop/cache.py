@@ -1,4 +1,4 @@
-"""Pictures and sounds made ahead by workers into memory-mapped files; what was interrupted goes on where it stopped."""
+"""The generated data: worker processes fill memory-mapped files, and an interrupted generation resumes."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ if TYPE_CHECKING:
 
     from .speech import Sounds
 
-    Told = Callable[[str, int, int], None]
+    Progress = Callable[[str, int, int], None]
 
-EDITION = 3  # of the world; raised whenever a number no longer gives the picture or the sound that it gave
+EDITION = 3  # of the data; raised whenever an index gives another picture or sound than before
 CHUNK = 250
 NONE = len(SIGNS)  # the label of "no command"
-SILENT_SHARES = 3  # of nine sounds command nothing
-# In `things`, -1 stands for nobody. A body of which too little is to be seen stands there as -2 - number: no phrase
-# names it, and none calls it absent.
+SILENT_SHARES = 3  # of nine sounds contain no command
+# In `things`, -1 marks an empty slot. A body that is barely visible is stored as -2 - number: no phrase names it, and
+# no phrase treats it as absent.
 EMPTY, UNCLEAR = -1, -2
 LEAST_PIXELS = 40
 LEAST_SIGN_VISIBLE = 0.36
-AS_SPOKEN = Acoustics()
+DEFAULT_ACOUSTICS = Acoustics()
 
 
 @dataclass(frozen=True)
 class Condition:
-    """How hard a set is: what covers the signs, and how loud the words are."""
+    """How difficult a data set is: whether signs are occluded, and how loud the words are."""
 
     name: str
     half_hidden: bool | None = None
-    acoustics: Acoustics = AS_SPOKEN
+    acoustics: Acoustics = DEFAULT_ACOUSTICS
 
 
-AS_IT_COMES = Condition("usual")
+DEFAULT_CONDITION = Condition("usual")
 CLEAN = Condition("clean", half_hidden=False, acoustics=Acoustics(snr_db=(20.0, 30.0), echo=0.2))
 HARD = Condition("hard", half_hidden=True, acoustics=Acoustics(snr_db=(0.0, 0.0), echo=0.4))
 
 
 @dataclass(frozen=True)
 class World:
-    """Pictures and sounds, not paired: each training step pairs them anew.
+    """Pictures and sounds, not paired: each training step draws new pairs.
 
     `pictures` uint8 [n, side, side, 3], `ids` uint8 [n, side, side], `things` int8 [n, bodies, 2] as shape and colour,
     `signs` int8 [n]; `sounds` int16 [m, WINDOW], `words` int8 [m].
@@ -80,7 +80,7 @@ class World:
 
 
 def view_of(seed: int, index: int, split: Split, condition: Condition) -> tuple[Scene, View]:
-    """The picture with this number. A scene whose sign happens to be hidden further than asked is drawn again."""
+    """The picture with this index. A scene whose sign is occluded more than requested is drawn again."""
     attempt = 0
     while True:
         scene = sample(seed, index + attempt * 10_000_019, split, half_hidden=condition.half_hidden)
@@ -102,15 +102,15 @@ def labels_of(scene: Scene, view: View) -> tuple[npt.NDArray[np.int8], int]:
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be made, and where it is kept."""
+class DatasetSpec:
+    """Which data to generate, and where it is stored."""
 
     folder: Path
     split: Split
     pictures: int
     sounds: int
     seed: int = 1
-    condition: Condition = AS_IT_COMES
+    condition: Condition = DEFAULT_CONDITION
     voices_at_most: int | None = None
 
     @property
@@ -129,21 +129,23 @@ class Order:
         }
 
     def jobs(self) -> list[tuple[str, int, int]]:
-        """What workers make at a time: a kind, and the numbers from and to."""
+        """Units of work for the worker processes: kind, first index, end index."""
         pictures = [("pictures", start, min(start + CHUNK, self.pictures)) for start in range(0, self.pictures, CHUNK)]
         sounds = [("sounds", start, min(start + 4 * CHUNK, self.sounds)) for start in range(0, self.sounds, 4 * CHUNK)]
         return pictures + sounds
 
     def mark(self, job: tuple[str, int, int]) -> Path:
-        """The file whose being there says that this job is done."""
+        """The file that marks this job as done."""
         return self.home / "made" / f"{job[0]}-{job[1]}"
 
-    def spoken(self, told: Callable[[int, int], None] | None = None, workers: int = 1) -> Sounds:
-        return bank(self.folder, self.split, self.seed, voices_at_most=self.voices_at_most, workers=workers, told=told)
+    def spoken(self, progress: Callable[[int, int], None] | None = None, workers: int = 1) -> Sounds:
+        return bank(
+            self.folder, self.split, self.seed, voices_at_most=self.voices_at_most, workers=workers, progress=progress
+        )
 
 
-def open_world(order: Order, *, workers: int | None = None, told: Told | None = None) -> World:
-    """The world from its cache; what is not there yet is made."""
+def open_world(order: DatasetSpec, *, workers: int | None = None, progress: Progress | None = None) -> World:
+    """The world from its cache; missing data is generated first."""
     many = workers if workers is not None else max(1, len(os.sched_getaffinity(0)))
     (order.home / "made").mkdir(parents=True, exist_ok=True)
     for name, (dtype, shape) in order.arrays().items():
@@ -152,19 +154,19 @@ def open_world(order: Order, *, workers: int | None = None, told: Told | None = 
     jobs = order.jobs()
     left = [job for job in jobs if not order.mark(job).exists()]
     if left:
-        order.spoken(None if told is None else partial(told, "words"), many)
+        order.spoken(None if progress is None else partial(progress, "words"), many)
         with ProcessPoolExecutor(many) as pool:
             done = len(jobs) - len(left)
             for finished in as_completed([pool.submit(_make, order, job) for job in left]):
                 finished.result()
                 done += 1
-                if told is not None:
-                    told("pictures and sounds", done, len(jobs))
+                if progress is not None:
+                    progress("pictures and sounds", done, len(jobs))
     arrays = {name: np.load(order.home / f"{name}.npy", mmap_mode="r") for name in order.arrays()}
     return World(split=order.split, **arrays)
 
 
-def _make(order: Order, job: tuple[str, int, int]) -> None:
+def _make(order: DatasetSpec, job: tuple[str, int, int]) -> None:
     import cv2
 
     cv2.setNumThreads(1)
@@ -188,4 +190,14 @@ def _make(order: Order, job: tuple[str, int, int]) -> None:
     order.mark(job).touch()
 
 
-__all__ = ["AS_IT_COMES", "CLEAN", "HARD", "SIGN_ID", "Condition", "Order", "World", "open_world", "view_of"]
+__all__ = [
+    "CLEAN",
+    "DEFAULT_CONDITION",
+    "HARD",
+    "SIGN_ID",
+    "Condition",
+    "DatasetSpec",
+    "World",
+    "open_world",
+    "view_of",
+]

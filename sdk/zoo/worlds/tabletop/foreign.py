@@ -1,6 +1,6 @@
-"""Pictures that are not from this world: flat drawings with outlines, and scenes of matplotlib's 3-D renderer.
+"""Out-of-domain pictures: flat drawings with outlines, and scenes drawn by matplotlib's 3-D renderer.
 
-They say what is left of the figures when nothing of the renderer is left: no shared meshes, light, shadows or lens.
+They share nothing with the training renderer: no meshes, light, shadows or camera effects.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ForeignPicture:
 
 
 def _cast(rng: np.random.Generator) -> list[tuple[str, str, tuple[int, int], int]]:
-    """Two to four things with names of their own, and where and how large they are."""
+    """Two to four objects with distinct names, their places and sizes."""
     count = int(rng.integers(2, 5))
     names = rng.permutation(len(COLORS) * len(SHAPES))[:count]
     spots = rng.permutation(len(SPOTS))[:count]
@@ -44,7 +44,7 @@ def _cast(rng: np.random.Generator) -> list[tuple[str, str, tuple[int, int], int
 
 
 def drawn(seed: int) -> ForeignPicture:
-    """As a child draws: flat colours, a second tone for the shaded side, black outlines, plain paper."""
+    """A flat drawing: plain colours, a second tone for the shaded side, black outlines, plain background."""
     rng = np.random.default_rng((seed, 71))
     picture: Picture = np.full((SIDE, SIDE, 3), rng.integers(190, 256, 3), np.uint8)
     things = []
@@ -116,7 +116,7 @@ _SKETCHES: dict[str, Callable[[Picture, Floats, int, Floats], None]] = {
 
 @lru_cache(256)
 def plotted(seed: int) -> ForeignPicture:
-    """Matplotlib's surfaces with its own light, on its own white: another renderer altogether."""
+    """Surfaces drawn by matplotlib, with its own light on a white background."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -162,5 +162,5 @@ def _surfaces(shape: str) -> list[tuple[Floats, Floats, Floats]]:
 
 
 def _cornered(turn: Floats) -> Floats:
-    """Angles that jump from corner to corner of a square, so that a round thing becomes a square one."""
+    """Angles rounded to the corners of a square, which turns a round shape into a square one."""
     return np.asarray(np.round(turn / (np.pi / 2)) * (np.pi / 2))

@@ -1,4 +1,4 @@
-"""The six bodies of the table as meshes of unit size that stand on the plane z = 0."""
+"""The six body shapes as unit-size meshes that stand on the plane z = 0."""
 
 from __future__ import annotations
 

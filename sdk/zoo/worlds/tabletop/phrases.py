@@ -1,4 +1,4 @@
-"""What people type to point at a body: many wordings of colour and shape, and the vocabulary that covers them."""
+"""Phrases that name a body: many wordings of colour and shape, and their vocabulary."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ BARE_FRAMES: dict[bool, tuple[str, ...]] = {
 
 
 def phrase(rng: np.random.Generator, color: str | None, shape: str | None, *, held_out: bool) -> str:
-    """One wording for a body of which the colour, the shape or both are told."""
+    """One wording that names a body by colour, shape or both."""
     if color is None and shape is None:
         raise ValueError("a phrase names a colour, a shape or both; both are None")
     full: tuple[str, ...] = HELD_OUT_FRAMES if held_out else TRAINING_FRAMES
@@ -115,7 +115,7 @@ def phrase(rng: np.random.Generator, color: str | None, shape: str | None, *, he
 
 @lru_cache
 def vocabulary() -> dict[str, int]:
-    """Every word that training may meet; a word of a held-out wording that is not here reads as unknown."""
+    """Every word of the training phrases; other words of held-out wordings become the unknown token."""
     words = {"[PAD]": PAD, "[UNK]": UNKNOWN}
     named = [name for names in (*SHAPE_NAMES.values(), *COLOR_NAMES.values(), NOTHING_NAMES) for name in names]
     framed = " ".join([*TRAINING_FRAMES, *BARE_FRAMES[False]]).replace("{c}", "").replace("{s}", "").split()
@@ -153,8 +153,8 @@ def _tokenizer() -> Tokenizer:
 def wordings(split: Split, many: int = 96) -> Ints:
     """Token ids of `many` wordings of everything that can be named: [7 colours, 7 shapes, many, TEXT_LENGTH].
 
-    The last colour and the last shape stand for "not told"; where neither is told the ids are zero. In training and
-    tuning some words beside the names are unknown, as they are when strangers speak.
+    The last colour and the last shape mean "any"; where both are "any" the ids are zero. In training and tuning some
+    words around the names are replaced by the unknown token, as real users write words outside the vocabulary.
     """
     held_out = split == "held-out"
     rng = np.random.default_rng((19, SPLIT_NUMBER[split]))
@@ -164,12 +164,12 @@ def wordings(split: Split, many: int = 96) -> Ints:
             if color is None and shape is None:
                 continue
             said = [phrase(rng, color, shape, held_out=held_out) for _ in range(many)]
-            table[i, k] = [tokens(text if held_out else _as_a_stranger(rng, text)) for text in said]
+            table[i, k] = [tokens(text if held_out else _with_unknown_words(rng, text)) for text in said]
     return table
 
 
-def _as_a_stranger(rng: np.random.Generator, text: str) -> str:
-    """Some words that name nothing are replaced by an unknown one, and some unknown ones stand before."""
+def _with_unknown_words(rng: np.random.Generator, text: str) -> str:
+    """Replaces some words that name nothing by the unknown token, and puts some unknown tokens in front."""
     unknown = STRANGE if rng.random() < STRANGE_PHRASES else 0.0
     words = [word if word in _named() or rng.random() >= unknown else "?!" for word in text.split()]
     return " ".join([*["?!"] * int(rng.integers(4) if unknown else 0), *words])

@@ -1,4 +1,4 @@
-"""A scene: which bodies, cards and clutter lie where, under which light and before which camera; all from one seed."""
+"""A scene: bodies, cards, clutter, light and camera, all drawn from one seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "tune", "held-out"]
 COLORS = ("red", "green", "blue", "yellow", "orange", "purple")
-# Hue in degrees. Between two colours lies a gap: what people themselves would argue about is not asked.
+# Hue in degrees. Gaps separate the colours: hues that people would disagree about are not used.
 HUES: dict[str, tuple[float, float]] = {
     "red": (-9, 7),
     "orange": (20, 34),
@@ -31,7 +31,7 @@ MOST_BODIES = 6
 
 @dataclass(frozen=True)
 class Body:
-    """One of the things that can be named. Lengths are in units of the table, about three of which are in view."""
+    """An object that a phrase can name. Lengths are in table units; about three of them are in view."""
 
     shape: str
     color: str
@@ -46,7 +46,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Card:
-    """A card that stands or lies on the table. `hidden`: the side from which a hand covers it, and how much of it."""
+    """A card that stands or lies on the table. `hidden`: the direction and share of its occlusion by a hand."""
 
     sign: str | None
     place: tuple[float, float]
@@ -69,7 +69,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that the renderer needs; `seed` feeds textures and noise."""
+    """Everything the renderer needs; `seed` determines textures and noise."""
 
     seed: tuple[int, ...]
     split: Split
@@ -78,11 +78,11 @@ class Scene:
     bodies: tuple[Body, ...]
     cards: tuple[Card, ...]
     clutter: int
-    clear: bool = field(default=False)  # a calm picture: little blur, little noise
+    clear: bool = field(default=False)  # little blur, little noise
 
 
 SPLIT_NUMBER: dict[Split, int] = {"train": 0, "tune": 1, "held-out": 2}
-# How often none, one and two cards that command nothing. Training has more: there is more to tell apart in them.
+# Probabilities of no, one and two cards without a command. Training has more of them, as they are hard negatives.
 OTHER_CARDS: dict[Split, tuple[float, ...]] = {
     "train": (0.3, 0.5, 0.2),
     "tune": (0.55, 0.35, 0.1),
@@ -103,7 +103,7 @@ def paint(rng: np.random.Generator, color: str) -> tuple[float, float, float]:
 
 
 def sample(seed: int, index: int, split: Split, *, half_hidden: bool | None = None) -> Scene:
-    """The scene with this number. `half_hidden` forces or forbids the hand over the sign."""
+    """The scene with this index. `half_hidden` forces or forbids a hand in front of the sign."""
     rng = np.random.default_rng((seed, SPLIT_NUMBER[split], index))
     held_out = split == "held-out"
     light_angle, light_up = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.25)
@@ -172,7 +172,7 @@ def without_hand(scene: Scene) -> Scene:
 
 
 def _places(rng: np.random.Generator, layout: str, count: int, reach: float) -> list[tuple[float, float]]:
-    """Where things stand, in random order, so that cards and bodies share every layout."""
+    """Positions in random order, so that cards and bodies share every layout."""
     span = 0.8 * reach
     points: Floats
     if layout == "row":
@@ -200,7 +200,7 @@ def _turned(points: Floats, angle: float) -> Floats:
 
 
 def _apart(rng: np.random.Generator, count: int, span: float, gap: float) -> Floats:
-    """Random points, as far apart as a few tries allow."""
+    """Random points that keep a distance of `gap`, as far as a few attempts allow."""
     chosen: list[Floats] = []
     for _ in range(count):
         tries = rng.uniform(-span, span, (12, 2))

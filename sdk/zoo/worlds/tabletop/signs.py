@@ -1,4 +1,4 @@
-"""Sign cards: what stands on a card that gives a command, and cards that give none."""
+"""Sign cards: drawings of the cards with a command, and of cards without one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OTHER_WORDS = (
     *("NIGHT", "FOLLY", "SERVE", "GOLD", "STAR", "LATE", "RIDE"),
 )
 LETTERS, MOST_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", 6
-LETTERED = 0.5  # of the written cards in training: letters and digits by chance; words alone would be learned by heart
+LETTERED = 0.5  # of the written cards in training: random letters and digits, since fixed words would be memorized
 HELD_OUT_WORDS = ("CAFE", "PUSH", "ROOM", "15", "B", "SHOP", "LIGHT")
 WHITE: Color = (250, 250, 250)
 INKS: tuple[Color, ...] = ((20, 20, 20), (30, 40, 90), (120, 20, 20), (20, 80, 40), (60, 60, 60))
@@ -66,7 +66,7 @@ class Pen:
 
 
 def card(rng: np.random.Generator, sign: str | None, *, held_out: bool) -> Picture:
-    """A card of CARD_SIDE pixels, RGB; `sign` None: a card that commands nothing."""
+    """A card of CARD_SIDE pixels, RGB; `sign` None: a card without a command."""
     dark = rng.random() < 0.2
     paper, ink = PAPERS[rng.integers(len(PAPERS))], INKS[rng.integers(len(INKS))]
     if dark:

@@ -1,4 +1,4 @@
-"""One-second sounds: a word, another word or none, in a room, at some level, under some noise."""
+"""One-second sounds: a command, another word or none, with room echo, level and noise."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ NOISES = ("white", "pink", "brown", "hum", "babble", "tones", "clicks")
 
 @dataclass(frozen=True)
 class Acoustics:
-    """How loud the word stands over the noise, in dB, and how often the room echoes."""
+    """Signal-to-noise ratio of the word in dB, and the probability of room echo."""
 
     snr_db: tuple[float, float] = (-4.0, 30.0)
     echo: float = 0.4
 
 
 def clip(rng: np.random.Generator, sounds: Sounds, word: str | None, acoustics: Acoustics) -> npt.NDArray[np.int16]:
-    """A second of sound: int16 [WINDOW]. `word` None: background, other words, talk, or a scrap of a command."""
+    """A second of sound: int16 [WINDOW]. `word` None: background, other words, talk, or a fragment of a command."""
     speech: Floats = np.zeros(WINDOW, np.float32)
     if word is not None:
         speech = _placed(rng, _one_of(rng, sounds[word]), least=0.87)
@@ -74,7 +74,7 @@ def _placed(rng: np.random.Generator, word: Floats, *, least: float) -> Floats:
 
 
 def _scrap(rng: np.random.Generator, word: Floats) -> Floats:
-    """The last or the first quarter of a word at the edge of the window: too little to know it by."""
+    """At most a quarter of a word at the edge of the window: too little to recognize it."""
     out = np.zeros(WINDOW, np.float32)
     n = max(1, int(rng.uniform(0.05, 0.25) * len(word)))
     if rng.random() < 0.5:

@@ -1,4 +1,4 @@
-"""Spoken words by espeak-ng: many voices, rates and pitches, 16 kHz, kept in a cache."""
+"""Spoken words synthesized by espeak-ng: many voices, rates and pitches, 16 kHz, cached."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ HELD_OUT_VOICES = (
     *("adam", "anika", "f3", "f5", "m3", "m6", "m8", "klatt2", "klatt4", "Gene2", "iven4", "miguel", "norbert"),
     *("steph2", "travis", "victor", "zac", "grandma"),
 )
-# Voices of other languages speak the commands by their sounds, and all else as they would read it.
+# Voices of other languages get the commands as phonemes, and read all other text by their own rules.
 FOREIGN = ("es", "it", "de", "pl", "nl", "sv", "hi", "pt")
 SOUNDS = {
     "stop": "[[st'op]]",
@@ -56,7 +56,7 @@ SOUNDS = {
 }
 FOREIGN_SHARE, NEAR_SHARE = 0.15, 0.5  # of what is spoken in training; of its other words
 TAKES, TAKES_OF_FEW, TAKES_ELSEWHERE = 12, 4, 2  # of each command by each voice: in training, by few voices, else
-OTHERS, OTHERS_ELSEWHERE = 18, 6  # other words for each take of a command: strangers' words are what is told wrongly
+OTHERS, OTHERS_ELSEWHERE = 18, 6  # other words for each take of a command: unknown words are the most frequent errors
 Call = tuple[str, str, int, int]  # text, voice, words a minute, pitch
 
 
@@ -65,15 +65,15 @@ def require_espeak() -> str:
     if path is None:
         raise UnavailableError(
             "espeak-ng is not installed",
-            action="making the spoken words of the world 'tabletop'",
+            action="synthesizing the spoken words of the world 'tabletop'",
             hint="Install it: sudo apt-get install espeak-ng",
         )
     return path
 
 
 @lru_cache
-def voices_there() -> frozenset[str]:
-    """Accents and variants that espeak-ng has; for any other it uses its default voice without saying so."""
+def installed_voices() -> frozenset[str]:
+    """Accents and variants that espeak-ng has; for any other it silently uses its default voice."""
     found = set()
     for kind in ("", "=variant"):
         listed = subprocess.run([require_espeak(), f"--voices{kind}"], capture_output=True, text=True, check=False)
@@ -89,7 +89,7 @@ def say(call: Call) -> npt.NDArray[np.int16]:
 
     text, voice, rate, pitch = call
     espeak = require_espeak()
-    if missing := [part for part in voice.split("+") if part not in voices_there()]:
+    if missing := [part for part in voice.split("+") if part not in installed_voices()]:
         raise UnavailableError(
             f"espeak-ng has no voice '{missing[0]}'",
             action=f"speaking '{text}' with the voice {voice}",
@@ -102,7 +102,7 @@ def say(call: Call) -> npt.NDArray[np.int16]:
     )
     if done.returncode != 0 or len(done.stdout) < 1000:
         raise UnavailableError(
-            f"espeak-ng said: {done.stderr.decode(errors='replace').strip() or 'nothing'}",
+            f"espeak-ng failed: {done.stderr.decode(errors='replace').strip() or 'no output'}",
             action=f"speaking '{text}' with the voice {voice}",
             hint="Install its voices: sudo apt-get install espeak-ng-data",
         )
@@ -115,7 +115,7 @@ def say(call: Call) -> npt.NDArray[np.int16]:
 
 
 def calls(split: Split, seed: int, voices_at_most: int | None = None) -> list[Call]:
-    """What is spoken, by whom and how. `tune` speaks with the voices of training, in other manners."""
+    """The utterances of a split. `tune` uses the voices of training at other rates and pitches."""
     held_out = split == "held-out"
     rng = np.random.default_rng((seed, 31, SPLIT_NUMBER[split]))
     voices, accents = (HELD_OUT_VOICES, HELD_OUT_ACCENTS) if held_out else (VOICES, ACCENTS)
@@ -153,9 +153,9 @@ def bank(
     *,
     voices_at_most: int | None = None,
     workers: int = 2,
-    told: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Sounds:
-    """All utterances of a split by what is said: the commands by name, `other` words, `talk`. Made once, then read."""
+    """All utterances of a split by content: commands by name, `other` words, `talk`. Synthesized once, then cached."""
     from safetensors.numpy import load_file, save_file
 
     wanted = calls(split, seed, voices_at_most)
@@ -167,8 +167,8 @@ def bank(
             spoken = {}
             for number, sound in enumerate(pool.map(say, wanted, chunksize=16)):
                 spoken[str(number)] = sound
-                if told is not None:
-                    told(number + 1, len(wanted))
+                if progress is not None:
+                    progress(number + 1, len(wanted))
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         save_file(spoken, str(partial))
@@ -181,7 +181,7 @@ def bank(
 
 
 def _kind(text: str) -> str:
-    """Under what an utterance is kept."""
+    """The key under which an utterance is stored."""
     for word, spelled in SOUNDS.items():
         if text in {word, spelled}:
             return word

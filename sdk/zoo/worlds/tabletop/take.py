@@ -1,4 +1,4 @@
-"""The demo take: twenty seconds in five shots, as camera.mp4, sound.wav and text.jsonl, with the truth beside them."""
+"""The demo take: twenty seconds in five shots, as camera.mp4, sound.wav and text.jsonl, with ground truth."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SHOT_SECONDS = 4
 SIDE = 256
 SEED = 2024
 WORD_AT_MS = 1500
-VOICES = ("en-gb+f3", "en-us+m3", "en-gb-scotland+m6", "en-us+steph2")  # held out: training never heard them
+VOICES = ("en-gb+f3", "en-us+m3", "en-gb-scotland+m6", "en-us+steph2")  # held out of training
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One scene, what is typed at its beginning, and what is said in it, at which second and over which noise."""
+    """One scene, the text typed at its start, and the word spoken in it, with its noise level."""
 
     bodies: tuple[tuple[str, str], ...]  # colour and shape
     typed: str
@@ -58,7 +58,7 @@ SHOTS = (
 
 
 def make_take(folder: Path) -> None:
-    """Writes the take; the same library versions give the same pictures and sound."""
+    """Writes the take; the same library versions give identical pictures and sound."""
     folder.mkdir(parents=True, exist_ok=True)
     _film(folder / "camera.mp4")
     _sound(folder / "sound.wav")
@@ -126,7 +126,7 @@ def _scene(number: int, shot: Shot) -> Scene:
 
 
 def _at(scene: Scene, share: float) -> Scene:
-    """The scene when this share of the shot is over: the camera has moved on, and the first body too."""
+    """The scene at this share of the shot: the camera and the first body have moved."""
     sway = np.sin(2 * np.pi * share)
     camera = replace(scene.camera, around=scene.camera.around + 14 * sway, elevation=48 + 6 * np.cos(2 * np.pi * share))
     mover = scene.bodies[0]
@@ -147,7 +147,7 @@ def _sound(path: Path) -> None:
 
 
 def _room(rng: np.random.Generator, shot: Shot, voice: str) -> Floats:
-    """The sound of one shot: a quiet room, or a loud one where the word is to be heard over noise."""
+    """The sound of one shot: a quiet room, or the word under noise."""
     level = 0.3 * 10 ** (shot.noise_db / 20)
     sound = np.concatenate([noise(rng, "pink", {}) for _ in range(SHOT_SECONDS)])
     sound *= level / (np.sqrt(np.mean(sound**2)) + 1e-9) * 0.35

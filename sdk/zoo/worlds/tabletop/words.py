@@ -1,4 +1,4 @@
-"""What is said and written that commands nothing: other words, words that nearly are commands, sentences."""
+"""Spoken text without a command: other words, near misses of commands, sentences."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ HELD_OUT_SENTENCES = (
     "her computer needs a new battery and a better screen",
     "nobody knew why the lights were on in the empty house",
 )
-# What a command may begin with, go on with and end with, and what else may: near misses, of which few are words.
+# Beginnings, middles and ends of the commands and of similar syllables: near misses, few of which are words.
 _NEARLY = (
     ("sl sp sk sn sw t st f sh b", "o a i e u", "p ck b t ff m"),
     ("b d g k m n p r gr gl bl h z", "ow o ee ay oy oo ah", "n t l d"),
@@ -68,11 +68,11 @@ _NEARLY = (
     ("f h w m s t j b v p", "o a e i u", "lly ller tto nnow lla rrow lling mmow llow"),
     ("s ch b l k t f m st th sh", "ur er ar or ee a i", "ch ge sh t th se k tchy"),
 )
-SOUND_ALIKE = ("rite", "serch", "surch")  # espeak-ng reads them as it reads a command
+SOUND_ALIKE = ("rite", "serch", "surch")  # espeak-ng pronounces them like a command
 
 
 def near_words() -> tuple[str, ...]:
-    """A few thousand words that differ from a command in a sound or two; none that is held out or sounds like one."""
+    """A few thousand words that differ from a command by a sound or two, without held-out words and homophones."""
     kept_out = {*SIGNS, *HELD_OUT_OTHER_WORDS, *SOUND_ALIKE}
     return tuple(sorted(set(_composed()) - kept_out))
 

@@ -1,4 +1,4 @@
-"""Draws the bodies: their meshes where they stand, lit face by face, the nearest last."""
+"""Draws the bodies: their meshes where they stand, shaded_faces face by face, the nearest last."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 
 from mm_edge.zoo.worlds.tabletop.mesh import body
 
-from .eye import lit
+from .camera import shaded_faces
 
 if TYPE_CHECKING:
     from mm_edge.zoo.worlds.tabletop.mesh import Mesh
     from mm_edge.zoo.worlds.tabletop.scene import Body
 
-    from .stage import Stage
+    from .canvas import Canvas
 
 SIXTEENTHS = 4  # bits behind the point in the coordinates that OpenCV is given
 
 
 def posed(thing: Body) -> Mesh:
-    """The body's mesh where it stands, in table units."""
+    """The body's mesh in its pose, in table units."""
     mesh = body(thing.shape)
     turn = np.eye(3)
     c, s = np.cos(thing.turn), np.sin(thing.turn)
@@ -34,22 +34,22 @@ def posed(thing: Body) -> Mesh:
     return replace(mesh, vertices=vertices, normals=mesh.normals @ turn.T)
 
 
-def draw_body(stage: Stage, thing: Body, mesh: Mesh, number: int) -> int:
-    """Draws it over what is there and gives the number of pixels it has, those outside the picture too."""
-    eye = stage.eye
+def draw_body(canvas: Canvas, thing: Body, mesh: Mesh, number: int) -> int:
+    """Draws the body and returns its pixel count, including pixels outside the picture."""
+    projection = canvas.projection
     centers = mesh.middle @ mesh.vertices
-    to_eye = eye.place - centers
-    toward = (to_eye * mesh.normals).sum(1) > 0
-    colors = lit(mesh.normals, to_eye, np.array(stage.scene.light), stage.rng.uniform(0.35, 0.6), thing)
-    seen = eye.see(mesh.vertices)
+    to_camera = projection.place - centers
+    toward = (to_camera * mesh.normals).sum(1) > 0
+    colors = shaded_faces(mesh.normals, to_camera, np.array(canvas.scene.light), canvas.rng.uniform(0.35, 0.6), thing)
+    seen = projection.project(mesh.vertices)
     corner = np.floor(seen.min(0)).astype(int) - 1
     width, height = np.ceil(seen.max(0)).astype(int) + 2 - corner
-    if max(width, height) > 2 * stage.canvas.shape[0]:
+    if max(width, height) > 2 * canvas.pixels.shape[0]:
         return 0
     layer = np.zeros((height, width, 4), np.uint8)
     local = np.round((seen - corner) * 2**SIXTEENTHS).astype(np.int32)
-    order = np.argsort(-np.linalg.norm(centers - eye.place, axis=1))
+    order = np.argsort(-np.linalg.norm(centers - projection.place, axis=1))
     for face in order[toward[order]]:
         r, g, b = (colors[face] * 255).tolist()
         cv2.fillConvexPoly(layer, local[list(mesh.faces[face])], (r, g, b, 255), cv2.LINE_8, SIXTEENTHS)
-    return stage.lay(layer, corner, number, thing.pattern)
+    return canvas.lay(layer, corner, number, thing.pattern)

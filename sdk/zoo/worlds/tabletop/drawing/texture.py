@@ -1,4 +1,4 @@
-"""Grounds and surfaces: procedural textures; the held-out split draws kinds that training never sees."""
+"""Procedural surface textures; the held-out split uses kinds that do not occur in training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def noise(rng: np.random.Generator, size: int, octaves: int = 4, first: int = 3)
     return np.asarray(total / 1.8, np.float32)
 
 
-def ground(rng: np.random.Generator, kind: str, size: int = 192) -> Floats:
+def surface(rng: np.random.Generator, kind: str, size: int = 192) -> Floats:
     """A piece of table in two tones: float32 [size, size, 3] in 0..1."""
     first, second = _two_tones(rng)
     mix = np.clip(KINDS[kind](rng, size), 0, 1)[..., None]
@@ -33,7 +33,7 @@ def ground(rng: np.random.Generator, kind: str, size: int = 192) -> Floats:
 
 
 def _two_tones(rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Mostly dull, at times as vivid as the bodies that stand on it."""
+    """Mostly muted, sometimes as saturated as the bodies."""
     base = rng.uniform(0.12, 0.9)
     tint = rng.uniform(-1, 1, 3) * (0.06 if rng.random() < 0.6 else 0.22)
     first = np.clip(base + tint, 0.03, 0.97)
@@ -126,5 +126,5 @@ KINDS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
     "brick": _brick,
     "weave": _weave,
 }
-HELD_OUT_GROUNDS = ("marble", "brick", "weave")
-TRAINING_GROUNDS = tuple(kind for kind in KINDS if kind not in HELD_OUT_GROUNDS)
+HELD_OUT_SURFACES = ("marble", "brick", "weave")
+TRAINING_SURFACES = tuple(kind for kind in KINDS if kind not in HELD_OUT_SURFACES)

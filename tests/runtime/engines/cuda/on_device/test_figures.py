@@ -67,7 +67,7 @@ def test_a_way_of_running_is_timed(driver, device, bundle, graphs, monkeypatch):
     assert shown.copies_a_tick > 1  # the picture's way in, and the result's way home
     assert shown.waiting_copies == 0
     assert shown.captured is graphs
-    assert set(shown.graphs_told.values()) == {"captured" if graphs else "not asked for"}
+    assert set(shown.graph_states.values()) == {"captured" if graphs else "not asked for"}
 
 
 def test_a_copy_that_waits_is_counted(driver, device):
@@ -120,7 +120,7 @@ def test_the_tests_for_a_gpu_run_to_their_end(tmp_path):
     }, told
     report = msgspec.json.decode((results / "gpu.json").read_bytes(), type=GpuReport)
     ran, absent = report.rows
-    assert (ran.engine, ran.state, absent.state) == ("double", "proven", "not here")
+    assert (ran.engine, ran.state, absent.state) == ("double", "passed", "not available")
     assert report.device.startswith("Test GPU (host memory)")
     assert report.machine.cpu
     assert len(ran.timed) == 3
@@ -151,13 +151,15 @@ def test_where_no_engine_can_be_tried_the_tests_for_a_gpu_are_skipped_only_witho
 def report(**changed):
     """One that keeps every promise, but for what is changed in its pipelined run or its row."""
     good = {"graphs": True, "device_ms": {}, "host_ms_a_tick": 0.1, "prepare_ms": 1.0, "p50_ms": 2.0, "per_s": 200.0}
-    good |= {"depth": 2, "p50_ratio": 1.1, "rate_ratio": 0.95, "graphs_told": {"fuse": "captured"}}
+    good |= {"depth": 2, "p50_ratio": 1.1, "rate_ratio": 0.95, "graph_states": {"fuse": "captured"}}
     good |= {"copies_a_tick": 3.0, "waiting_copies": 0}
     of_row = {"soak": {"minutes": 10.0, "host_grown_mb": 0.5, "device_grown_mb": 0.0}, "sanitized": {"memcheck": "0"}}
     of_row |= {key: changed.pop(key) for key in ("soak", "sanitized", "state", "why") if key in changed}
     timed = (Timed(**{**good, **changed}), Timed(**{**good, "depth": 1, "per_s": 150.0}))
-    row = Row("double", **{"state": "proven", "timed": timed, **of_row})
-    return GpuReport("now", "senses 1", "Test GPU", machine(Watch().heat()), (row, Row("absent", "not here", "no")))
+    row = Row("double", **{"state": "passed", "timed": timed, **of_row})
+    return GpuReport(
+        "now", "senses 1", "Test GPU", machine(Watch().conditions()), (row, Row("absent", "not available", "no"))
+    )
 
 
 LOOKS = (failures, slow_hosts, waits, slow_pipelines, leaks, faults_found)
@@ -171,13 +173,13 @@ def test_a_report_that_keeps_its_promises_breaks_none():
     ("look", "changed", "shown"),
     [
         (failures, {"state": "failed", "why": "no room"}, "double: no room"),
-        (failures, {"state": "not here", "why": "no driver"}, "double is not here: no driver"),
-        (slow_hosts, {"graphs_told": {"fuse": "none: it waits"}}, "graphs {'fuse': 'none: it waits'}"),
-        (waits, {"waiting_copies": 2}, "2 copies kept the host waiting, none is promised"),
-        (waits, {"copies_a_tick": 0.0}, "the trace shows no copy"),
-        (slow_pipelines, {"p50_ratio": 1.2}, "p50 is 1.20 x device and preparation, 1.15 is promised"),
-        (slow_pipelines, {"rate_ratio": 0.8}, "0.80 x the slowest stage's rate, 0.9 is promised"),
-        (slow_pipelines, {"per_s": 100.0}, "two moments in flight give less than one, 150 a second"),
+        (failures, {"state": "not available", "why": "no driver"}, "double is not available: no driver"),
+        (slow_hosts, {"graph_states": {"fuse": "none: it waits"}}, "graphs {'fuse': 'none: it waits'}"),
+        (waits, {"waiting_copies": 2}, "2 copies blocked the host, limit 0"),
+        (waits, {"copies_a_tick": 0.0}, "the trace contains no copy"),
+        (slow_pipelines, {"p50_ratio": 1.2}, "p50 is 1.20 x device time and preparation, limit 1.15"),
+        (slow_pipelines, {"rate_ratio": 0.8}, "0.80 x the rate of the slowest stage, minimum 0.9"),
+        (slow_pipelines, {"per_s": 100.0}, "two moments in flight are slower than one, which gives 150 per second"),
         (leaks, {"soak": {"minutes": 10.0, "host_grown_mb": 3.0, "device_grown_mb": 0.0}}, "host_grown_mb is 3.0"),
         (leaks, {"soak": {"minutes": 10.0, "host_grown_mb": 0.0, "device_grown_mb": 2.5}}, "device_grown_mb is 2.5"),
         (faults_found, {"sanitized": {"racecheck": "failed (9): 2 errors"}}, "racecheck failed (9): 2 errors"),
@@ -191,7 +193,7 @@ def test_a_broken_promise_is_named(look, changed, shown):
 def test_a_host_that_takes_too_long_with_every_graph_is_named():
     slow = msgspec.structs.replace(report().rows[0], timed=report(host_ms_a_tick=0.4).rows[0].timed[:1])
     told = slow_hosts(msgspec.structs.replace(report(), rows=(slow,)))
-    assert told == ["double: a tick takes the host 0.400 ms, 0.3 ms at most is promised"]
+    assert told == ["double: host time per tick 0.400 ms, limit 0.3 ms"]
 
 
 def test_an_engine_whose_process_dies_costs_no_other(monkeypatch, tmp_path):
@@ -199,4 +201,4 @@ def test_an_engine_whose_process_dies_costs_no_other(monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "_myself", lambda *_: [sys.executable, "-c", "import os; print('fatal'); os.abort()"])
     given = bench.argparse.Namespace(bundle=tmp_path, seconds=1, soak=0, trace=None, sanitize=False)
     row = bench.row_apart("double", given)
-    assert (row.state, row.why) == ("failed", "its process ended with -6: fatal")
+    assert (row.state, row.why) == ("failed", "the process ended with exit code -6: fatal")

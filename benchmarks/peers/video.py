@@ -1,4 +1,4 @@
-"""The frames of a file, one after the other, as OpenCV reads them."""
+"""The frames of a video file in order, as OpenCV reads them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The held-out figures of a bundle in each precision, beside the report: python -m mm_edge.zoo.shipped NAME BUNDLE.
+"""Adds the held-out figures of a bundle in each precision to the model's report.
 
-They are of the files that ship, part by part as the bundle chains them, not of the model in torch.
+python -m mm_edge.zoo.evaluate_bundle NAME BUNDLE
+
+The figures are those of the bundle's parts in their chain, not of the model in torch.
 """
 
 from __future__ import annotations
@@ -17,15 +19,15 @@ from mm_edge.zoo.catalog import entry
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from mm_edge.zoo.training.course import Feeds, Predict
+    from mm_edge.zoo.arrays import Feeds, Predict
 
 BATCH = 50
 SAMPLES = 1000
-WANTED = {"fp32": ("fp32",), "int8": ("int8-cpu", "fp32")}  # the runtime's order: what a part lacks runs in the next
+WANTED = {"fp32": ("fp32",), "int8": ("int8-cpu", "fp32")}  # the runtime's order of preference
 
 
 def chained(bundle: Bundle, precision: str) -> Predict:
-    """The bundle's parts, one after the other on the CPU, as a function from feeds to the graph's outputs by name."""
+    """The bundle's parts in sequence on the CPU, as a function from feeds to outputs by name."""
     import numpy as np
 
     from mm_edge.onnx_runtime import import_onnxruntime
@@ -58,13 +60,13 @@ def chained(bundle: Bundle, precision: str) -> Predict:
     return predict
 
 
-def examine_bundle(name: str, path: Path, samples: int = SAMPLES) -> dict[str, dict[str, float]]:
+def evaluate_bundle(name: str, path: Path, samples: int = SAMPLES) -> dict[str, dict[str, float]]:
     with Bundle.open(path) as bundle:
         return {precision: zoo.evaluate(name, chained(bundle, precision), samples=samples) for precision in WANTED}
 
 
 if __name__ == "__main__":
-    asked, bundle_path = sys.argv[1], Path(sys.argv[2])
-    there = entry(asked).weights.with_suffix(".json")
-    report = json.loads(there.read_text()) | {"bundle": examine_bundle(asked, bundle_path)}
-    there.write_text(json.dumps(report, indent=1) + "\n")
+    model, bundle_path = sys.argv[1], Path(sys.argv[2])
+    report_path = entry(model).weights.with_suffix(".json")
+    report = json.loads(report_path.read_text()) | {"bundle": evaluate_bundle(model, bundle_path)}
+    report_path.write_text(json.dumps(report, indent=1) + "\n")

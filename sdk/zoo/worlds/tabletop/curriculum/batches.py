@@ -1,4 +1,4 @@
-"""Pairs pictures, sounds and phrases into lessons with exact labels; each lesson follows from seed and number."""
+"""Pairs pictures, sounds and phrases into batches with exact labels, reproducible from a seed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mm_edge.zoo.worlds.tabletop.phrases import wordings
 from mm_edge.zoo.worlds.tabletop.signs import SIGNS
 from mm_edge.zoo.worlds.tabletop.sound import WINDOW
 
-from .naming import ask, bodies_in
-from .places import CELLS, hull, shares
+from .queries import ask, bodies_in
+from .targets import CELLS, hull, shares
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mm_edge.zoo.worlds.tabletop.cache import World
     from mm_edge.zoo.worlds.tabletop.scene import Split
 
-    from .naming import Asked
+    from .queries import Query
 
 COMMANDS = (*SIGNS, "none")
 IMAGE, AUDIO, TEXT = range(3)  # the columns of presence
@@ -30,7 +30,7 @@ IMAGE, AUDIO, TEXT = range(3)  # the columns of presence
 
 @dataclass(frozen=True)
 class Mix:
-    """How often what is missing, and how sign and word meet. They never contradict: nothing says who would be right."""
+    """How often inputs are missing, and how sign and word are paired. They never contradict each other."""
 
     no_audio: float = 0.18
     no_image: float = 0.18
@@ -41,19 +41,19 @@ class Mix:
     whole_name: float = 0.7  # colour and shape; else one of the two, where that is clear
 
 
-USUAL = Mix(body_present=0.55)
-# Taught to decide with: both senses together err seldom, each alone errs more often, so one that is alone with what it
-# says should be believed less than as many lone words as the examination holds would teach.
-BELIEVED = replace(USUAL, word_with_sign=0.8, word_without_sign=0.25)
-ALL_THERE = Mix(no_audio=0, no_image=0, no_text=0)
-BOTH_SAY = Mix(no_audio=0, no_image=0, no_text=0, word_with_sign=1.0, word_without_sign=0.0)
+DEFAULT_MIX = Mix(body_present=0.55)
+# For the fusion: two modalities that agree are rarely wrong, one alone is wrong more often, so single-modality evidence
+# must be weighted less than the share of lone words in the evaluation would teach.
+FUSION_MIX = replace(DEFAULT_MIX, word_with_sign=0.8, word_without_sign=0.25)
+ALL_PRESENT = Mix(no_audio=0, no_image=0, no_text=0)
+SIGN_AND_WORD = Mix(no_audio=0, no_image=0, no_text=0, word_with_sign=1.0, word_without_sign=0.0)
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """A batch. `feeds` as the graph sees them; the rest are labels (see places.py for `cells` and `hulls`).
+class Batch:
+    """`feeds` as the graph takes them; the rest are labels (targets.py describes `cells` and `hulls`).
 
-    `command` is what follows from what is there: with the microphone missing, a word that only it would hear is none.
+    `command` follows from the present inputs: with the microphone missing, a spoken word does not count.
     """
 
     feeds: dict[str, npt.NDArray[Any]]
@@ -64,8 +64,8 @@ class Lessons:
     hulls: list[Ints]
 
 
-def lessons(world: World, numbers: Ints, seed: tuple[int, ...], *, mix: Mix = USUAL) -> Lessons:
-    """The lessons for these pictures; sounds and phrases are drawn by the seed."""
+def make_batch(world: World, numbers: Ints, seed: tuple[int, ...], *, mix: Mix = DEFAULT_MIX) -> Batch:
+    """A batch of these pictures; the seed draws sounds and phrases."""
     rng = np.random.default_rng(seed)
     pictures, ids, things = np.array(world.pictures[numbers]), np.array(world.ids[numbers]), world.things[numbers]
     sign = world.signs[numbers].astype(np.int64)
@@ -74,11 +74,11 @@ def lessons(world: World, numbers: Ints, seed: tuple[int, ...], *, mix: Mix = US
     heard = np.where(presence[:, AUDIO] > 0, word, NONE)
     seen = np.where(presence[:, IMAGE] > 0, sign, NONE)
     bodies = [bodies_in(ids[row], things[row]) for row in range(len(numbers))]
-    asked = [ask(rng, there, mix.body_present, mix.whole_name) for there in bodies]
-    text = wording_of(rng, world.split, asked)
-    told = (presence[:, IMAGE] > 0) & (presence[:, TEXT] > 0)
-    slots = [one.slot if here else None for one, here in zip(asked, told, strict=True)]
-    return Lessons(
+    queries = [ask(rng, there, mix.body_present, mix.whole_name) for there in bodies]
+    text = wording_of(rng, world.split, queries)
+    labelled = (presence[:, IMAGE] > 0) & (presence[:, TEXT] > 0)
+    slots = [one.slot if here else None for one, here in zip(queries, labelled, strict=True)]
+    return Batch(
         {"image": pictures, "audio": sounds, "text": text, "presence": presence},
         np.where(heard != NONE, heard, seen),
         sign,
@@ -88,14 +88,14 @@ def lessons(world: World, numbers: Ints, seed: tuple[int, ...], *, mix: Mix = US
     )
 
 
-def wording_of(rng: np.random.Generator, split: Split, asked: list[Asked]) -> Ints:
+def wording_of(rng: np.random.Generator, split: Split, queries: list[Query]) -> Ints:
     """Token ids of one wording for each: [n, length]."""
     table = wordings(split)
-    return np.stack([table[one.color, one.shape, rng.integers(table.shape[2])] for one in asked])
+    return np.stack([table[one.color, one.shape, rng.integers(table.shape[2])] for one in queries])
 
 
 def presence_of(rng: np.random.Generator, count: int, mix: Mix) -> Floats:
-    """Sound and picture are never missing both: nothing could be asked then."""
+    """Sound and picture are never both missing: no label would be defined."""
     presence = np.ones((count, 3), np.float32)
     draw = rng.random(count)
     presence[draw < mix.no_audio, AUDIO] = 0
@@ -105,7 +105,7 @@ def presence_of(rng: np.random.Generator, count: int, mix: Mix) -> Floats:
 
 
 def words_for(rng: np.random.Generator, sign: Ints, mix: Mix) -> Ints:
-    """What is said beside each sign."""
+    """The word spoken with each sign."""
     speaks = rng.random(len(sign)) < np.where(sign != NONE, mix.word_with_sign, mix.word_without_sign)
     return np.where(speaks, np.where(sign != NONE, sign, rng.integers(NONE, size=len(sign))), NONE).astype(np.int64)
 
@@ -119,4 +119,14 @@ def _sounds(world: World, rng: np.random.Generator, sign: Ints, mix: Mix) -> tup
     return word, sounds / 32768
 
 
-__all__ = ["ALL_THERE", "BELIEVED", "BOTH_SAY", "CELLS", "COMMANDS", "USUAL", "Lessons", "Mix", "lessons"]
+__all__ = [
+    "ALL_PRESENT",
+    "CELLS",
+    "COMMANDS",
+    "DEFAULT_MIX",
+    "FUSION_MIX",
+    "SIGN_AND_WORD",
+    "Batch",
+    "Mix",
+    "make_batch",
+]

@@ -1,4 +1,4 @@
-"""What a cheap camera does to a picture: light that falls off, colour cast, exposure, blur and sensor noise."""
+"""Degradations of a cheap camera: vignetting, colour cast, exposure, blur and sensor noise."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Floats, Picture
 
 
-def through_lens(rng: np.random.Generator, picture: Picture, *, calm: bool) -> Picture:
-    """Light that falls off, colour cast, exposure, blur and sensor noise."""
+def degraded(rng: np.random.Generator, picture: Picture, *, calm: bool) -> Picture:
+    """The picture with vignetting, colour cast, exposure, blur and sensor noise; `calm`: no blur, less noise."""
     side = picture.shape[0]
     work: Floats = picture.astype(np.float32)
     rows, columns = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].astype(np.float32)

@@ -1,4 +1,4 @@
-"""Both: the command from both embeddings, or from the one that is there. The encoders stay as they are."""
+"""The course of the fusion: the command from both embeddings, or from one of them. The encoders are frozen."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch.nn.functional import cross_entropy
 
 from mm_edge.zoo.worlds.tabletop.cache import NONE
 
-from .lessons import ALL_THERE, AUDIO, IMAGE, Mix, presence_of, words_for
+from .batches import ALL_PRESENT, AUDIO, IMAGE, Mix, presence_of, words_for
 
 if TYPE_CHECKING:
     from mm_edge.zoo.compose import FusionModel
 
 SMOOTHING = 0.02
-# Of an embedding's spread, added as noise: pictures and voices that the encoders never met are told less clearly than
-# those of their lessons, which the fusion learns from.
-SCATTER = {"image": 0.5, "audio": 1.0}
-EXAM_SEED = 11
+# Noise as a share of an embedding's spread: embeddings of new pictures and voices are less distinct than those of the
+# encoders' own training data, which the fusion learns from.
+EMBEDDING_NOISE = {"image": 0.5, "audio": 1.0}
+EVALUATION_SEED = 11
 
 
-class Known(NamedTuple):
-    """What the encoders give for a world: embeddings [takes, number, width], and what is to be known of them [number].
+class Embeddings(NamedTuple):
+    """Recorded encoder outputs for a world: embeddings [takes, number, width] and their labels [number].
 
-    Each take shows the same things in another way.
+    Each take augments the same pictures and sounds differently.
     """
 
     image: Tensor
@@ -37,12 +37,12 @@ class Known(NamedTuple):
     word: Tensor
 
 
-class Deciding:
-    """The course of the fusion and the command's head. `mix` says what is missing how often."""
+class FusionCourse:
+    """Trains the fusion and the command head. `mix` sets how often an input is missing."""
 
     main = "command"
 
-    def __init__(self, known: Known, tune: Known, mix: Mix) -> None:
+    def __init__(self, known: Embeddings, tune: Embeddings, mix: Mix) -> None:
         self.known, self.tune, self.mix = known, tune, mix
 
     def tutor(self, _model: FusionModel) -> nn.Module:
@@ -53,7 +53,9 @@ class Deciding:
         batch = _paired(rng, self.known, rng.integers(len(self.known.sign), size=size), self.mix)
         chance = torch.Generator().manual_seed(int(rng.integers(2**62)))
         for name, spread in self._spread.items():
-            batch[name] = batch[name] + SCATTER[name] * spread * torch.randn(batch[name].shape, generator=chance)
+            batch[name] = batch[name] + EMBEDDING_NOISE[name] * spread * torch.randn(
+                batch[name].shape, generator=chance
+            )
         return batch
 
     @cached_property
@@ -69,11 +71,11 @@ class Deciding:
     def examine(self, model: FusionModel) -> dict[str, float]:
         model.eval()
         numbers = np.arange(len(self.tune.sign))
-        mix = replace(ALL_THERE, no_audio=self.mix.no_audio // 1, no_image=self.mix.no_image // 1)
-        asked = _paired(np.random.default_rng(EXAM_SEED), self.tune, numbers, mix)
+        mix = replace(ALL_PRESENT, no_audio=self.mix.no_audio // 1, no_image=self.mix.no_image // 1)
+        batch = _paired(np.random.default_rng(EVALUATION_SEED), self.tune, numbers, mix)
         with torch.inference_mode():
-            answers = command_of(model, asked["image"], asked["audio"], asked["presence"]).argmax(1)
-        return {self.main: float((answers == asked["command"]).float().mean())}
+            answers = command_of(model, batch["image"], batch["audio"], batch["presence"]).argmax(1)
+        return {self.main: float((answers == batch["command"]).float().mean())}
 
 
 def command_of(model: FusionModel, image: Tensor, audio: Tensor, presence: Tensor) -> Tensor:
@@ -83,8 +85,8 @@ def command_of(model: FusionModel, image: Tensor, audio: Tensor, presence: Tenso
     return logits
 
 
-def _paired(rng: np.random.Generator, known: Known, numbers: np.ndarray, mix: Mix) -> dict[str, Tensor]:
-    """These pictures with a sound each, and the command that follows from what is there."""
+def _paired(rng: np.random.Generator, known: Embeddings, numbers: np.ndarray, mix: Mix) -> dict[str, Tensor]:
+    """These pictures with a sound each, and the command that follows from the present inputs."""
     sign = known.sign[numbers].numpy()
     word = words_for(rng, sign, mix)
     by_word = [np.flatnonzero(known.word.numpy() == number) for number in range(NONE + 1)]

@@ -1,6 +1,6 @@
-"""The driven camera in the place of cv2.VideoCapture, for libraries that open their cameras themselves.
+"""Replaces cv2.VideoCapture by the simulated camera, for libraries that open cameras themselves.
 
-The stamp of the capture travels in the first bytes of the picture: it survives whatever a library does on the way.
+The capture time is written into the first bytes of the picture, so that it survives any processing in the library.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 STAMP_BYTES = 8
 
 
-class DrivenCapture:
-    """As much of cv2.VideoCapture as a camera has."""
+class SimulatedCapture:
+    """The part of cv2.VideoCapture that applies to cameras."""
 
     def __init__(self, camera: Any, stalls_s: float = 0.0) -> None:
         self._camera, self._stalls_s = camera, stalls_s
@@ -38,7 +38,7 @@ class DrivenCapture:
         return self._open
 
     def retrieve(self, *_channel: Any) -> tuple[bool, Any]:
-        """A picture of its own, as a driver's decoder makes one."""
+        """A new picture, as a driver's decoder returns."""
         if self._now is None:
             return False, None
         stamp, picture = self._now
@@ -67,8 +67,8 @@ class DrivenCapture:
 
 @contextlib.contextmanager
 def instead_of_cv2(camera: Any, stalls_s: float = 0.0) -> Iterator[None]:
-    """Whoever opens a camera gets this one. At its end it stalls for so long before it says so."""
-    with mock.patch.object(cv2, "VideoCapture", return_value=DrivenCapture(camera, stalls_s)):
+    """Replaces cv2.VideoCapture. At its end the camera stalls for `stalls_s` before it reports the end."""
+    with mock.patch.object(cv2, "VideoCapture", return_value=SimulatedCapture(camera, stalls_s)):
         yield
 
 

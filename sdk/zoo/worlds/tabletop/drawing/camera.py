@@ -1,4 +1,4 @@
-"""A pinhole camera that looks at the middle of the table, and light as it falls on faces."""
+"""A pinhole camera that crop_plans at the middle of the table, and light as it falls on faces."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from mm_edge.zoo.worlds.tabletop.scene import Body, Scene
 
 
-class Eye:
-    """Where the camera stands, and the matrix that takes table units to pixels."""
+class Projection:
+    """The camera's position and its projection matrix from table units to pixels."""
 
     def __init__(self, scene: Scene, side: int) -> None:
         camera = scene.camera
@@ -30,21 +30,21 @@ class Eye:
         lens = np.array([[focal, 0, side / 2], [0, focal, side / 2], [0, 0, 1]])
         self.matrix = lens @ np.concatenate([rows, (-rows @ self.place)[:, None]], 1)
 
-    def see(self, points: Floats) -> Floats:
+    def project(self, points: Floats) -> Floats:
         """World points [n, 3] as pixels [n, 2]."""
         seen = points @ self.matrix[:, :3].T + self.matrix[:, 3]
         return np.asarray(seen[:, :2] / seen[:, 2:])
 
-    def of_ground(self) -> Floats:
+    def table_homography(self) -> Floats:
         """The homography from the table's plane to pixels."""
         return np.asarray(self.matrix[:, [0, 1, 3]])
 
 
-def lit(normals: Floats, to_eye: Floats, light: Floats, ambient: float, thing: Body) -> Floats:
-    """Colour of every face [faces, 3] in 0..1: ambient, diffuse, a highlight; `to_eye` points from each to the eye."""
+def shaded_faces(normals: Floats, to_camera: Floats, light: Floats, ambient: float, thing: Body) -> Floats:
+    """Colours [faces, 3] in 0..1: ambient, diffuse and specular light; `to_camera` points from faces to the camera."""
     color = np.array(thing.rgb)
     diffuse = np.clip(normals @ light, 0, None)
-    half = to_eye / np.linalg.norm(to_eye, axis=1, keepdims=True) + light
+    half = to_camera / np.linalg.norm(to_camera, axis=1, keepdims=True) + light
     half /= np.linalg.norm(half, axis=1, keepdims=True)
     shine = thing.gloss * np.clip((normals * half).sum(1), 0, None) ** 24
     from_table = 0.08 * np.clip(-normals[:, 2], 0, None)

@@ -1,4 +1,4 @@
-"""Draws what lies beneath: the table, the shadows on it, and clutter that has no name."""
+"""Draws the background: the table surface, shadows, and clutter that no phrase names."""
 
 from __future__ import annotations
 
@@ -10,49 +10,51 @@ import numpy as np
 from mm_edge.zoo.worlds.tabletop.scene import rgb_of
 
 from . import texture
+from .canvas import CLUTTER_ID
 from .cards import corners
-from .stage import CLUTTER_ID
 
 if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Floats, Picture
     from mm_edge.zoo.worlds.tabletop.scene import Scene
 
-    from .eye import Eye
-    from .stage import Stage
+    from .camera import Projection
+    from .canvas import Canvas
 
 
-def table(rng: np.random.Generator, scene: Scene, eye: Eye, large: int) -> Picture:
-    kinds = texture.HELD_OUT_GROUNDS if scene.split == "held-out" else texture.TRAINING_GROUNDS
-    surface = texture.ground(rng, str(rng.choice(kinds)))
+def draw_table(rng: np.random.Generator, scene: Scene, projection: Projection, large: int) -> Picture:
+    kinds = texture.HELD_OUT_SURFACES if scene.split == "held-out" else texture.TRAINING_SURFACES
+    surface = texture.surface(rng, str(rng.choice(kinds)))
     span = rng.uniform(3, 9)  # table units that the texture covers before it repeats
     side = surface.shape[0]
     to_plane = np.array([[span / side, 0, -span / 2], [0, span / side, -span / 2], [0, 0, 1]])
     spun = np.eye(3)
     spun[:2, :2] = cv2.getRotationMatrix2D((0, 0), rng.uniform(0, 360), 1.0)[:, :2]
     tiles = (surface * 255).astype(np.uint8)
-    whole = cv2.warpPerspective(tiles, eye.of_ground() @ spun @ to_plane, (large, large), borderMode=cv2.BORDER_REFLECT)
+    whole = cv2.warpPerspective(
+        tiles, projection.table_homography() @ spun @ to_plane, (large, large), borderMode=cv2.BORDER_REFLECT
+    )
     return np.asarray(whole, np.uint8)
 
 
-def cast_shadows(stage: Stage, solids: list[Floats]) -> None:
-    shade = np.zeros(stage.canvas.shape[:2], np.uint8)
-    light = np.array(stage.scene.light)
-    for points in [*solids, *(corners(item) for item in stage.scene.cards)]:
+def draw_shadows(canvas: Canvas, solids: list[Floats]) -> None:
+    shade = np.zeros(canvas.pixels.shape[:2], np.uint8)
+    light = np.array(canvas.scene.light)
+    for points in [*solids, *(corners(item) for item in canvas.scene.cards)]:
         flat = np.zeros_like(points)
         flat[:, :2] = points[:, :2] - points[:, 2:] * light[:2] / light[2]
-        cv2.fillConvexPoly(shade, cv2.convexHull(stage.eye.see(flat).astype(np.int32)), 255)
-    softness = int(stage.rng.integers(1, 9)) * 2 + 1
+        cv2.fillConvexPoly(shade, cv2.convexHull(canvas.projection.project(flat).astype(np.int32)), 255)
+    softness = int(canvas.rng.integers(1, 9)) * 2 + 1
     soft = cv2.blur(shade, (softness, softness))
-    depth = stage.rng.uniform(0.25, 0.65)
+    depth = canvas.rng.uniform(0.25, 0.65)
     darker = 255 - (soft * depth).astype(np.uint8)
-    stage.canvas[:] = cv2.multiply(stage.canvas, cv2.merge([darker, darker, darker]), scale=1 / 255)
+    canvas.pixels[:] = cv2.multiply(canvas.pixels, cv2.merge([darker, darker, darker]), scale=1 / 255)
 
 
-def strew(stage: Stage) -> None:
+def draw_clutter(canvas: Canvas) -> None:
     """Sheets, pens, crumbs and cables."""
-    rng = stage.rng
-    for _ in range(stage.scene.clutter):
-        place = rng.uniform(-1.3, 1.3, 2) * stage.scene.camera.reach
+    rng = canvas.rng
+    for _ in range(canvas.scene.clutter):
+        place = rng.uniform(-1.3, 1.3, 2) * canvas.scene.camera.reach
         kind = rng.integers(4)
         angle = rng.uniform(0, np.pi)
         vivid = rng.random() < 0.35
@@ -67,12 +69,12 @@ def strew(stage: Stage) -> None:
             color = [round(v * rng.uniform(0.3, 0.95)) for v in (220, 205, 185)]
         else:
             outline = place + np.cumsum(rng.normal(0, 0.25, (7, 2)), 0)
-        seen = stage.eye.see(np.concatenate([outline, np.zeros((len(outline), 1))], 1)).astype(np.int32)
+        seen = canvas.projection.project(np.concatenate([outline, np.zeros((len(outline), 1))], 1)).astype(np.int32)
         if kind == 3:
-            cv2.polylines(stage.canvas, [seen], False, color, int(rng.integers(2, 6)), cv2.LINE_AA)
+            cv2.polylines(canvas.pixels, [seen], False, color, int(rng.integers(2, 6)), cv2.LINE_AA)
             continue
-        cv2.fillPoly(stage.canvas, [seen], color, cv2.LINE_AA)
-        cv2.fillPoly(stage.ids, [seen], CLUTTER_ID)
+        cv2.fillPoly(canvas.pixels, [seen], color, cv2.LINE_AA)
+        cv2.fillPoly(canvas.ids, [seen], CLUTTER_ID)
 
 
 def _oblong(angle: float, half_length: float, half_width: float) -> Floats:

@@ -1,22 +1,30 @@
-"""Lessons: what is asked fits what is there, what is missing is not taught, and every label lies where its thing is."""
+"""Batches: queries fit the scene, missing inputs are not labelled, and every label lies on its object."""
 
 import numpy as np
 import pytest
 
 from mm_edge.zoo.worlds.tabletop.cache import CLEAN, EMPTY, NONE, World, labels_of, view_of
-from mm_edge.zoo.worlds.tabletop.drawing.stage import CARD_ID, SIGN_ID
-from mm_edge.zoo.worlds.tabletop.lessons.close import ENOUGH_PIXELS, cut
-from mm_edge.zoo.worlds.tabletop.lessons.lessons import ALL_THERE, AUDIO, BOTH_SAY, IMAGE, TEXT, USUAL, lessons
-from mm_edge.zoo.worlds.tabletop.lessons.measure import target_figures
-from mm_edge.zoo.worlds.tabletop.lessons.naming import UNTOLD_COLOR, UNTOLD_SHAPE, ask, bodies_in
-from mm_edge.zoo.worlds.tabletop.lessons.places import CELLS, OUTSIDE, hull, regions, shares
+from mm_edge.zoo.worlds.tabletop.curriculum.batches import (
+    ALL_PRESENT,
+    AUDIO,
+    DEFAULT_MIX,
+    IMAGE,
+    SIGN_AND_WORD,
+    TEXT,
+    make_batch,
+)
+from mm_edge.zoo.worlds.tabletop.curriculum.crops import ENOUGH_PIXELS, crop
+from mm_edge.zoo.worlds.tabletop.curriculum.metrics import target_figures
+from mm_edge.zoo.worlds.tabletop.curriculum.queries import ANY_COLOR, ANY_SHAPE, ask, bodies_in
+from mm_edge.zoo.worlds.tabletop.curriculum.targets import CELLS, OUTSIDE, hull, regions, shares
+from mm_edge.zoo.worlds.tabletop.drawing.canvas import CARD_ID, SIGN_ID
 from mm_edge.zoo.worlds.tabletop.mesh import SHAPES
 from mm_edge.zoo.worlds.tabletop.scene import COLORS
 
 
 @pytest.fixture(scope="module")
 def world():
-    """Sixty pictures, and sounds that are told apart by their level alone."""
+    """Sixty pictures, and sounds that differ in their level only."""
     views = [view_of(1, index, "train", CLEAN) for index in range(60)]
     labels = [labels_of(scene, view) for scene, view in views]
     words = np.arange(70) % (NONE + 1)
@@ -34,15 +42,15 @@ def world():
 ALL = np.arange(60)
 
 
-def test_the_same_seed_gives_the_same_lessons(world):
-    one, two = (lessons(world, ALL, (1, 2)) for _ in range(2))
+def test_the_same_seed_gives_the_same_batch(world):
+    one, two = (make_batch(world, ALL, (1, 2)) for _ in range(2))
     assert all(np.array_equal(value, two.feeds[name]) for name, value in one.feeds.items())
-    other = lessons(world, ALL, (1, 3))
+    other = make_batch(world, ALL, (1, 3))
     assert not np.array_equal(one.feeds["audio"], other.feeds["audio"])
 
 
 def test_the_sound_is_that_of_the_word_and_never_contradicts_the_sign(world):
-    taught = lessons(world, ALL, (4,), mix=ALL_THERE)
+    taught = make_batch(world, ALL, (4,), mix=ALL_PRESENT)
     heard = np.round(taught.feeds["audio"].mean(1) * 32.768).astype(int)
     assert np.array_equal(heard, taught.word)
     both = (taught.word != NONE) & (taught.sign != NONE)
@@ -51,13 +59,13 @@ def test_the_sound_is_that_of_the_word_and_never_contradicts_the_sign(world):
     assert np.array_equal(taught.command, np.where(taught.word != NONE, taught.word, taught.sign))
 
 
-def test_where_both_speak_every_sign_has_its_word(world):
-    taught = lessons(world, ALL, (4,), mix=BOTH_SAY)
+def test_with_sign_and_word_every_sign_has_its_word(world):
+    taught = make_batch(world, ALL, (4,), mix=SIGN_AND_WORD)
     assert np.array_equal(taught.word, taught.sign)
 
 
-def test_what_is_missing_is_not_taught(world):
-    taught = lessons(world, ALL, (5,), mix=USUAL)
+def test_missing_inputs_are_not_labelled(world):
+    taught = make_batch(world, ALL, (5,), mix=DEFAULT_MIX)
     presence = taught.feeds["presence"]
     assert 0 < (presence[:, AUDIO] == 0).sum() < 30
     assert not ((presence[:, AUDIO] == 0) & (presence[:, IMAGE] == 0)).any()
@@ -72,7 +80,7 @@ def test_what_is_missing_is_not_taught(world):
 def test_shares_sum_to_one_and_lie_in_the_outline(world):
     import cv2
 
-    taught = lessons(world, ALL, (6,), mix=ALL_THERE)
+    taught = make_batch(world, ALL, (6,), mix=ALL_PRESENT)
     assert np.allclose(taught.cells.sum(1), 1)
     there = [row for row in ALL if len(taught.hulls[row])]
     assert len(there) > 20
@@ -92,7 +100,7 @@ def test_a_phrase_fits_exactly_one_body_or_none(world):
         requested = ask(rng, bodies, present=0.6, whole_name=0.5)
         fitting = [body.slot for body in bodies if requested.fits(body)]
         assert fitting == ([] if requested.slot is None else [requested.slot])
-        kinds.add((requested.color == UNTOLD_COLOR, requested.shape == UNTOLD_SHAPE, requested.slot is None))
+        kinds.add((requested.color == ANY_COLOR, requested.shape == ANY_SHAPE, requested.slot is None))
     assert len(kinds) == 6  # whole name, colour alone, shape alone; there and not there
     assert (True, True) not in {kind[:2] for kind in kinds}
 
@@ -116,8 +124,8 @@ def shares_of(ids, slot):
 
 
 @pytest.mark.parametrize("side", [48, 80])
-def test_a_piece_shows_its_thing_and_says_no_more_than_it_shows(world, side):
-    pieces = cut(world, np.random.default_rng(8), ALL, side)
+def test_a_crop_shows_its_object_and_labels_only_what_it_shows(world, side):
+    pieces = crop(world, np.random.default_rng(8), ALL, side)
     assert pieces.pictures.shape == (60, side, side, 3)
     kinds = set()
     for number in ALL:
@@ -137,7 +145,7 @@ def test_a_piece_shows_its_thing_and_says_no_more_than_it_shows(world, side):
 
 
 def test_figures_are_those_of_the_answers(world):
-    taught = lessons(world, ALL, (9,), mix=ALL_THERE)
+    taught = make_batch(world, ALL, (9,), mix=ALL_PRESENT)
     there = np.array([len(outline) > 0 for outline in taught.hulls])
     middle = [outline.mean(0) if len(outline) else np.zeros(2) for outline in taught.hulls]
     right = {"target": np.array(middle) / 160, "target_score": np.where(there, 3.0, -3.0)[:, None]}
@@ -148,6 +156,6 @@ def test_figures_are_those_of_the_answers(world):
     assert target_figures(astray, taught)["target_placed"] < 0.2
 
 
-def test_nowhere_has_a_cell_of_its_own():
+def test_absent_objects_have_a_cell_of_their_own():
     assert shares(np.zeros((160, 160), np.uint8), None)[-1] == 1
     assert hull(np.zeros((160, 160), np.uint8), None).shape == (0, 2)

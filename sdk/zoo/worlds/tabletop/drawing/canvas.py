@@ -1,4 +1,4 @@
-"""What is drawn upon: the canvas, the id of what stands at every pixel, and the chance that all of it shares."""
+"""The drawing surface: pixels, object ids, and the random generator that all drawing shares."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Floats, Ints, Picture
     from mm_edge.zoo.worlds.tabletop.scene import Scene
 
-    from .eye import Eye
+    from .camera import Projection
 
 SIGN_ID, CLUTTER_ID, CARD_ID = 255, 254, 253  # bodies are 1, 2, … in the order of the scene
 
 
 @dataclass(frozen=True)
-class Stage:
-    """`canvas` [large, large, 3] and `ids` [large, large] are drawn into."""
+class Canvas:
+    """`pixels` [large, large, 3] and `ids` [large, large] are drawn into."""
 
     rng: np.random.Generator
     scene: Scene
-    eye: Eye
-    canvas: Picture
+    projection: Projection
+    pixels: Picture
     ids: Picture
 
     def lay(self, layer: Picture, corner: Ints, number: int, pattern: str = "plain") -> int:
-        """Lays an RGBA layer over what is there, its top left at `corner`; gives its pixels, those outside too."""
+        """Composites an RGBA layer with its top left at `corner`; returns its pixel count, including pixels outside."""
         height, width = layer.shape[:2]
         x0, y0 = max(int(corner[0]), 0), max(int(corner[1]), 0)
-        x1 = min(int(corner[0]) + width, self.canvas.shape[1])
-        y1 = min(int(corner[1]) + height, self.canvas.shape[0])
+        x1 = min(int(corner[0]) + width, self.pixels.shape[1])
+        y1 = min(int(corner[1]) + height, self.pixels.shape[0])
         whole = int(np.count_nonzero(layer[..., 3]))
         if x1 <= x0 or y1 <= y0:
             return whole
@@ -43,20 +43,20 @@ class Stage:
             layer[..., :3] = np.clip(layer[..., :3] * grain[..., None], 0, 255).astype(np.uint8)
         piece = layer[y0 - corner[1] : y1 - corner[1], x0 - corner[0] : x1 - corner[0]]
         mask = np.ascontiguousarray(piece[..., 3])
-        cv2.copyTo(np.ascontiguousarray(piece[..., :3]), mask, self.canvas[y0:y1, x0:x1])
+        cv2.copyTo(np.ascontiguousarray(piece[..., :3]), mask, self.pixels[y0:y1, x0:x1])
         self.ids[y0:y1, x0:x1][mask > 0] = number
         return whole
 
     def fill(self, outline: Ints, picture: Picture, number: int) -> None:
         """Shows `picture` inside the outline."""
-        mask = np.zeros(self.canvas.shape[:2], np.uint8)
+        mask = np.zeros(self.pixels.shape[:2], np.uint8)
         cv2.fillPoly(mask, [np.asarray(outline, np.int32)], 255)
-        cv2.copyTo(picture, mask, self.canvas)
+        cv2.copyTo(picture, mask, self.pixels)
         self.ids[mask > 0] = number
 
 
 def _grain(rng: np.random.Generator, kind: str, height: int, width: int) -> Floats:
-    """What a surface multiplies its colour with."""
+    """The texture factor of a surface's colour."""
     if kind == "bands":
         rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
         angle = rng.uniform(0, np.pi)

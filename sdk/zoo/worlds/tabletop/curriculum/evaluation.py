@@ -1,4 +1,4 @@
-"""The held-out examination: voices, textures, wordings and layouts that training never met, easy and hard."""
+"""The held-out evaluation: voices, textures, wordings and layouts that are not in training, easy and hard."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mm_edge.zoo.worlds.tabletop.cache import CLEAN, HARD, Order, open_world
+from mm_edge.zoo.worlds.tabletop.cache import CLEAN, HARD, DatasetSpec, open_world
 from mm_edge.zoo.worlds.tabletop.foreign import drawn, plotted
 from mm_edge.zoo.worlds.tabletop.mesh import SHAPES
 from mm_edge.zoo.worlds.tabletop.phrases import tokens
 from mm_edge.zoo.worlds.tabletop.scene import COLORS
 from mm_edge.zoo.worlds.tabletop.sound import WINDOW
 
-from .lessons import ALL_THERE, AUDIO, BOTH_SAY, IMAGE, lessons
-from .measure import LEAST_SCORE, command_accuracy, target_figures
+from .batches import ALL_PRESENT, AUDIO, IMAGE, SIGN_AND_WORD, make_batch
+from .metrics import LEAST_SCORE, command_accuracy, target_figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,26 +22,28 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from mm_edge.zoo.arrays import Ints, Picture
-    from mm_edge.zoo.training.course import Predict, Told
+    from mm_edge.zoo.arrays import Ints, Picture, Predict
+    from mm_edge.zoo.training.course import Progress
     from mm_edge.zoo.worlds.tabletop.cache import Condition
     from mm_edge.zoo.worlds.tabletop.foreign import ForeignPicture
 
-    from .lessons import Lessons, Mix
+    from .batches import Batch, Mix
 
-EXAM_SEED = 1
-PAIRING = (EXAM_SEED, 13)
+EVALUATION_SEED = 1
+PAIRING = (EVALUATION_SEED, 13)
 HELD_OUT = 3000
 
 
-def held_out(cache: Path, condition: Condition, mix: Mix, *, samples: int, told: Told | None = None) -> Lessons:
+def held_out(cache: Path, condition: Condition, mix: Mix, *, samples: int, progress: Progress | None = None) -> Batch:
     """The first `samples` of the held-out world, at most HELD_OUT."""
-    world = open_world(Order(cache, "held-out", HELD_OUT, HELD_OUT, EXAM_SEED, condition), told=told)
-    return lessons(world, np.arange(min(samples, HELD_OUT)), PAIRING, mix=mix)
+    world = open_world(
+        DatasetSpec(cache, "held-out", HELD_OUT, HELD_OUT, EVALUATION_SEED, condition), progress=progress
+    )
+    return make_batch(world, np.arange(min(samples, HELD_OUT)), PAIRING, mix=mix)
 
 
-def without(taught: Lessons, column: int) -> dict[str, npt.NDArray[Any]]:
-    """The same feeds, one input missing: presence says so, and zeros stand in its place."""
+def without(taught: Batch, column: int) -> dict[str, npt.NDArray[Any]]:
+    """The same feeds with one input missing: its presence is 0 and its values are zeros."""
     feeds = dict(taught.feeds)
     name = ("image", "audio", "text")[column]
     feeds["presence"] = np.array(feeds["presence"])
@@ -50,15 +52,17 @@ def without(taught: Lessons, column: int) -> dict[str, npt.NDArray[Any]]:
     return feeds
 
 
-def examine(predict: Predict, cache: Path, *, samples: int = HELD_OUT, told: Told | None = None) -> dict[str, float]:
-    """All figures of the card. In `both`, sign and word say the same; else there are signs, words, both and neither."""
+def examine(
+    predict: Predict, cache: Path, *, samples: int = HELD_OUT, progress: Progress | None = None
+) -> dict[str, float]:
+    """All metrics of the card. In `both`, sign and word agree; otherwise there are signs, words, both and neither."""
     figures: dict[str, float] = {"samples": float(min(samples, HELD_OUT))}
-    usual = held_out(cache, CLEAN, ALL_THERE, samples=samples, told=told)
+    usual = held_out(cache, CLEAN, ALL_PRESENT, samples=samples, progress=progress)
     outputs = predict(usual.feeds)
     figures["clean.command"] = command_accuracy(outputs, usual.command)
     figures |= {f"clean.{name}": value for name, value in target_figures(outputs, usual).items()}
     for name, condition in (("clean", CLEAN), ("hard", HARD)):
-        taught = held_out(cache, condition, BOTH_SAY, samples=samples, told=told)
+        taught = held_out(cache, condition, SIGN_AND_WORD, samples=samples, progress=progress)
         figures[f"{name}.both.command"] = command_accuracy(predict(taught.feeds), taught.command)
         figures[f"{name}.both.command_without_sound"] = command_accuracy(predict(without(taught, AUDIO)), taught.sign)
         figures[f"{name}.both.command_without_picture"] = command_accuracy(predict(without(taught, IMAGE)), taught.word)
@@ -68,11 +72,11 @@ def examine(predict: Predict, cache: Path, *, samples: int = HELD_OUT, told: Tol
 
 
 class Answer(NamedTuple):
-    """What was asked of a foreign picture, and the answer: a point in pixels, and a score in 0..1."""
+    """A query on an out-of-domain picture and its answer: a point in pixels, and a score in 0..1."""
 
     picture: Picture
     phrase: str
-    box: tuple[float, float, float, float] | None  # None: it is not there
+    box: tuple[float, float, float, float] | None  # None: absent
     point: tuple[float, float]
     score: float
 
@@ -83,32 +87,35 @@ class Answer(NamedTuple):
 
     @property
     def right(self) -> bool:
-        told = self.score >= LEAST_SCORE
-        return self.placed and told if self.box is not None else not told
+        found = self.score >= LEAST_SCORE
+        return self.placed and found if self.box is not None else not found
 
 
 def ask_foreign(predict: Predict, draw: Callable[[int], ForeignPicture], pictures: int) -> list[Answer]:
-    """Asks for everything that is in the pictures of another renderer, and for as much that is not, in plain words."""
-    rng = np.random.default_rng((EXAM_SEED, 79))
-    asked: list[tuple[Picture, str, tuple[float, float, float, float] | None]] = []
+    """Queries every object in the pictures of another renderer, and as many absent ones, in plain wording."""
+    rng = np.random.default_rng((EVALUATION_SEED, 79))
+    questions: list[tuple[Picture, str, tuple[float, float, float, float] | None]] = []
     for seed in range(pictures):
         shown = draw(seed)
         there = {(color, shape) for color, shape, _ in shown.things}
         gone = [(color, shape) for color in COLORS for shape in SHAPES if (color, shape) not in there]
         for color, shape, box in shown.things:
             other = gone[rng.integers(len(gone))]
-            asked += [(shown.picture, f"the {color} {shape}", box), (shown.picture, "the {} {}".format(*other), None)]
-    found = predict(_feeds([picture for picture, _, _ in asked], [tokens(phrase) for _, phrase, _ in asked]))
+            questions += [
+                (shown.picture, f"the {color} {shape}", box),
+                (shown.picture, "the {} {}".format(*other), None),
+            ]
+    found = predict(_feeds([picture for picture, _, _ in questions], [tokens(phrase) for _, phrase, _ in questions]))
     scores = 1 / (1 + np.exp(-np.asarray(found["target_score"], np.float64)[:, 0]))
-    points = np.asarray(found["target"], np.float64) * asked[0][0].shape[0]
+    points = np.asarray(found["target"], np.float64) * questions[0][0].shape[0]
     return [
         Answer(*question, (x, y), score)
-        for question, (x, y), score in zip(asked, points.tolist(), scores.tolist(), strict=True)
+        for question, (x, y), score in zip(questions, points.tolist(), scores.tolist(), strict=True)
     ]
 
 
 def examine_foreign(predict: Predict, pictures: int = 100) -> dict[str, float]:
-    """`inside`: share of points within the box of the thing, told as there; `absent`: of absent ones told as absent."""
+    """`inside`: share of present objects found with the point in their box; `absent`: share of absent ones rejected."""
     figures: dict[str, float] = {}
     for name, draw in (("drawn", drawn), ("plotted", plotted)):
         answers = ask_foreign(predict, draw, pictures)

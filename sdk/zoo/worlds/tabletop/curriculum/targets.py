@@ -1,4 +1,4 @@
-"""Where things are, for the map that places are learned on: shares of cells, outlines, regions."""
+"""Training targets on the map: shares of cells, outlines, regions."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import cv2
 import numpy as np
 
 from mm_edge.zoo.worlds.tabletop.cache import EMPTY
+from mm_edge.zoo.worlds.tabletop.drawing.canvas import SIGN_ID
 from mm_edge.zoo.worlds.tabletop.drawing.render import SIDE
-from mm_edge.zoo.worlds.tabletop.drawing.stage import SIGN_ID
 
 if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Floats, Ints, Picture
 
 CELL = 8  # pixels, in both directions
 CELLS = SIDE // CELL  # the side of the map
-OUTSIDE = -100  # a label that no loss counts
-FEWEST_PIXELS = 60  # of a thing that the tutor asks about
-LEAST_SHARE = 0.34  # of the fullest cell: a cell with less is only touched
+OUTSIDE = -100  # the label that losses ignore
+FEWEST_PIXELS = 60  # of an object with a region target
+LEAST_SHARE = 0.34  # of the fullest cell; cells with less do not count
 
 
 def shares(ids: Picture, slot: int | None) -> Floats:
-    """How much of the body stands in each cell, as shares that sum to one; the last stands for "nowhere"."""
+    """The share of the body in each cell; they sum to one, and the last entry means "nowhere"."""
     counts = _filled(ids, 0 if slot is None else slot + 1)
     out = np.zeros(len(counts) + 1, np.float32)
     if slot is None:
@@ -34,14 +34,14 @@ def shares(ids: Picture, slot: int | None) -> Floats:
 
 
 def _filled(ids: Picture, number: int) -> Floats:
-    """How many pixels of this number each cell of a picture of any size has: [cells]."""
+    """Pixels with this id in each cell of a picture of any size: [cells]."""
     mask = (ids == number).astype(np.float32)
     size = (ids.shape[1] // CELL, ids.shape[0] // CELL)
     return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32).ravel() * CELL**2
 
 
 def hull(ids: Picture, slot: int | None) -> Ints:
-    """The outline of what is to be seen of a body, in pixels [n, 2]; empty where there is none."""
+    """The outline of the visible part of a body, in pixels [n, 2]; empty if there is none."""
     if slot is None:
         return np.zeros((0, 2), np.int32)
     points = cv2.findNonZero((ids == slot + 1).astype(np.uint8))
@@ -49,10 +49,10 @@ def hull(ids: Picture, slot: int | None) -> Ints:
 
 
 class Regions(NamedTuple):
-    """What the tutor asks about: bodies and signs, by the cells that they fill.
+    """Targets of the auxiliary heads: bodies and signs, by the cells that they cover.
 
-    `masks` [n, bodies + 1, cells], the sign last: shares that sum to one, or all zero where it is missing. `shape` and
-    `color` [n, bodies] and `sign` [n] are labels; OUTSIDE where there is none.
+    `masks` [n, bodies + 1, cells], the sign last: shares that sum to one, or all zero if it is missing. `shape` and
+    `color` [n, bodies] and `sign` [n] are labels; OUTSIDE if there is none.
     """
 
     masks: Floats
@@ -62,7 +62,7 @@ class Regions(NamedTuple):
 
 
 def regions(ids: Picture, things: Ints, sign: Ints) -> Regions:
-    """Of pictures of any size that is a multiple of CELL."""
+    """For pictures whose sides are multiples of CELL."""
     n, rows, columns = len(ids), ids.shape[1] // CELL, ids.shape[2] // CELL
     masks = np.zeros((n, things.shape[1] + 1, rows * columns), np.float32)
     for place, number in enumerate((*range(1, things.shape[1] + 1), SIGN_ID)):

@@ -1,4 +1,4 @@
-"""How well answers fit the lessons: right commands, points inside the body, absent bodies told as absent."""
+"""Metrics of a batch: command accuracy, points inside the body, absent bodies rejected."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from .lessons import COMMANDS
+from .batches import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mm_edge.zoo.arrays import Ints
 
-    from .lessons import Lessons
+    from .batches import Batch
 
     Outputs = Mapping[str, npt.NDArray[Any]]
 
@@ -33,10 +33,9 @@ def confusion(outputs: Outputs, truth: Ints) -> Ints:
     return counts
 
 
-def target_figures(outputs: Outputs, taught: Lessons) -> dict[str, float]:
-    """Shares. `inside`: of the bodies that are there, those told as there with the point inside the outline of what is
-    seen of them (a ring's hole counts as inside); `placed`: the same, whatever the score. `absent`: of those that are
-    not there, those told as absent.
+def target_figures(outputs: Outputs, taught: Batch) -> dict[str, float]:
+    """Shares. `inside`: present bodies found, with the point inside the outline of their visible part (a ring's hole
+    counts as inside); `placed`: the same regardless of the score. `absent`: absent bodies reported as absent.
     """
     side = taught.feeds["image"].shape[1]
     points = np.asarray(outputs["target"], np.float64) * side

@@ -1,4 +1,4 @@
-"""By ear: which word a sound holds. Taught on band energies, so that noise and other throats cost nothing."""
+"""The course of the audio encoder: the command from sound alone, augmented on band energies, which is cheap."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from mm_edge.zoo.encoders.audio import LogMel
 from mm_edge.zoo.worlds.tabletop.cache import NONE
 
-from .deciding import command_of
-from .lessons import AUDIO
+from .batches import AUDIO
+from .fusion_course import command_of
 
 if TYPE_CHECKING:
     from mm_edge.zoo.compose import FusionModel
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 SMOOTHING = 0.03
 AT_A_TIME = 500  # sounds
 QUIETEST = 1e-7  # keeps the logarithm of silence finite; far below the floor of the encoder
-# Of a taught sound, as far as to either side: the logarithms of its speed and of its voice's pitch, and its shift.
+# Augmentation limits to either side: the logarithms of speed and pitch, and the time shift.
 SPEED, PITCH, LATER = 0.15, 0.10, 0.10
-NOISY, NOISE_DB = 0.4, (0.0, 25.0)  # share of the sounds with another one beneath, and how far beneath
+NOISY, NOISE_DB = 0.4, (0.0, 25.0)  # share of the sounds mixed with another one, and how far below
 LOUDNESS = (0.1, 1.0)
 MASKED_BANDS, MASKED_FRAMES = 9, 14  # at most
 
 
 class Bands:
-    """A world's sounds as logarithms of band energies, in half precision: [sounds, bands, frames]."""
+    """A world's sounds as log band energies, in half precision: [sounds, bands, frames]."""
 
     def __init__(self, world: World, front: LogMel) -> None:
         self.words = torch.from_numpy(np.array(world.words, np.int64))
@@ -40,7 +40,7 @@ class Bands:
             for start in range(0, len(self.words), AT_A_TIME):
                 sounds = np.array(world.sounds[start : start + AT_A_TIME], np.float32) / 32768
                 parts.append(torch.log(front.energies(torch.from_numpy(sounds)) + QUIETEST).half())
-        self.levels = torch.cat(parts).clone()  # an inference tensor could not be taught from
+        self.levels = torch.cat(parts).clone()  # an inference tensor cannot be used in training
         self.noises = torch.nonzero(self.words == NONE)[:, 0]
 
     def plain(self, rows: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Bands:
         return LogMel.levels(self.levels[rows].float().exp())
 
     def varied(self, rows: Tensor, chance: torch.Generator) -> Tensor:
-        """Each at another speed and pitch, with another sound beneath, and with bands and frames left out."""
+        """Augmented: speed, pitch, another sound mixed in, and masked bands and frames."""
         count = len(rows)
 
         def between(low: float, high: float) -> Tensor:
@@ -77,8 +77,8 @@ def _outside(size: int, first: Tensor, many: Tensor) -> Tensor:
     return (places < first[:, None]) | (places >= (first + many)[:, None])
 
 
-class Hearing:
-    """The course of the audio encoder: the command by ear alone."""
+class AudioCourse:
+    """Trains the audio encoder on the command alone."""
 
     main = "command_without_picture"
 
@@ -97,7 +97,7 @@ class Hearing:
         return {"levels": self.bands.varied(rows, chance), "word": self.bands.words[rows]}
 
     def loss(self, model: FusionModel, _tutor: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        answer = _by_ear(model, batch["levels"])
+        answer = _command_of_audio(model, batch["levels"])
         right = (answer.detach().argmax(1) == batch["word"]).float().mean()
         return cross_entropy(answer, batch["word"], label_smoothing=SMOOTHING), {"heard": float(right)}
 
@@ -105,11 +105,11 @@ class Hearing:
         model.eval()
         with torch.inference_mode():
             rows = torch.arange(len(self.tune.words)).split(AT_A_TIME)  # type: ignore[no-untyped-call]  # torch's
-            answers = torch.cat([_by_ear(model, self.tune.plain(some)).argmax(1) for some in rows])
+            answers = torch.cat([_command_of_audio(model, self.tune.plain(some)).argmax(1) for some in rows])
         return {self.main: float((answers == self.tune.words).float().mean())}
 
 
-def _by_ear(model: FusionModel, levels: Tensor) -> Tensor:
+def _command_of_audio(model: FusionModel, levels: Tensor) -> Tensor:
     audio = cast("AudioCnn", model.encoders["audio"]).hear(levels)
     presence = torch.zeros(len(levels), len(model.order))
     presence[:, AUDIO] = 1

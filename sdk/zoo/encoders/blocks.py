@@ -1,4 +1,4 @@
-"""The bricks that encoders share: foldable convolutions, residual steps, perceptrons, attention."""
+"""Building blocks of the networks: foldable convolutions, residual blocks, perceptrons, attention."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Conv(nn.Sequential):
 
 
 class Residual(nn.Module):
-    """Two convolutions and the way around them."""
+    """Two convolutions with a skip connection."""
 
     def __init__(self, inside: int, outside: int | None = None, *, stride: int = 1) -> None:
         super().__init__()
@@ -53,9 +53,9 @@ class Perceptron(nn.Sequential):
 
 
 class Attention(nn.Module):
-    """Multi-head attention written as plain matrix products, so that every exporter and engine reads it alike.
+    """Multi-head attention as plain matrix products, which every exporter and engine supports.
 
-    `keep` [batch, keys] is 1 where a key counts; without it all do.
+    `keep` [batch, keys] is 1 for keys to attend to; without it, all keys.
     """
 
     def __init__(self, width: int, heads: int, *, keys: int | None = None) -> None:
@@ -71,13 +71,13 @@ class Attention(nn.Module):
         value = self.value(context).unflatten(2, (self.heads, -1)).transpose(1, 2)
         scores = query @ key * self.scale
         if keep is not None:
-            scores = scores - (1 - keep)[:, None, None, :] * 1e4  # a finite number: half precision must hold it
+            scores = scores - (1 - keep)[:, None, None, :] * 1e4  # finite in half precision
         mixed: Tensor = self.out((scores.softmax(-1) @ value).transpose(1, 2).flatten(2))
         return mixed
 
 
 class Layer(nn.Module):
-    """One transformer layer, normalised before each step."""
+    """One pre-norm transformer layer."""
 
     def __init__(self, width: int, heads: int, *, wide: int = 2) -> None:
         super().__init__()

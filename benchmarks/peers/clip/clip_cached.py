@@ -1,4 +1,4 @@
-"""CLIP in torch by somebody who takes care: the texts are encoded once, each frame only by the picture's tower."""
+"""CLIP in torch with cached text embeddings: each frame runs the image tower only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import clip_eager
 
 
 class Peer(clip_eager.Peer):
-    """Compares directions, which is what the whole model does with its two towers."""
+    """Compares normalized embeddings, as the whole model does."""
 
     def __init__(self, model: str) -> None:
         super().__init__(model)

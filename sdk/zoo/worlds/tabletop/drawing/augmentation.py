@@ -1,4 +1,4 @@
-"""Varies what was rendered once: another position, another exposure. Cheap enough for every step of a training."""
+"""Data augmentation of rendered pictures: position and exposure. Cheap enough for every training step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from .stage import SIGN_ID
+from .canvas import SIGN_ID
 
 if TYPE_CHECKING:
     from mm_edge.zoo.arrays import Picture
@@ -17,7 +17,7 @@ SHIFT = 0.09  # of the side
 
 
 def moved(rng: np.random.Generator, picture: Picture, ids: Picture) -> tuple[Picture, Picture]:
-    """Turned, scaled and shifted a little; left as it is where that would push the sign out."""
+    """Rotated, scaled and shifted; unchanged if that would push the sign out of the picture."""
     side = picture.shape[0]
     turn = cv2.getRotationMatrix2D((side / 2, side / 2), rng.uniform(-12, 12), rng.uniform(0.8, 1.25))
     turn[:, 2] = turn[:, 2] + rng.uniform(-SHIFT, SHIFT, 2) * side
@@ -31,7 +31,7 @@ def moved(rng: np.random.Generator, picture: Picture, ids: Picture) -> tuple[Pic
 
 
 def recolored(rng: np.random.Generator, pictures: Picture) -> Picture:
-    """Each picture with a gain for each colour, a gamma and an offset of its own, by tables."""
+    """Each picture with its own colour gains, gamma and offset, by lookup tables."""
     n = len(pictures)
     levels = np.arange(256, dtype=np.float32) / 255
     gain = rng.uniform(0.75, 1.15, (n, 1, 1)) * rng.normal(1, 0.05, (n, 3, 1))

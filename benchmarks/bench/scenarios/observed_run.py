@@ -1,4 +1,4 @@
-"""One live run that is watched: every prediction's latencies and ages, and when each stage ran on which lane."""
+"""One observed live run: latencies and ages of every prediction, and the stages by worker."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from .setting import Setting
 
-FIRST_ONES = 5  # predictions that pay for what is made once
-LEAST = 3 * FIRST_ONES
+WARM_UP = 5  # predictions that are not counted
+LEAST = 3 * WARM_UP
 PATIENCE_S = 20.0
 NS_PER_MS = 1_000_000
 
 
-class Watched(NullSink):
-    """Runs `sources` through the setting's bundle for `seconds` and keeps what was told of each prediction."""
+class ObservedRun(NullSink):
+    """Runs the setting's bundle on `sources` for `seconds` and records each prediction."""
 
     def __init__(self, setting: Setting, config: RunConfig, sources: list[Any], seconds: float) -> None:
         self.total_ms: list[float] = []
@@ -33,23 +33,23 @@ class Watched(NullSink):
         self.missed = 0
         self.age_ms: dict[str, list[float]] = {}
         self.spans: list[tuple[str, str, int, int, int | None]] = []
-        # The trace of the runtime asks for no more than this; nothing is written.
+        # Implements what the runtime calls of a trace; nothing is written.
         session = Session(setting.bundle, config, sources, [self], engine=setting.engine(), trace=self)  # type: ignore[arg-type]
         with session:
             before_s, began_s = cpu_seconds(), time.perf_counter()
             session.wait(seconds)
             while len(self.total_ms) < LEAST and time.perf_counter() - began_s < PATIENCE_S:
-                session.wait(seconds)  # a machine that is busy elsewhere gets the time that it needs
+                session.wait(seconds)  # a busy machine gets more time
             self.cpu_s, self.seconds = cpu_seconds() - before_s, time.perf_counter() - began_s
         session.raise_error()
         if session.summary is None:
-            raise WorkFailedError("the run left no summary", action="measuring the live loop")
+            raise WorkFailedError("the run has no summary", action="measuring the live loop")
         self.summary: Summary = session.summary
-        if len(self.total_ms) <= FIRST_ONES:
+        if len(self.total_ms) <= WARM_UP:
             raise WorkFailedError(
                 f"{len(self.total_ms)} predictions in {seconds:.1f} s",
                 action="measuring the live loop",
-                hint="Give it more time: --seconds",
+                hint="Increase --seconds",
             )
 
     def take(self, item: Any) -> None:
@@ -62,15 +62,15 @@ class Watched(NullSink):
             if age.age_ms is not None:
                 self.age_ms.setdefault(name, []).append(age.age_ms)
 
-    def span(self, lane: str, label: str, start_ns: int, end_ns: int, moment_seq: int | None = None) -> None:
-        self.spans.append((lane, label, start_ns, end_ns, moment_seq))
+    def span(self, worker: str, label: str, start_ns: int, end_ns: int, moment_seq: int | None = None) -> None:
+        self.spans.append((worker, label, start_ns, end_ns, moment_seq))
 
-    def instant(self, lane: str, label: str, t_ns: int, detail: str = "") -> None:
-        """Captures and drops are in the summary."""
+    def instant(self, worker: str, label: str, t_ns: int, detail: str = "") -> None:
+        """Not needed: captures and drops are in the summary."""
 
     @property
     def latencies_ms(self) -> list[float]:
-        return self.total_ms[FIRST_ONES:]
+        return self.total_ms[WARM_UP:]
 
     def rate(self) -> float:
         return (len(self.came_s) - 1) / (self.came_s[-1] - self.came_s[0])
@@ -84,6 +84,6 @@ class Watched(NullSink):
         chosen = set(moments[len(moments) // 2 :][:ticks])
         spans = sorted((span for span in self.spans if span[4] in chosen), key=lambda span: span[2])
         return tuple(
-            Span(lane, label, moment or 0, (start - spans[0][2]) / NS_PER_MS, (end - spans[0][2]) / NS_PER_MS)
-            for lane, label, start, end, moment in spans
+            Span(worker, label, moment or 0, (start - spans[0][2]) / NS_PER_MS, (end - spans[0][2]) / NS_PER_MS)
+            for worker, label, start, end, moment in spans
         )

@@ -1,0 +1,1 @@
+"""Training on the tabletop world: batches, courses, and the evaluation."""

@@ -1,1 +1,0 @@
-"""What a model is taught from the tabletop world, and how it is examined."""
