@@ -46,8 +46,9 @@ ROOMS = {
         "decode": set(),
     },
     "mm_edge.benchmarks": {
-        "studies": {"peers", "bench"},
-        "peers": {"bench"},
+        "studies": {"peers", "models", "bench"},
+        "peers": {"models", "bench"},
+        "models": {"bench"},
         "bench": set(),
     },
     "mm_edge.zoo": {
