@@ -6,8 +6,11 @@ import os
 import platform
 import re
 
+from mm_edge.cores import core_share
+
+from . import system
 from .finding import Finding
-from .system import listed, number, read
+from .system import listed, read
 
 # What a CPU must know for int8 to be faster than float, by the name that Linux gives it.
 FAST_INT8 = {
@@ -31,41 +34,14 @@ def _model() -> Finding:
     return Finding("CPU", "good", f"{name}, {platform.machine()}")
 
 
-def usable_cores() -> float:
-    """How many cores this process gets: the smaller of what it is bound to and what its group may use."""
-    quotas = [quota for quota in (_quota_v2(), _quota_v1()) if quota]
-    return min([float(len(os.sched_getaffinity(0))), *quotas])
-
-
 def _cores() -> Finding:
-    there, bound, usable = os.cpu_count() or 1, len(os.sched_getaffinity(0)), usable_cores()
+    there, bound, usable = os.cpu_count() or 1, len(os.sched_getaffinity(0)), core_share(system.ROOT)
     facts = {"there": there, "bound_to": bound, "usable": usable}
     if usable == there:
         return Finding("cores", "good", f"all {there} usable", facts=facts)
     why = f"bound to {bound} (affinity or cpuset)" if usable == bound else "limited by the quota of its cgroup"
     hint = "Give the container more (--cpus, --cpuset-cpus), or plan with these: threads follow what is usable"
     return Finding("cores", "note", f"{usable:g} of {there} usable, {why}", hint, facts)
-
-
-def _quota_v2() -> float | None:
-    """The tightest cpu.max on the way from this process's group up to the root."""
-    found = []
-    group = next((line[3:] for line in (read("proc/self/cgroup") or "").splitlines() if line.startswith("0::")), "/")
-    parts = [part for part in group.split("/") if part and part != ".."]
-    for depth in range(len(parts) + 1):
-        text = read("/".join(["sys/fs/cgroup", *parts[:depth], "cpu.max"]))
-        if text and (match := re.fullmatch(r"(\d+) (\d+)", text)):
-            found.append(int(match[1]) / int(match[2]))
-    return min(found, default=None)
-
-
-def _quota_v1() -> float | None:
-    for folder in ("cpu", "cpu,cpuacct"):
-        quota = number(f"sys/fs/cgroup/{folder}/cpu.cfs_quota_us")
-        period = number(f"sys/fs/cgroup/{folder}/cpu.cfs_period_us")
-        if quota and period and quota > 0:
-            return quota / period
-    return None
 
 
 def _instructions() -> Finding:
@@ -106,7 +82,7 @@ def _load() -> list[Finding]:
     text = read("proc/loadavg")
     if not text:
         return []
-    load, usable = float(text.split()[0]), usable_cores()
+    load, usable = float(text.split()[0]), core_share(system.ROOT)
     if load <= usable:
         return [Finding("load", "good", f"{load:g} over the last minute")]
     return [

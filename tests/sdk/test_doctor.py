@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+from mm_edge import cores
 from mm_edge.bundle.signing import generate_keys
 from mm_edge.doctor import cameras, engines, examine, gpu, processor, software, sound, storage, system, v4l2
 from mm_edge.jetson import board, power
@@ -128,7 +129,7 @@ def test_usable_cores(machine, monkeypatch, files, bound, usable):
     machine(files)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(bound)))
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    assert processor.usable_cores() == usable
+    assert cores.core_share(system.ROOT) == usable
     finding = by_name(processor.processor())["cores"]
     assert finding.state == ("good" if usable == 4 else "note")
     assert bool(finding.hint) == (usable != 4)

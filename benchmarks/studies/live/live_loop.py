@@ -21,8 +21,8 @@ from mm_edge.benchmarks.bench.machine import Watch, cpu_name
 from mm_edge.benchmarks.studies.models import senses_bundle, vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import MicConfig, RunConfig
+from mm_edge.cores import usable_cores
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
-from mm_edge.runtime.engines.selection.choose import usable_cores
 from mm_edge.runtime.engines.tensors import fixed_shapes
 from mm_edge.runtime.session.session import Session
 from mm_edge.runtime.sinks.null import NullSink

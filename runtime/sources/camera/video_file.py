@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mm_edge.runtime.clock import NS_PER_S
 from mm_edge.runtime.source import Capture, Opened
 
-from .video_decoder import open_decoder, which_decoder
+from .choose_decoder import open_decoder, which_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

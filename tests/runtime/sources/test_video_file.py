@@ -15,8 +15,8 @@ from videos import encode, write_video
 from mm_edge.errors import InputError, MissingExtraError
 from mm_edge.runtime.clock import NS_PER_MS, NS_PER_S
 from mm_edge.runtime.picture import Planes
-from mm_edge.runtime.sources.camera import video_decoder
-from mm_edge.runtime.sources.camera.video_decoder import which_decoder
+from mm_edge.runtime.sources.camera import choose_decoder
+from mm_edge.runtime.sources.camera.choose_decoder import which_decoder
 from mm_edge.runtime.sources.camera.video_file import VideoFile
 from mm_edge.runtime.sources.play import PlayClock
 
@@ -86,7 +86,7 @@ def test_a_file_that_is_no_video_is_refused(tmp_path, decoder, content):
 def test_pyav_is_taken_where_it_is_there_and_pays(monkeypatch):
     assert [which_decoder("auto", speed) for speed in ("max", "real")] == ["pyav", "opencv"]
     assert [which_decoder("pyav", "real"), which_decoder("opencv", "max")] == ["pyav", "opencv"]
-    monkeypatch.setattr(video_decoder, "find_spec", lambda _: None)
+    monkeypatch.setattr(choose_decoder, "find_spec", lambda _: None)
     assert which_decoder("auto", "max") == "opencv"
     with pytest.raises(MissingExtraError, match=r"mm-edge\[video\]"):
         which_decoder("pyav", "max")
@@ -94,14 +94,14 @@ def test_pyav_is_taken_where_it_is_there_and_pays(monkeypatch):
 
 @pytest.mark.parametrize(("cores", "real", "fast"), [(1, 1, 1), (2, 1, 1), (4, 2, 2), (16, 2, 4)])
 def test_the_lanes_keep_half_of_the_cores(tmp_path, monkeypatch, cores, real, fast):
-    monkeypatch.setattr(video_decoder, "usable_cores", lambda: cores)
+    monkeypatch.setattr(choose_decoder, "usable_cores", lambda: cores)
     requested = []
     monkeypatch.setattr(
         "mm_edge.runtime.sources.camera.pyav_decoder.PyavDecoder",
         lambda path, threads: requested.append((path, threads)),
     )
     for speed in ("real", "max"):
-        video_decoder.open_decoder("pyav", tmp_path, speed)
+        choose_decoder.open_decoder("pyav", tmp_path, speed)
     assert requested == [(tmp_path, real), (tmp_path, fast)]
 
 
