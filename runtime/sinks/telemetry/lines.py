@@ -1,4 +1,4 @@
-"""The JSON objects that users script against: a prediction, an event, the summary (docs/live-loop.md)."""
+"""The JSON lines of a run: prediction, event and summary (docs/live-loop.md)."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ MOST_THREADS: Mapping[Speed, int] = {"real": 2, "max": 4}
 
 
 def which_decoder(requested: Decoder, speed: Speed) -> Decoder:
-    """`auto` takes PyAV if it is installed and files play at full speed. At real speed the time that PyAV takes to load
-    is not regained (docs/decisions/0034).
+    """`auto` selects PyAV if it is installed and files play at full speed. At real speed the time to load PyAV is not
+    regained (docs/decisions/0034).
     """
     installed = find_spec("av") is not None
     if requested == "pyav" and not installed:

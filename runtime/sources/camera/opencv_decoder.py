@@ -1,4 +1,4 @@
-"""Video files by OpenCV: pictures in BGR."""
+"""Decodes video files with OpenCV, to BGR."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import cv2
 
 from mm_edge.runtime.clock import ms_to_ns
 
-from .frames import FramePool
 from .video_decoder import Decoded, unreadable
+from .frames import FramePool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

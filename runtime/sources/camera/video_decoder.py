@@ -1,4 +1,4 @@
-"""What every video decoder is: it reads one file, picture by picture."""
+"""The interface of video decoders, and the error for a file that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
 
 class Decoded(NamedTuple):
-    """One picture: BGR or Planes, and its time in the file, None where the file does not tell."""
+    """One image: BGR or Planes, and its time in the file, None if the file has none."""
 
     media_ns: int | None
     picture: Any
 
 
 class VideoDecoder(Protocol):
-    """Takes one file apart, picture after picture, for one thread. Made with the file opened."""
+    """Decodes one file, image by image, on one thread. The file is open once it is constructed."""
 
     name: str
     width: int
     height: int
-    fps: float  # 0: the file does not tell
-    seconds: float  # 0: the file does not tell
+    fps: float  # 0: unknown
+    seconds: float  # 0: unknown
 
     def read(self) -> Decoded | None:
-        """None: the file has ended."""
+        """None: end of file."""
 
     def figures(self) -> Mapping[str, float]: ...
 
@@ -36,4 +36,4 @@ class VideoDecoder(Protocol):
 
 
 def unreadable(path: Path) -> InputError:
-    return InputError("no pictures can be read from it", action=f"playing {path}", hint="Try: ffprobe FILE")
+    return InputError("no images can be decoded from the file", action=f"playing {path}", hint="Check it: ffprobe FILE")
