@@ -12,7 +12,7 @@ import msgspec
 
 from mm_edge.errors import UsageError, WorkFailedError
 
-from .telemetry.lines import as_json
+from .telemetry.lines import record_of
 
 if TYPE_CHECKING:
     from mm_edge.runtime.sink import RunInfo, Summary
@@ -50,7 +50,7 @@ class JsonlSink:
     def take(self, item: Prediction | Event | Summary) -> None:
         if self._file is None:
             return
-        line = memoryview(self._encode(as_json(item)) + b"\n")
+        line = memoryview(self._encode(record_of(item)) + b"\n")
         try:
             written = 0
             while written < len(line):

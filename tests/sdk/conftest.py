@@ -41,7 +41,7 @@ def refused(command):
         assert outcome.err.count("\n") == 1, outcome.err
         assert outcome.err.endswith("\n")
         assert "Traceback" not in outcome.err
-        assert "fault of mm-edge" not in outcome.err
+        assert "internal error" not in outcome.err
         return outcome.err
 
     return call

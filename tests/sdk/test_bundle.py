@@ -76,9 +76,9 @@ def test_key_that_is_none_is_told(tmp_path, manifest, content):
     private, _ = generate_keys(tmp_path / "keys")
     write_bundle(tmp_path / "bundle", manifest, FILES, private)
     (tmp_path / "bad").write_bytes(content)
-    with pytest.raises(UsageError, match="cannot be read as a public key"):
+    with pytest.raises(UsageError, match="not a readable public key"):
         Bundle.open(tmp_path / "bundle", Trust(keys=(str(tmp_path / "bad"),)))
-    with pytest.raises(UsageError, match="cannot be read as a private key"):
+    with pytest.raises(UsageError, match="not a readable private key"):
         sign(b"", tmp_path / "bad")
 
 

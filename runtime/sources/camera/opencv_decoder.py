@@ -8,8 +8,8 @@ import cv2
 
 from mm_edge.runtime.clock import ms_to_ns
 
-from .video_decoder import Decoded, unreadable
 from .frames import FramePool
+from .video_decoder import Decoded, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
