@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 CHECKS: Mapping[str, tuple[Check, ...]] = {
     "Software": (software.software,),
     "Processor": (processor.processor,),
-    "Memory and heat": (storage.storage,),
+    "Memory and temperature": (storage.storage,),
     "Engines": (gpu.gpu, engines.onnxruntime, engines.openvino, engines.tensorrt),
     "Cameras": (cameras.cameras,),
-    "Sound": (sound.sound,),
+    "Audio": (sound.sound,),
 }
 
 

@@ -33,4 +33,4 @@ def ship(name: str, run: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(ship(sys.argv[1], Path(sys.argv[2])))  # noqa: T201  # a command
+    sys.stdout.write(f"{ship(sys.argv[1], Path(sys.argv[2]))}\n")
