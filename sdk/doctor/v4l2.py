@@ -65,18 +65,18 @@ def _sizes(descriptor: int, pixels: bytes) -> Iterator[tuple[int, int]]:
 
 def _rates(descriptor: int, pixels: bytes, size: tuple[int, int]) -> list[float]:
     rates = set()
-    ask = lambda index: (index, pixels, *size, 0, *[0] * 6)  # noqa: E731  # shorter than a function, used once
-    for _, _, _, _, kind, *numbers in _all(descriptor, ENUM_INTERVAL, _INTERVAL, ask):
+    query = lambda index: (index, pixels, *size, 0, *[0] * 6)  # noqa: E731  # shorter than a function, used once
+    for _, _, _, _, kind, *numbers in _all(descriptor, ENUM_INTERVAL, _INTERVAL, query):
         fractions = [numbers[:2]] if kind == DISCRETE else [numbers[:2], numbers[2:4]]
         rates |= {round(below / above, 2) for above, below in fractions if above}
     return sorted(rates, reverse=True)
 
 
-def _all(descriptor: int, call: int, form: struct.Struct, ask: Any) -> Iterator[tuple[Any, ...]]:
+def _all(descriptor: int, call: int, form: struct.Struct, query: Any) -> Iterator[tuple[Any, ...]]:
     """All entries of a listing call: queried by index until the driver reports the end."""
     for index in range(MOST_ANSWERS):
         try:
-            yield form.unpack(fcntl.ioctl(descriptor, call, form.pack(*ask(index))))
+            yield form.unpack(fcntl.ioctl(descriptor, call, form.pack(*query(index))))
         except OSError as error:
             if error.errno in {errno.EINVAL, errno.ENOTTY}:
                 return

@@ -1,4 +1,4 @@
-"""Signatures that must not be believed, and versions that were rolled back."""
+"""Invalid signatures and rolled back versions."""
 
 import json
 

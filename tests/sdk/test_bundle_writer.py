@@ -104,7 +104,7 @@ def test_failing_at_every_write_leaves_the_old_one_and_nothing_else(target, call
     assert sorted(entry.name for entry in target.parent.iterdir()) == [target.name]
 
 
-def test_disk_full_is_told_once(target, monkeypatch):
+def test_a_full_disk_is_reported_once(target, monkeypatch):
     monkeypatch.setattr(os, "fsync", failing(1, OSError(28, "No space left on device")))
     with pytest.raises(WorkFailedError, match="No space left on device"):
         write_bundle(target, NEW, FILES)

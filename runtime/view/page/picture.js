@@ -31,8 +31,8 @@ export async function show({ head, jpeg }) {
 
 // The canvas has the resolution of the screen, so overlays are sharp and nothing is scaled twice.
 function fit(bitmap) {
-  const wanted = shownWidth(bitmap.width, bitmap.height) * (window.devicePixelRatio || 1);
-  const scale = Math.min(MOST_WIDTH, wanted) / bitmap.width;
+  const target = shownWidth(bitmap.width, bitmap.height) * (window.devicePixelRatio || 1);
+  const scale = Math.min(MOST_WIDTH, target) / bitmap.width;
   const size = [Math.round(bitmap.width * scale), Math.round(bitmap.height * scale)];
   if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
   return size;

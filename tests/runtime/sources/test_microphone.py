@@ -136,7 +136,7 @@ def test_hops_at_the_models_rate_stamped_by_the_converter(lab):
 @pytest.mark.parametrize(
     "adc_s",
     [
-        lambda _: 0.0,  # never told
+        lambda _: 0.0,  # never set
         lambda _: 77.0,  # stuck
         lambda now_s: now_s + 5,  # in the future
         lambda now_s: now_s - 0.001,  # captured before it could have been heard
@@ -193,7 +193,7 @@ def test_callbacks_that_stop_are_a_loss_and_it_can_be_opened_again(lab, monkeypa
     source.close()
     here.sd.names = ("Speakerphone", "USB Mic")
     opened = source.open()
-    assert here.sd.scans == 1  # PortAudio lists its devices once, unless it is told to look again
+    assert here.sd.scans == 1  # PortAudio lists its devices once, unless it is rescanned
     assert opened.detail.startswith("microphone 0 'Speakerphone'")
     here.hear(9)
     assert source.read().payload.end == 1600
