@@ -1,67 +1,70 @@
-# The habits of this repository. `make help` lists them; each is three lines at most.
+# The common tasks of this repository. `make help` lists them; each is at most three lines.
 PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := PYTHON=$(PYTHON) .ci/set-up
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow fuzz test-devices test-gpu install dev format lint types check bench docs docs-check scout build clean
+.PHONY: help run test test-slow fuzz test-devices test-gpu install dev format lint types check bench docs schemas docs-check scout build clean
 
-help:  ## list what can be asked for
+help:  ## list the available targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run:  ## set up and run the main job: the check of this machine, then the live loop on the take that ships with it
+run:  ## set up, check this machine, and run the live loop on the demo take
 	@$(SET_UP) base
 	@$(BIN)/mm-edge doctor
 	@$(BIN)/mm-edge run --demo --loop --text "the red cube" --view 8700
 
-test: dev  ## set up what tests need and pass them
+test: dev  ## set up and run the tests
 	@$(BIN)/pytest
 
 test-slow: dev  ## the tests that take more than ten seconds
 	@$(BIN)/pytest -m "slow and not device and not gpu"
 
-fuzz: dev  ## thousands of new broken manifests (half an hour)
+fuzz: dev  ## fuzz the manifest with thousands of new examples (half an hour)
 	@$(BIN)/pytest tests/sdk/test_manifest_fuzz.py --hypothesis-profile thorough --timeout 3600
 
-test-devices: dev  ## the tests on a virtual machine with a real camera and microphone driver
+test-devices: dev  ## run the tests on a virtual machine with real camera and microphone drivers
 	@tests/devices/guest/build && $(BIN)/pytest -m device tests/devices
 
-test-gpu: dev  ## check and time every engine on the GPU that is here (over ten minutes each; docs/gpu-status.md)
+test-gpu: dev  ## verify and time every engine on this machine's GPU (over ten minutes each; docs/gpu-status.md)
 	@$(BIN)/pytest -m gpu tests/e2e/test_gpu.py
 
-dev:  ## set up .venv for development; again after adding a file (2 s), as the editable install is a tree of links
+dev:  ## set up .venv for development; repeat after adding a file (2 s), since the editable install is a tree of links
 	@$(SET_UP) dev
 
 install: dev
 
-format: dev  ## put the code in order
+format: dev  ## format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-lint: dev  ## what ruff says
+lint: dev  ## run ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-types: dev  ## what mypy says
+types: dev  ## run mypy
 	@$(BIN)/mypy
 
-check: lint types test  ## all that must pass before a commit
+check: lint types test  ## everything that must pass before a commit
 
-bench: dev  ## measure on this machine against the budgets
+bench: dev  ## measure the default bundle on this machine
 	@$(BIN)/mm-edge bench
 
-docs: dev  ## write the generated documents again
+docs: dev  ## regenerate the generated documents
 	@$(BIN)/python docs/configuration.py > docs/configuration.md
 	@$(BIN)/python -m mm_edge.benchmarks.studies.startup > docs/startup.md
 	@$(BIN)/python -m mm_edge.benchmarks.studies.document > docs/benchmarks.md
 
-docs-check: dev  ## the documents: their links, commands, examples and generated pages
+schemas: dev  ## regenerate the JSON Schemas from the records
+	@$(BIN)/python -m mm_edge.cli.schemas sdk/data/schemas
+
+docs-check: dev  ## test the documents: links, commands, examples and generated pages
 	@$(BIN)/pytest tests/test_documents.py tests/sdk/test_config.py
 
-scout: dev  ## train, prove and ship the bundle that `mm-edge run` takes by default (over an hour)
+scout: dev  ## train, export and sign the default bundle of `mm-edge run` (over an hour)
 	@$(BIN)/mm-edge train zoo:scout --out runs/scout && $(BIN)/python -m mm_edge.zoo.ship scout runs/scout
 	@test -d runs/key || $(BIN)/mm-edge keygen runs/key; cp runs/key/mm-edge.pub sdk/data/scout.pub
 	@$(BIN)/mm-edge export zoo:scout -o sdk/data/scout.mmb --precision fp32 --samples 64 --sign runs/key/mm-edge.key
 
-build: dev  ## the wheel and the source archive, in dist/
+build: dev  ## build the wheel and the source archive, in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist
 
-clean:  ## remove what was made, and .venv
+clean:  ## remove build products and .venv
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,6 +14,7 @@ from onnx import ModelProto
 
 from mm_edge.bundle.signing import sign
 from mm_edge.errors import WorkFailedError
+from mm_edge.places import cache_folder
 
 from .data.datasets import gather_data
 from .graphs.weights import WEIGHTS, put_aside
@@ -27,7 +28,7 @@ from .progress import Progress, Silent
 from .recipe import TOLERANCES, Recipe
 from .sources import load_source
 from .split.partition import Split, split_model
-from .store import Store, default_folder
+from .store import Store
 from .verify.chain import sources_of
 from .verify.parity import gate
 from .verify.proof import prove_split
@@ -86,7 +87,7 @@ def export(
             split = split_model(model, recipe)
         with progress.step("prove the split"):
             prove_split(model, split)
-        store = Store(default_folder())
+        store = Store(cache_folder("export"))
         made = make_artefacts(model, split, data, reference, recipe, Path(folder), store, progress)
         proven = [row for row in made.parity if row.precision not in made.left_out]
         gate(proven, {precision: recipe.tolerance_of(precision) for precision in TOLERANCES}, makers_of(split))

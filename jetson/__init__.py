@@ -1,1 +1,1 @@
-"""The board: power, telemetry, checks."""
+"""Jetson support: board detection, power mode, clocks and power draw."""

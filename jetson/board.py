@@ -1,4 +1,4 @@
-"""Which board this is, and which JetPack it carries."""
+"""The board's model and JetPack version."""
 
 from __future__ import annotations
 
@@ -16,26 +16,22 @@ def is_jetson() -> bool:
 
 
 def board() -> list[Finding]:
-    """Nothing on a machine that is no board."""
+    """Empty on a machine that is not a board."""
     model = read("proc/device-tree/model")
     if model is None and not is_jetson():
         return []
-    findings = [Finding("board", "good", model or "a Jetson of unknown model")]
+    findings = [Finding("board", "ok", model or "Jetson, unknown model")]
     release = re.search(r"R(\d+) .*REVISION: ([\d.]+)", read("etc/nv_tegra_release") or "")
     if release:
         major = int(release[1])
-        told = (
-            f"L4T {release[1]}.{release[2]}, {L4T_TO_JETPACK.get(major, 'a JetPack that this version does not know')}"
-        )
+        found = f"L4T {release[1]}.{release[2]}, {L4T_TO_JETPACK.get(major, 'unknown JetPack version')}"
         old = major < OLDEST_L4T
-        hint = "TensorRT 10 comes with JetPack 6: flash it with the SDK Manager" if old else ""
+        hint = "TensorRT 10 requires JetPack 6: flash it with the SDK Manager" if old else ""
         findings.append(
-            Finding("JetPack", "broken" if old else "good", told, hint, {"l4t": f"{release[1]}.{release[2]}"})
+            Finding("JetPack", "error" if old else "ok", found, hint, {"l4t": f"{release[1]}.{release[2]}"})
         )
     elif is_jetson():
         findings.append(
-            Finding(
-                "JetPack", "missing", "/etc/nv_tegra_release is not there", "In a container: mount it from the host"
-            )
+            Finding("JetPack", "missing", "/etc/nv_tegra_release not found", "In a container: mount it from the host")
         )
     return findings

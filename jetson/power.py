@@ -1,4 +1,4 @@
-"""Power mode, clocks and power draw of a Jetson, each by what the board really offers."""
+"""Power mode, clocks and power draw of a Jetson, as far as the board reports them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ MAX_MODE = "0"  # of nvpmodel: MAXN on every board so far
 
 
 def power() -> list[Finding]:
-    """Nothing on a machine that is no Jetson."""
+    """Empty on a machine that is not a Jetson."""
     if not is_jetson():
         return []
     return [_mode(), *_clocks(), *_draw()]
 
 
 def _mode() -> Finding:
-    told = run("nvpmodel", "-q")
-    match = re.search(r"NV Power Mode:\s*(\S+)\s*\n\s*(\d+)", told or "")
+    output = run("nvpmodel", "-q")
+    match = re.search(r"NV Power Mode:\s*(\S+)\s*\n\s*(\d+)", output or "")
     if not match:
-        return Finding("power mode", "missing", "nvpmodel does not tell", "It belongs to JetPack: sudo nvpmodel -q")
+        return Finding("power mode", "missing", "nvpmodel reports no mode", "It is part of JetPack: sudo nvpmodel -q")
     name, mode = match[1], match[2]
     if mode == MAX_MODE:
-        return Finding("power mode", "good", f"{name} ({mode})", facts={"name": name, "mode": int(mode)})
-    hint = f"For the highest clocks: sudo nvpmodel -m {MAX_MODE} (it may ask for a restart)"
-    return Finding("power mode", "note", f"{name} ({mode})", hint, {"name": name, "mode": int(mode)})
+        return Finding("power mode", "ok", f"{name} ({mode})", facts={"name": name, "mode": int(mode)})
+    hint = f"For maximum clocks: sudo nvpmodel -m {MAX_MODE} (may require a reboot)"
+    return Finding("power mode", "warning", f"{name} ({mode})", hint, {"name": name, "mode": int(mode)})
 
 
 def _clocks() -> list[Finding]:
-    """Each clock now and at most; jetson_clocks lifts the lower bound, so that nothing has to speed up first."""
+    """The current and maximum frequency of each clock; jetson_clocks raises the minimum to the maximum."""
     found = []
     for folder in [
         *listed("sys/class/devfreq/*gpu*"),
@@ -55,18 +55,18 @@ def _clocks() -> list[Finding]:
     for name, now, least, most, unit in found:
         if now is None or most is None:
             continue
-        told = f"{now / unit:.0f} of {most / unit:.0f} MHz"
+        clock = f"{now / unit:.0f} of {most / unit:.0f} MHz"
         if least == most:
-            findings.append(Finding(name, "good", f"{told}, held there"))
+            findings.append(Finding(name, "ok", f"{clock}, locked"))
         else:
             findings.append(
-                Finding(name, "note", told, "An idle board clocks down: for steady latencies: sudo jetson_clocks")
+                Finding(name, "warning", clock, "The clock drops when idle; for steady latencies: sudo jetson_clocks")
             )
     return findings
 
 
 def _draw() -> list[Finding]:
-    """What the board's own sensors measure, in watts by rail."""
+    """The power draw by rail in watts, from the board's sensors."""
     watts = {}
     for monitor in listed("sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*"):
         place = str(monitor.relative_to(ROOT))
@@ -80,6 +80,4 @@ def _draw() -> list[Finding]:
                 watts[name] = round(volts * amperes / 1e6, 2)
     if not watts:
         return []
-    return [
-        Finding("power draw", "good", ", ".join(f"{name} {value:g} W" for name, value in watts.items()), facts=watts)
-    ]
+    return [Finding("power draw", "ok", ", ".join(f"{name} {value:g} W" for name, value in watts.items()), facts=watts)]

@@ -1,4 +1,4 @@
-"""The configuration of a run: one TOML file, with `--set a.b=c` on top, into typed and frozen records."""
+"""The configuration of a run: one TOML file, overridden by `--set KEY=VALUE`, as typed and frozen records."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ Decoder: TypeAlias = Literal["auto", "pyav", "opencv"]
 
 
 class CameraConfig(Strict, frozen=True):
-    """How a camera is asked; what it really gives is read back and told."""
+    """The mode requested from a camera; the actual mode is read back and reported."""
 
     width: Annotated[int, Meta(ge=1, le=16_384)] | None = None
     height: Annotated[int, Meta(ge=1, le=16_384)] | None = None
     fps: Annotated[float, Meta(gt=0, le=1000)] | None = None
-    offset_ms: float = 0.0  # exposure and transfer, which the driver's stamp leaves out: a constant of the camera
+    offset_ms: float = 0.0  # exposure and transfer time, which the driver's timestamp omits: a constant of the camera
     open_timeout_ms: Milliseconds = 3000.0
     read_timeout_ms: Milliseconds = 2000.0
-    decoder: Decoder = "auto"  # of video files; auto: PyAV (extra video) where it is there and speed is max
+    decoder: Decoder = "auto"  # for video files; auto: PyAV (extra video) if installed and speed is max
 
 
 class MicConfig(Strict, frozen=True):
-    """How a microphone is asked. `rate` None: the model's own where the device has it, else the device's, resampled."""
+    """The format requested from a microphone. `rate` None: the model's if supported, else the device's, resampled."""
 
     rate: Annotated[int, Meta(ge=1_000, le=384_000)] | None = None
     offset_ms: float = 0.0
 
 
 class SourcesConfig(Strict, frozen=True):
-    """What feeds which input: specs as on the command line, by the input's name (`image = "0"`)."""
+    """The source of each input: SPECs as on the command line, by input name (`image = "0"`)."""
 
     inputs: dict[Name, str] = {}
     take: str | None = None
     speed: Literal["real", "max"] = "real"
-    loop: bool = False  # files begin anew when they have ended
+    loop: bool = False  # restart files when they have ended
     camera: CameraConfig = CameraConfig()
     mic: MicConfig = MicConfig()
 
 
 class EngineConfig(Strict, frozen=True):
-    """Which engine runs the parts. `threads` 0: one a part, as many parts at once as there are cores."""
+    """The engine that runs the parts. `threads` 0: one per part, with as many concurrent parts as cores."""
 
     name: str = "auto"
     precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
@@ -66,18 +66,18 @@ class EngineConfig(Strict, frozen=True):
 
 
 class LoopConfig(Strict, frozen=True):
-    """`depth` moments are in flight at once; `deadline_ms` only counts, it stops nothing."""
+    """`depth` moments are in flight at once; predictions later than `deadline_ms` are counted, not dropped."""
 
     depth: Annotated[int, Meta(ge=1, le=64)] = 2
     lanes: Annotated[int, Meta(ge=0, le=256)] = 0  # 0: as many as there is work and cores for
     deadline_ms: Milliseconds | None = None
     seconds: Annotated[float, Meta(gt=0)] | None = None
-    every_part_every_tick: bool = False  # gives up reuse; for measuring what reuse saves
-    nvtx: bool = False  # a range for each stage of each moment, for Nsight Systems; needs the extra nvtx
+    every_part_every_tick: bool = False  # disables reuse, to measure what it saves
+    nvtx: bool = False  # an NVTX range per stage and moment, for Nsight Systems; needs the extra nvtx
 
 
 class RealtimeConfig(Strict, frozen=True):
-    """What costs privileges or fairness, so it is asked for; a refusal is told."""
+    """Real-time options that need privileges or affect other processes: off by default; a refusal is reported."""
 
     affinity: tuple[int, ...] = ()
     fifo_priority: Annotated[int, Meta(ge=0, le=99)] = 0
@@ -89,7 +89,7 @@ class RunConfig(Strict, frozen=True):
     """Everything about a run."""
 
     sources: SourcesConfig = SourcesConfig()
-    sync: dict[Name, InputSync] = {}  # replaces what the bundle says, input by input
+    sync: dict[Name, InputSync] = {}  # overrides the bundle, input by input
     driver: Name | None = None
     engine: EngineConfig = EngineConfig()
     loop: LoopConfig = LoopConfig()
@@ -101,7 +101,7 @@ T = TypeVar("T", bound=Strict)
 
 
 def load_config(kind: type[T], file: Path | None = None, settings: Sequence[str] = ()) -> T:
-    """Reads `file`, puts each `a.b=c` of `settings` on top, and checks the whole; errors name the key's path."""
+    """Reads `file`, applies each `KEY=VALUE` of `settings`, and validates the result; errors name the key."""
     tree: dict[str, Any] = {}
     if file is not None:
         try:
@@ -111,8 +111,8 @@ def load_config(kind: type[T], file: Path | None = None, settings: Sequence[str]
                 f"{error.strerror}", action=f"reading {file}", hint="Give the path of a TOML file"
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"it is not TOML: {error}", action=f"reading {file}") from None
-        _convert(kind, tree, f"reading {file}")  # so that a fault of the file is not blamed on --set
+            raise ConfigError(f"not valid TOML: {error}", action=f"reading {file}") from None
+        _convert(kind, tree, f"reading {file}")  # so that an error of the file is not attributed to --set
     for setting in settings:
         _put(tree, setting)
     return _convert(kind, tree, "reading --set" if settings else "reading the configuration")
@@ -123,11 +123,11 @@ def _put(tree: dict[str, Any], setting: str) -> None:
     keys = path.strip().split(".")
     action = f"reading --set {setting}"
     if not equals or not all(keys):
-        raise ConfigError("it has no form like a.b=c", action=action, hint="Example: --set loop.depth=1")
+        raise ConfigError("expected KEY=VALUE, for example --set loop.depth=1", action=action)
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text.strip()  # a bare word is a string, so that quotes need not be quoted for the shell
+        value = text.strip()  # a bare word is a string, so that no quotes are needed in the shell
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
@@ -140,11 +140,11 @@ def _convert(kind: type[T], tree: dict[str, Any], action: str) -> T:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
         found = _with_keys(str(error), kind, tree).replace("`$.", "`").replace(" - at `$`", "")
-        raise ConfigError(found, action=action, hint="docs/configuration.md lists every key") from None
+        raise ConfigError(found, action=action, hint="See docs/configuration.md for all keys") from None
 
 
 def _with_keys(found: str, kind: type[T], tree: dict[str, Any]) -> str:
-    """Puts the key where msgspec writes `sync[...]`, in a table of free keys: found by trying each on its own."""
+    """Inserts the key where msgspec writes `sync[...]`: found by validating each entry on its own."""
     head = re.search(r"`\$\.([a-z_.]+)\[\.\.\.\]", found)
     if head is None:
         return found

@@ -1,17 +1,17 @@
-"""The errors of mm-edge, one tree; each says what was asked, what was found and what to do, and carries its exit code.
+"""The errors of mm-edge: each reports the action, what was found and a hint, and has an exit code.
 
-MmEdgeError                  1   anything of ours
-+-- WorkFailedError          1   the work was done and its result is not good enough (a parity gate, a budget)
-+-- UsageError (ValueError)  2   what was asked for makes no sense
-|   +-- ConfigError          2   a configuration file or --set
-|   +-- BundleError          2   a bundle that is refused
+MmEdgeError                  1   base class
++-- WorkFailedError          1   the result does not meet its requirement (a parity gate, a budget)
++-- UsageError (ValueError)  2   invalid usage
+|   +-- ConfigError          2   an invalid configuration file or --set
+|   +-- BundleError          2   a bundle that fails verification
 |   +-- InputError           2   a value of the wrong type, shape or size
-+-- UnavailableError         3   a device, an engine or an extra that was asked for is not there
++-- UnavailableError         3   a requested device, engine or extra is unavailable
 |   +-- DeviceError (OSError)
 |   +-- EngineError
 |   +-- MissingExtraError (ImportError)
-|   +-- NotBuiltYetError
-+-- SourceLostError (OSError)    a source stopped giving; the session decides when to open it again
+|   +-- NotImplementedYetError
++-- SourceLostError (OSError)    a source stopped delivering; the session reopens it
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import ClassVar
 
 
 class MmEdgeError(Exception):
-    """An error that its reader can act on. `found` is the fact, `asked` what led to it, `todo` the way out."""
+    """An error that a user can act on: `action` failed, because of `found`; `hint` is the way out."""
 
     exit_code: ClassVar[int] = 1
 
@@ -34,21 +34,21 @@ class MmEdgeError(Exception):
 
 
 class WorkFailedError(MmEdgeError):
-    """The work was done, and its result does not pass."""
+    """The work was done, but its result does not meet the requirement."""
 
 
 class UsageError(MmEdgeError, ValueError):
-    """What was asked for makes no sense."""
+    """Invalid usage."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A configuration that cannot be used; the message names the key's path."""
+    """An invalid configuration; the message names the key."""
 
 
 class BundleError(UsageError):
-    """A bundle that is refused; nothing of it has been loaded."""
+    """A bundle that fails verification; nothing of it was loaded."""
 
 
 class InputError(UsageError):
@@ -56,33 +56,33 @@ class InputError(UsageError):
 
 
 class UnavailableError(MmEdgeError):
-    """Something that was asked for is not there."""
+    """Something requested is unavailable."""
 
     exit_code = 3
 
 
 class DeviceError(UnavailableError, OSError):
-    """A camera, a microphone or a GPU that is not there or may not be used."""
+    """A camera, microphone or GPU that is missing or may not be used."""
 
 
 class EngineError(UnavailableError):
-    """An engine that does not load here."""
+    """An engine that does not load on this machine."""
 
 
 class MissingExtraError(UnavailableError, ImportError):
-    """A package that belongs to an optional part of mm-edge."""
+    """A missing package of an optional extra."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
             f"the package '{package}' is not installed",
-            action=f"this needs the extra '{extra}'",
+            action=f"this requires the extra '{extra}'",
             hint=f"Install it: pip install 'mm-edge[{extra}]'",
         )
 
 
-class NotBuiltYetError(UnavailableError):
-    """A verb of the command whose room does not stand yet."""
+class NotImplementedYetError(UnavailableError):
+    """A command or option that is not implemented yet."""
 
 
 class SourceLostError(MmEdgeError, OSError):
-    """A source stopped giving. Drivers raise it and never retry; the session does, once for all of them."""
+    """A source stopped delivering. Drivers raise it and never retry; the session retries for all of them."""

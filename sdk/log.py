@@ -1,4 +1,4 @@
-"""Logging: for people on a terminal, as one JSON object a line everywhere else."""
+"""Logging: human-readable on a terminal, JSON lines otherwise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = "mm_edge"
 
 
 class JsonLines(logging.Formatter):
-    """One object a line, which journald and every log shipper read."""
+    """One JSON object per line, for journald and log shippers."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -26,7 +26,7 @@ class JsonLines(logging.Formatter):
 
 
 def set_up_logging(level: str = "info") -> None:
-    """Called once by the command; a program that uses the library sets up its own logging."""
+    """Called once by the command line; a program that uses the library configures its own logging."""
     handler: logging.Handler
     if sys.stderr.isatty():
         from rich.console import Console

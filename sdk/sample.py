@@ -1,4 +1,4 @@
-"""What flows through the loop: a Sample is captured, a Moment brings samples together, a Prediction comes out."""
+"""The data of the loop: a Sample is captured, a Moment aligns samples, a Prediction is the result."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Health: TypeAlias = Literal["starting", "live", "stale", "lost", "reconnecting",
 
 
 class Sample(Struct, frozen=True):
-    """One captured thing of one input. Whoever holds it may read the payload; nobody writes to it.
+    """One capture of one input. The payload is read-only.
 
-    `t_ns` is the capture on CLOCK_MONOTONIC (sound: its block's first sample), stamped once. A source that is played
-    from a file stamps by the file's own time; `shift_ns` is then what separates that from the moment it was let out, so
-    that ages and latencies are told against real time while alignment depends on stamps alone.
+    `t_ns` is the capture time on CLOCK_MONOTONIC (audio: of the block's first sample), stamped once. A source played
+    from a file stamps by the file's own time; `shift_ns` is then the delay until delivery, so that ages and latencies
+    refer to real time while alignment depends on timestamps alone.
     """
 
     input: str
@@ -30,19 +30,19 @@ class Sample(Struct, frozen=True):
 
     @property
     def end_ns(self) -> int:
-        """When it was there as a whole: inputs are brought together by this, ages are told from `t_ns`."""
+        """When the capture was complete. Alignment uses this, ages are relative to `t_ns`."""
         return self.t_ns if self.until_ns is None else self.until_ns
 
 
 class Reading(Struct, frozen=True):
-    """What a moment knows of one input: the sample (None when it is missing) and its state."""
+    """One input of a moment: the sample (None if missing) and its state."""
 
     state: State
     sample: Sample | None
 
 
 class Moment(Struct, frozen=True):
-    """What the fusion sees at one tick."""
+    """The inputs of the fusion at one tick."""
 
     seq: int
     driver: Sample
@@ -54,7 +54,7 @@ class Moment(Struct, frozen=True):
 
 
 class InputAge(Struct, frozen=True):
-    """How old an input was when its prediction was handed over. `seq` and `age_ms` are None when it was missing."""
+    """The age of an input when its prediction was delivered. `seq` and `age_ms` are None if it was missing."""
 
     seq: int | None
     age_ms: float | None
@@ -62,16 +62,16 @@ class InputAge(Struct, frozen=True):
 
 
 class HeatMap(Struct, frozen=True):
-    """A map over a part of the source frame, for whoever draws it: float32 [rows, columns] between 0 and 1."""
+    """A heatmap over part of the source frame, for display: float32 [rows, columns] between 0 and 1."""
 
     values: Any
     box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the source frame
 
 
 class Prediction(Struct, frozen=True):
-    """Decoded outputs, and all that is needed to judge how far to trust them.
+    """Decoded outputs, with the ages, latencies and states needed to judge their reliability.
 
-    `sources` holds the very samples that were used; a sink that draws the picture reads it there.
+    `sources` contains the samples used; a sink that draws the image reads it there.
     """
 
     seq: int
@@ -82,16 +82,17 @@ class Prediction(Struct, frozen=True):
     deadline_missed: bool
     health: Literal["ok", "degraded"]
     sources: Mapping[str, Sample] = {}
-    maps: Mapping[str, HeatMap] = {}  # by output; only a page has use for them
+    maps: Mapping[str, HeatMap] = {}  # by output; used only by the live page
 
     def __repr__(self) -> str:
-        """Without the pictures and the sounds."""
-        told = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in {"sources", "maps"})
-        return f"Prediction({', '.join(told)})"
+        """Omits images and audio."""
+        shown = (name for name in self.__struct_fields__ if name not in {"sources", "maps"})
+        fields = (f"{name}={getattr(self, name)!r}" for name in shown)
+        return f"Prediction({', '.join(fields)})"
 
 
 class Event(Struct, frozen=True):
-    """Something happened to a source, a sink or the engine."""
+    """A state change of a source, a sink or the engine."""
 
     t_ns: int
     source: str

@@ -1,6 +1,6 @@
-"""What a fusion model takes and gives: its inputs, its outputs, and how the inputs are brought together in time."""
+"""The specification of a fusion model: its inputs, its outputs, and how its inputs are synchronized."""
 
-# Annotations stand as types, not as strings: msgspec reads each at every start.
+# Annotations are types, not strings: msgspec evaluates them at every start.
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -8,17 +8,17 @@ from msgspec.structs import force_setattr
 
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}\Z")]
 DType: TypeAlias = Literal["uint8", "int8", "int32", "int64", "float16", "float32", "bool"]
-# A number is fixed; a name is a dimension that may vary within the bounds given in `dims`.
+# A number is fixed; a name is a dimension that may vary within its bounds in `dims`.
 Dimension: TypeAlias = Annotated[int, Meta(ge=1, le=1 << 31)] | Name
 Shape: TypeAlias = tuple[Dimension, ...]
 Milliseconds: TypeAlias = Annotated[float, Meta(ge=0, le=86_400_000)]
 Size: TypeAlias = tuple[Annotated[int, Meta(ge=1, le=16_384)], Annotated[int, Meta(ge=1, le=16_384)]]
 Unit: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
-BATCH, PROMPTS = "batch", "prompts"  # the two dimensions that may vary in a prepared input
+BATCH, PROMPTS = "batch", "prompts"  # the two variable dimensions of a prepared input
 
 
 class Strict(Struct, frozen=True, forbid_unknown_fields=True):
-    """A record that knows all of its fields and never changes."""
+    """A frozen record that rejects unknown fields."""
 
 
 class TensorSpec(Strict, frozen=True):
@@ -30,27 +30,27 @@ class TensorSpec(Strict, frozen=True):
 
 
 class Bounds(Strict, frozen=True):
-    """How far a named dimension may vary; `usual` is what engines are tuned for and what the live loop uses."""
+    """The bounds of a named dimension; `usual` is the size that engines are tuned for and the live loop uses."""
 
     least: Annotated[int, Meta(ge=1)] = 1
     usual: Annotated[int, Meta(ge=1)] = 1
     most: Annotated[int, Meta(ge=1)] = 1
 
 
-# --- inputs: one class a modality, so that nobody has to ask which one it is -------------------------------------
+# --- inputs: one class per modality ------------------------------------------------------------------------------
 
 
 class ImagePrepare(Strict, frozen=True):
-    """A camera's frame becomes uint8 [height, width, 3]; everything after that stands in the graph."""
+    """A camera frame becomes uint8 [height, width, 3]; further preprocessing is part of the graph."""
 
     size: Size  # height, width
     fit: Literal["stretch", "letterbox", "crop"] = "stretch"
     color: Literal["rgb", "bgr"] = "rgb"
-    pad: Annotated[int, Meta(ge=0, le=255)] = 114  # the grey around a letterboxed picture
+    pad: Annotated[int, Meta(ge=0, le=255)] = 114  # the gray value around a letterboxed image
 
 
 class VideoPrepare(Strict, frozen=True):
-    """The last `frames` pictures, oldest first, `stride` captures apart."""
+    """The last `frames` images, oldest first, `stride` captures apart."""
 
     size: Size
     frames: Annotated[int, Meta(ge=2, le=256)]
@@ -61,7 +61,7 @@ class VideoPrepare(Strict, frozen=True):
 
 
 class AudioPrepare(Strict, frozen=True):
-    """The last `window` samples of mono sound in [-1, 1], given anew every `hop` samples."""
+    """The last `window` samples of mono audio in [-1, 1], updated every `hop` samples."""
 
     sample_rate: Annotated[int, Meta(ge=1_000, le=384_000)]
     window: Annotated[int, Meta(ge=1, le=1 << 24)]
@@ -69,24 +69,24 @@ class AudioPrepare(Strict, frozen=True):
 
 
 class TextPrepare(Strict, frozen=True):
-    """Token ids of a fixed length. With `mask`, the attention mask is there too, as `input:NAME.mask`."""
+    """Token ids of a fixed length. With `mask`, the attention mask is available as `input:NAME.mask`."""
 
     tokenizer: str  # a file of the bundle, in the format of the `tokenizers` library
     length: Annotated[int, Meta(ge=1, le=1 << 16)]
     pad_id: Annotated[int, Meta(ge=0)] = 0
     mask: bool = False
     lowercase: bool = False
-    prompts: Annotated[int, Meta(ge=1, le=1024)] = 1  # rows; the text is split at "|" when there may be more than one
+    prompts: Annotated[int, Meta(ge=1, le=1024)] = 1  # rows; the text is split at "|" if more than one is allowed
 
 
 class VectorPrepare(Strict, frozen=True):
-    """Numbers from a sensor, as they are."""
+    """A sensor vector, unchanged."""
 
     size: Annotated[int, Meta(ge=1, le=1 << 24)]
 
 
 class ImageInput(Strict, frozen=True, tag="image", tag_field="modality"):
-    """uint8 [batch, height, width, 3]. The shape follows from how the input is prepared: leave it out."""
+    """uint8 [batch, height, width, 3]. The shape is derived from `prepare`: omit it."""
 
     name: Name
     prepare: ImagePrepare
@@ -94,7 +94,7 @@ class ImageInput(Strict, frozen=True, tag="image", tag_field="modality"):
     shape: Shape = ()
 
     def __post_init__(self) -> None:
-        _settle_shape(self, (BATCH, *self.prepare.size, 3))
+        _derive_shape(self, (BATCH, *self.prepare.size, 3))
 
 
 class VideoInput(Strict, frozen=True, tag="video", tag_field="modality"):
@@ -106,7 +106,7 @@ class VideoInput(Strict, frozen=True, tag="video", tag_field="modality"):
     shape: Shape = ()
 
     def __post_init__(self) -> None:
-        _settle_shape(self, (BATCH, self.prepare.frames, *self.prepare.size, 3))
+        _derive_shape(self, (BATCH, self.prepare.frames, *self.prepare.size, 3))
 
 
 class AudioInput(Strict, frozen=True, tag="audio", tag_field="modality"):
@@ -118,7 +118,7 @@ class AudioInput(Strict, frozen=True, tag="audio", tag_field="modality"):
     shape: Shape = ()
 
     def __post_init__(self) -> None:
-        _settle_shape(self, (BATCH, self.prepare.window))
+        _derive_shape(self, (BATCH, self.prepare.window))
 
 
 class TextInput(Strict, frozen=True, tag="text", tag_field="modality"):
@@ -130,7 +130,7 @@ class TextInput(Strict, frozen=True, tag="text", tag_field="modality"):
     shape: Shape = ()
 
     def __post_init__(self) -> None:
-        _settle_shape(self, (BATCH if self.prepare.prompts == 1 else PROMPTS, self.prepare.length))
+        _derive_shape(self, (BATCH if self.prepare.prompts == 1 else PROMPTS, self.prepare.length))
 
 
 class VectorInput(Strict, frozen=True, tag="vector", tag_field="modality"):
@@ -142,28 +142,26 @@ class VectorInput(Strict, frozen=True, tag="vector", tag_field="modality"):
     shape: Shape = ()
 
     def __post_init__(self) -> None:
-        _settle_shape(self, (BATCH, self.prepare.size))
+        _derive_shape(self, (BATCH, self.prepare.size))
 
 
 InputSpec: TypeAlias = ImageInput | VideoInput | AudioInput | TextInput | VectorInput
 Modality: TypeAlias = Literal["image", "video", "audio", "text", "vector"]
 
 
-def _settle_shape(spec: InputSpec, derived: Shape) -> None:
+def _derive_shape(spec: InputSpec, derived: Shape) -> None:
     if spec.shape == ():
         force_setattr(spec, "shape", derived)
     elif spec.shape != derived:
-        raise ValueError(
-            f"input '{spec.name}': the shape {spec.shape} does not follow from how it is prepared: {derived}"
-        )
+        raise ValueError(f"input '{spec.name}': expected the shape {derived} from its preparation, found {spec.shape}")
 
 
 def modality_of(spec: InputSpec) -> Modality:
-    modality: Modality = spec.__struct_config__.tag  # type: ignore[assignment]  # the tag is the modality, by definition
+    modality: Modality = spec.__struct_config__.tag  # type: ignore[assignment]  # the tag is the modality
     return modality
 
 
-# --- outputs: one class a kind; `reads` says which tensor plays which role ---------------------------------------
+# --- outputs: one class per kind; `reads` maps roles to tensors --------------------------------------------------
 
 
 class ClassesOutput(Strict, frozen=True, tag="classes", tag_field="kind"):
@@ -176,7 +174,7 @@ class ClassesOutput(Strict, frozen=True, tag="classes", tag_field="kind"):
 
 
 class LabelsOutput(Strict, frozen=True, tag="labels", tag_field="kind"):
-    """Any of several labels, each with a score of its own. Role: `logits` [batch, labels]."""
+    """Any of several labels, each with its own score. Role: `logits` [batch, labels]."""
 
     name: Name
     reads: dict[Literal["logits"], str]
@@ -190,9 +188,9 @@ class BoxesOutput(Strict, frozen=True, tag="boxes", tag_field="kind"):
     name: Name
     reads: dict[Literal["boxes", "scores"], str]
     labels: tuple[str, ...]
-    input: Name  # the picture in whose pixels the boxes are told
+    input: Name  # the image input whose pixels the boxes refer to
     layout: Literal["xyxy", "cxcywh"] = "xyxy"
-    scale: Literal["unit", "pixels"] = "unit"  # of the prepared picture
+    scale: Literal["unit", "pixels"] = "unit"  # of the prepared image
     activation: Literal["sigmoid", "none"] = "none"
     score_threshold: Unit = 0.25
     overlap_threshold: Unit = 0.45
@@ -200,7 +198,7 @@ class BoxesOutput(Strict, frozen=True, tag="boxes", tag_field="kind"):
 
 
 class HeatmapOutput(Strict, frozen=True, tag="heatmap", tag_field="kind"):
-    """A place in the picture, read off a map. Roles: `heatmap` [batch, h, w], perhaps `score` [batch, 1]."""
+    """A position in the image, from a heatmap. Roles: `heatmap` [batch, h, w], optionally `score` [batch, 1]."""
 
     name: Name
     reads: dict[Literal["heatmap", "score"], str]
@@ -210,7 +208,7 @@ class HeatmapOutput(Strict, frozen=True, tag="heatmap", tag_field="kind"):
 
 
 class PointOutput(Strict, frozen=True, tag="point", tag_field="kind"):
-    """A place in the picture as two numbers. Roles: `point` [batch, 2] as x, y in 0..1, and `score` [batch, 1]."""
+    """A position in the image as two numbers. Roles: `point` [batch, 2] as x, y in 0..1, and `score` [batch, 1]."""
 
     name: Name
     reads: dict[Literal["point", "score"], str]
@@ -247,7 +245,7 @@ class ScoresOutput(Strict, frozen=True, tag="scores", tag_field="kind"):
 
 
 class SimilarityOutput(Strict, frozen=True, tag="similarity", tag_field="kind"):
-    """How well each prompt fits. Role: `scores` [batch, prompts]; `input` is the text input that holds the prompts."""
+    """The score of each prompt. Role: `scores` [batch, prompts]; `input` is the text input that holds the prompts."""
 
     name: Name
     reads: dict[Literal["scores"], str]
@@ -272,7 +270,7 @@ OutputSpec: TypeAlias = (
 
 
 class InputSync(Strict, frozen=True):
-    """How one input follows the driver (contract: what a tick is). `max_age_ms` None: never too old."""
+    """How one input is synchronized to the driver. `max_age_ms` None: no limit."""
 
     max_age_ms: Milliseconds | None = None
     tolerance_ms: Milliseconds = 0.0
@@ -281,14 +279,14 @@ class InputSync(Strict, frozen=True):
 
 
 class Sync(Strict, frozen=True):
-    """The driver input's capture fires a tick; every other input follows by its own rule."""
+    """A capture of the driver input triggers a tick; every other input follows its own rule."""
 
     driver: Name
     inputs: dict[Name, InputSync] = {}
 
 
 class State(Strict, frozen=True):
-    """What a model remembers from tick to tick: its output `output` comes back as its input `name`; zeros at first."""
+    """A recurrent state: the output `output` is fed back as the input `name` at the next tick; initially zeros."""
 
     name: Name
     output: str
@@ -297,14 +295,14 @@ class State(Strict, frozen=True):
 
 
 class ModelSpec(Strict, frozen=True):
-    """A whole model as its author describes it. In `outputs`, `reads` names the model's output tensors."""
+    """A complete model as described by its author. In `outputs`, `reads` names the model's output tensors."""
 
     name: Name
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
     sync: Sync
     presence: Name | None = (
-        None  # a float32 [batch, number of inputs] input: 1 where the input is there, in the order of `inputs`
+        None  # a float32 [batch, number of inputs] input: 1 for each present input, in the order of `inputs`
     )
     states: tuple[State, ...] = ()
     dims: dict[Name, Bounds] = {}
@@ -316,13 +314,13 @@ class ModelSpec(Strict, frozen=True):
 
 
 def check_inputs(inputs: tuple[InputSpec, ...], outputs: tuple[OutputSpec, ...], sync: Sync) -> None:
-    """Every name that is referred to exists, and none exists twice."""
+    """Checks that names are unique and references exist."""
     names = [spec.name for spec in inputs]
     for what, all_names in (("input", names), ("output", [spec.name for spec in outputs])):
         if not all_names:
             raise ValueError(f"a model needs at least one {what}")
-        if twice := {name for name in all_names if all_names.count(name) > 1}:
-            raise ValueError(f"{what} named twice: {', '.join(sorted(twice))}")
+        if duplicates := {name for name in all_names if all_names.count(name) > 1}:
+            raise ValueError(f"duplicate {what} name: {', '.join(sorted(duplicates))}")
     for where, name in [("sync.driver", sync.driver), *(("sync.inputs", name) for name in sync.inputs)]:
         if name not in names:
             raise ValueError(f"{where} names '{name}', which is not among the inputs {names}")

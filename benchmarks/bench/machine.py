@@ -9,7 +9,7 @@ import time
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from mm_edge.doctor.processor import usable_cores
+from mm_edge.cores import core_share
 from mm_edge.doctor.system import below_root, listed, number, read, run
 
 from .figure import Conditions, Machine
@@ -72,7 +72,7 @@ def machine(conditions: Conditions) -> Machine:
     return Machine(
         kind=kind(),
         cpu=cpu_name(),
-        cores=usable_cores(),
+        cores=core_share(),
         governor=_governor(),
         power_mode=_power_mode(),
         memory_mb=int((re.search(r"MemTotal:\s*(\d+)", read("proc/meminfo") or "") or ["", "0"])[1]) // 1024,
@@ -87,7 +87,7 @@ def kind() -> str:
     if board:
         return re.sub(r"[^a-z0-9]+", "-", board.lower()).strip("-")
     names = {"x86_64": "x86", "aarch64": "arm"}
-    return f"{names.get(platform.machine(), platform.machine())}-{usable_cores():g}"
+    return f"{names.get(platform.machine(), platform.machine())}-{core_share():g}"
 
 
 def versions() -> dict[str, str]:

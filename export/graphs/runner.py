@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from onnx import ModelProto
 
+from mm_edge.cores import usable_cores
 from mm_edge.errors import WorkFailedError
 from mm_edge.onnx_runtime import import_onnxruntime
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mm_edge.export.feeds import Array, Feed
 
 WARM_UP_RUNS, LEAST_RUNS = 1, 4
-ALL_CORES = len(os.sched_getaffinity(0))  # for what is not timed
+ALL_CORES = usable_cores()  # for what is not timed
 
 
 Level: TypeAlias = Literal["all", "basic", "none"]

@@ -1,4 +1,4 @@
-"""From an output's tensors to plain Python that JSON can hold: one decoder a kind."""
+"""Decodes output tensors to plain Python values that JSON can represent: one decoder per kind of output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["DecodeContext", "Decoder", "Geometry", "decoder", "generate"]
 
 
 def decoder(output: OutputSpec, manifest: Manifest, read_file: Callable[[str], bytes]) -> Decoder:
-    """The decoder of one output. `read_file` gives a file of the bundle (`bundle.read`); only text asks for one."""
+    """The decoder of an output. `read_file` returns a file of the bundle (`bundle.read`); only text outputs need it."""
     if isinstance(output, TextOutput):
         return TextDecoder(output, read_file(output.tokenizer))
     if isinstance(output, (BoxesOutput, HeatmapOutput, PointOutput)):
@@ -62,8 +62,8 @@ def _picture_size(output: str, input_name: str, manifest: Manifest) -> tuple[int
     spec = manifest.input(input_name)
     if not isinstance(spec, (ImageInput, VideoInput)):
         raise BundleError(
-            f"its place is told in '{input_name}', which is no picture",
+            f"its positions refer to '{input_name}', which is not an image or video input",
             action=f"decoding the output '{output}'",
-            hint="Name an image or a video input in the output's `input`",
+            hint="Set the output's `input` to an image or video input",
         )
     return spec.prepare.size

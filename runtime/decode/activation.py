@@ -1,4 +1,4 @@
-"""From what a graph gives to scores between 0 and 1, and the one check that they are numbers at all."""
+"""Converts logits to scores between 0 and 1, and checks that they are finite."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Activation: TypeAlias = Literal["softmax", "sigmoid", "none"]
 
 
 def activate(logits: NDArray[Any], activation: Activation) -> NDArray[np.float32]:
-    """In float32 whatever the graph's type, and without overflow however large a logit is."""
+    """In float32 for any type of graph, without overflow for large logits."""
     values: NDArray[np.float32] = np.asarray(logits, np.float32)
     if activation == "softmax":
         values = np.exp(values - values.max(axis=-1, keepdims=True))
@@ -27,7 +27,7 @@ def activate(logits: NDArray[Any], activation: Activation) -> NDArray[np.float32
 
 
 def activate_some(logits: NDArray[np.float32], chosen: list[int], activation: Activation) -> list[float]:
-    """The scores of a few of many, the largest of all first. Only the sum of a softmax asks for the others."""
+    """The scores of a few of many, the largest first. Only the sum of a softmax needs the others."""
     if activation != "softmax":
         scores: list[float] = activate(logits[chosen], activation).tolist()
         return scores
@@ -37,12 +37,12 @@ def activate_some(logits: NDArray[np.float32], chosen: list[int], activation: Ac
 
 
 def finite(values: NDArray[Any], output: str) -> NDArray[Any]:
-    """A model that gives NaN has failed; a label made of it would look like an answer."""
-    # The largest is what a softmax asks for too: beside a large model each other kind of look costs 0.05 ms.
+    """Rejects NaN and infinity: a label decoded from them would look like a valid result."""
+    # A softmax needs the maximum anyway; next to a large model any other check costs 0.05 ms.
     if values.size and not (math.isfinite(values.max()) and math.isfinite(values.min())):
         raise WorkFailedError(
-            "the model gave a number that is not finite",
+            "the model returned a value that is not finite",
             action=f"decoding the output '{output}'",
-            hint="Try another precision (--precision fp32), or export the bundle again and read its parity report",
+            hint="Try another precision (--precision fp32), or export the bundle again and check its parity report",
         )
     return values

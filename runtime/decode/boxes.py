@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from .context import DecodeContext, Geometry
 
-# Suppression costs the square of the candidates: 1.5 ms for 300, 12 ms for 1000, 216 ms for 5000. Whoever lets more
-# than this pass the score threshold gets the best of them.
+# Suppression is quadratic in the candidates: 1.5 ms for 300, 12 ms for 1000, 216 ms for 5000. If more pass the score
+# threshold, only the best are kept.
 MOST_CANDIDATES = 1000
 
 
@@ -39,7 +39,7 @@ class BoxesDecoder:
         scores = arrays["scores"][0]
         label = scores.argmax(axis=1)
         best = activate(scores[np.arange(len(label)), label], self._output.activation)
-        # A NaN never passes the threshold, so it is asked for: argmax finds a row's first one.
+        # A NaN never passes the threshold, so it is checked explicitly: argmax returns a row's first NaN.
         finite(best, self.name)
         chosen = np.flatnonzero(best >= self._output.score_threshold)
         corners = self._corners(finite(arrays["boxes"][0][chosen], self.name))
@@ -65,14 +65,14 @@ class BoxesDecoder:
 def suppress(
     corners: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[Any], overlap: float
 ) -> list[int]:
-    """Indices that stay, best first: of two of one label that overlap by more than `overlap` the better one stays."""
+    """Indices kept, best first: of two boxes of one label that overlap by more than `overlap`, the better one."""
     if len(corners) < 2:
         return list(range(len(corners)))
     import cv2
 
     sized = corners.copy()
     sized[:, 2:] -= sized[:, :2]
-    batched: Any = cv2.dnn.NMSBoxesBatched  # takes arrays, though its stubs ask for lists
+    batched: Any = cv2.dnn.NMSBoxesBatched  # accepts arrays, although its stubs require lists
     kept = batched(sized, scores, labels.astype(np.int32), 0.0, overlap, 1.0, MOST_CANDIDATES)
     return [int(index) for index in kept]
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from .context import DecodeContext
 
 
-MOST_SCORES = 20  # a thousand labels would make every line of a log 25 kB, and take longer than a small model
+MOST_SCORES = 20  # a thousand labels would make every log line 25 kB and take longer than a small model
 
 
 class ClassesDecoder:
-    """`{"label": "stop", "score": 0.97, "scores": {"stop": 0.97, …}}`; of equals the first label wins.
+    """`{"label": "stop", "score": 0.97, "scores": {"stop": 0.97, …}}`; on a tie the first label wins.
 
     With more than MOST_SCORES labels, `scores` holds the best ones, best first.
     """
@@ -36,14 +36,17 @@ class ClassesDecoder:
         best = int(logits.argmax())
         if len(self._labels) <= MOST_SCORES:
             scores = activate(logits, self._activation).tolist()
-            told, score = dict(zip(self._labels, scores, strict=True)), scores[best]
+            best_scores, score = dict(zip(self._labels, scores, strict=True)), scores[best]
         else:
             order = logits.argsort()[: -MOST_SCORES - 1 : -1].tolist()
-            if order[0] != best:  # it has equals
+            if order[0] != best:  # a tie
                 order = [best, *(index for index in order if index != best)][:MOST_SCORES]
             scores = activate_some(logits, order, self._activation)
-            told, score = {self._labels[index]: score for index, score in zip(order, scores, strict=True)}, scores[0]
-        return {"label": self._labels[best], "score": score, "scores": told}
+            best_scores, score = (
+                {self._labels[index]: score for index, score in zip(order, scores, strict=True)},
+                scores[0],
+            )
+        return {"label": self._labels[best], "score": score, "scores": best_scores}
 
 
 class LabelsDecoder:

@@ -1,4 +1,4 @@
-"""What a decoder is told beside the arrays: where the picture came from, and the prompts that were in force."""
+"""What a decoder needs besides the arrays: the geometry of the image, and the prompts in use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Geometry(Protocol):
-    """How one prepared picture lies in its source frame.
+    """Maps one prepared image to its source frame.
 
-    Coordinates are continuous: the first pixel covers 0 to 1, so that its middle is at 0.5 and the right edge of a
-    frame is at its width.
+    Coordinates are continuous: the first pixel covers 0 to 1, so its center is at 0.5 and the right edge of a frame is
+    at its width.
     """
 
     @property
@@ -26,11 +26,11 @@ class Geometry(Protocol):
         """Height and width of the source frame."""
 
     def to_source(self, x: float, y: float) -> tuple[float, float]:
-        """From prepared pixels to pixels of the source frame. May lie outside it, where padding was added."""
+        """From prepared to source pixels. The result may lie outside the frame where padding was added."""
 
 
 class DecodeContext(Struct, frozen=True):
-    """By the input's name; an input that was missing is not there. In `maps` decoders leave what may be drawn."""
+    """By input name, without missing inputs. Decoders store maps for display in `maps`."""
 
     geometry: Mapping[str, Geometry] = field(default_factory=dict)
     prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class DecodeContext(Struct, frozen=True):
 
 
 class Decoder(Protocol):
-    """Turns the first row of an output's tensors, by role, into plain Python that JSON can hold."""
+    """Decodes the first row of an output's tensors, by role, to plain Python values that JSON can represent."""
 
     name: str
 

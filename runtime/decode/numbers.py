@@ -1,4 +1,4 @@
-"""Plain numbers (`embedding`, `scores`) and how well each prompt fits (`similarity`)."""
+"""Plain numbers (`embedding`, `scores`) and the score of each prompt (`similarity`)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EmbeddingDecoder:
 
 
 class ScoresDecoder:
-    """A number by label; a list where there are no labels."""
+    """Numbers by label; a list if there are no labels."""
 
     def __init__(self, output: ScoresOutput) -> None:
         self.name = output.name
@@ -44,7 +44,7 @@ class ScoresDecoder:
 class SimilarityDecoder:
     """`[{"prompt": "a red ball", "score": 0.8}, …]` in the order of the prompts.
 
-    Rows beyond the live prompts are padding: they are cut off before the softmax, so that real prompts share all of it.
+    Rows beyond the current prompts are padding: they are removed before the softmax.
     """
 
     def __init__(self, output: SimilarityOutput) -> None:
@@ -56,7 +56,7 @@ class SimilarityDecoder:
         logits = arrays["scores"][0]
         if len(prompts) > len(logits):
             raise InputError(
-                f"there are {len(prompts)} prompts and scores for {len(logits)}",
+                f"got {len(prompts)} prompts, but the model returns scores for {len(logits)}",
                 action=f"decoding the output '{self.name}'",
                 hint=f"Give at most {len(logits)} prompts, separated by |",
             )

@@ -1,7 +1,7 @@
-"""A place in the picture, read off a map (`heatmap`) or given as two numbers (`point`).
+"""A position in the image, from a heatmap (`heatmap`) or as two numbers (`point`).
 
-`{"x": 412.7, "y": 96.2, "score": 0.9}` in pixels of the source frame. Below the score threshold x and y are null: the
-keys stay, and nobody can steer to where the target is not.
+`{"x": 412.7, "y": 96.2, "score": 0.9}` in pixels of the source frame. Below the score threshold x and y are null:
+the keys stay, and a robot cannot steer to an undetected target.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from .context import DecodeContext
 
-LEAST_PROBABILITY = 1e-12  # the logarithm of the peak's neighbours has to exist
+LEAST_PROBABILITY = 1e-12  # keeps the logarithm of the peak's neighbors finite
 
 
 class HeatmapDecoder:
-    """The highest cell, made finer than a cell by a parabola through its neighbours."""
+    """The highest cell, refined to sub-cell precision by a parabola through its neighbors."""
 
     def __init__(self, output: HeatmapOutput, size: tuple[int, int]) -> None:
         self.name = output.name
@@ -36,7 +36,7 @@ class HeatmapDecoder:
     def decode(self, arrays: Mapping[str, NDArray[Any]], context: DecodeContext) -> dict[str, float | None]:
         logits = finite(arrays["heatmap"][0], self.name)
         heat = activate(logits, self._output.activation)
-        # The logits decide on the peak: where several cells are so sure that all round to 1, the map no longer can.
+        # The peak is taken from the logits: several saturated cells all round to 1 in the map.
         row, column = divmod(int(logits.argmax()), heat.shape[1])
         if "score" in arrays:
             score = float(activate(finite(arrays["score"][0], self.name), self._output.activation).reshape(()))
@@ -49,7 +49,7 @@ class HeatmapDecoder:
         return _place(x, y, score, self._output, context)
 
     def _keep(self, heat: NDArray[np.float32], context: DecodeContext) -> None:
-        """A copy of its own where the map is still the engine's, whose buffer the next moment writes to."""
+        """Copies the map if it is still the engine's buffer, which the next moment overwrites."""
         geometry = context.geometry.get(self._output.input)
         if geometry is None:
             return
@@ -72,12 +72,12 @@ class PointDecoder:
 
 
 def shift(line: NDArray[Any], peak: int) -> float:
-    """How far a bell curve's top lies from its highest cell, in cells: exact for a Gaussian, at most half a cell."""
+    """The offset of the peak from its highest cell, in cells: exact for a Gaussian, at most half a cell."""
     if not 0 < peak < len(line) - 1:
         return 0.0
     left, top, right = np.log(np.maximum(line[peak - 1 : peak + 2], LEAST_PROBABILITY)).tolist()
     bend = left - 2 * top + right
-    if bend >= 0:  # a flat top has no finer place
+    if bend >= 0:  # a flat peak cannot be refined
         return 0.0
     return float(min(max(0.5 * (left - right) / bend, -0.5), 0.5))
 

@@ -1,4 +1,4 @@
-"""Generated text: a decode part is run token by token until its end token; the ids become a string."""
+"""Generated text: runs a decode part token by token until the end token, and converts the ids to a string."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def generate(output: TextOutput, step: Callable[[int], NDArray[Any]]) -> NDArray[np.int64]:
-    """The likeliest token after the likeliest token. `step(token)` runs the part once: its logits [1, vocabulary].
+    """Greedy decoding. `step(token)` runs the part once and returns its logits [1, vocabulary].
 
-    Ends at the end token, which is not among those given, or after `most`.
+    Stops at the end token, which is not returned, or after `most` tokens.
     """
     tokens: list[int] = []
     token = output.start
@@ -36,7 +36,7 @@ def generate(output: TextOutput, step: Callable[[int], NDArray[Any]]) -> NDArray
 
 
 class TextDecoder:
-    """The string of the token ids that stand in the role `tokens` [n], as `generate` gives them."""
+    """The string of the token ids in the role `tokens` [n], as returned by `generate`."""
 
     def __init__(self, output: TextOutput, tokenizer: bytes) -> None:
         from tokenizers import Tokenizer
@@ -46,7 +46,7 @@ class TextDecoder:
             self._tokenizer = Tokenizer.from_str(tokenizer.decode())
         except Exception as error:  # noqa: BLE001  # the library raises bare Exception
             raise BundleError(
-                f"it is no tokenizer: {error}", action=f"reading the bundle's {output.tokenizer}"
+                f"not a valid tokenizer: {error}", action=f"reading the bundle's {output.tokenizer}"
             ) from None
 
     def decode(self, arrays: Mapping[str, NDArray[Any]], _context: DecodeContext) -> str:

@@ -1,4 +1,4 @@
-"""Copies the model's window out of the ring of sound."""
+"""Copies the model's window out of the audio ring buffer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AudioPreparer:
-    """Writes [1, window]: the sound up to the block's end. What lies before the first sample is silence."""
+    """Writes [1, window]: the audio up to the block's end. Before the first sample it is silence."""
 
     in_order = False
 
@@ -27,15 +27,18 @@ class AudioPreparer:
 
     def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         if not isinstance(payload, SoundBlock):
-            raise InputError(f"{type(payload).__name__}", action=f"taking sound for '{self._name}': a SoundBlock")
+            raise InputError(
+                f"expected a SoundBlock, got {type(payload).__name__}", action=f"preparing input '{self._name}'"
+            )
         ring, end = payload.ring, payload.end
         if self._window > ring.capacity:
             raise InputError(
-                f"a ring of {ring.capacity} samples", action=f"taking a window of {self._window} for '{self._name}'"
+                f"the ring buffer of {ring.capacity} samples is smaller than the window of {self._window}",
+                action=f"preparing input '{self._name}'",
             )
         arrays[""][0] = ring.window(end, self._window)
-        if not ring.holds(end, self._window):  # asked after the copy: only then does a yes hold for all of it
+        if not ring.holds(end, self._window):  # checked after the copy, so that it covers all of it
             raise OverrunError(
-                f"the ring of {ring.capacity} samples is past it",
-                action=f"hearing the window of '{self._name}' that ends at sample {end}",
+                f"the ring buffer of {ring.capacity} samples has overwritten it",
+                action=f"reading the window of '{self._name}' that ends at sample {end}",
             )

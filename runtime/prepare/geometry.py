@@ -1,4 +1,4 @@
-"""How the prepared picture lies on the source's, so that boxes and points can be told in the source's pixels."""
+"""Maps between the prepared and the source image, so that boxes and points are in source pixels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Fit: TypeAlias = Literal["stretch", "letterbox", "crop"]
 
 
 class Geometry(Struct, frozen=True):
-    """The rectangle `source_box` of the source picture was resized onto `prepared_box` of the prepared one.
+    """The rectangle `source_box` of the source image was resized to `prepared_box` of the prepared one.
 
-    Boxes are (left, top, width, height) in whole pixels. Coordinates are those of pixel edges: 0 is the left edge of
-    the first pixel and the width the right edge of the last.
+    Boxes are (left, top, width, height) in whole pixels. Coordinates refer to pixel edges: 0 is the left edge of the
+    first pixel, the width is the right edge of the last.
     """
 
     source_size: tuple[int, int]  # height, width
@@ -22,7 +22,7 @@ class Geometry(Struct, frozen=True):
     prepared_box: tuple[int, int, int, int]
 
     def to_source(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """From pixels of the prepared picture to pixels of the source. Numbers or arrays; not clipped."""
+        """From prepared to source pixels. Numbers or arrays; not clipped."""
         left, top, width, height = self.source_box
         prepared_left, prepared_top, prepared_width, prepared_height = self.prepared_box
         return (
@@ -31,7 +31,7 @@ class Geometry(Struct, frozen=True):
         )
 
     def to_prepared(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """The other way: from pixels of the source to pixels of the prepared picture."""
+        """From source to prepared pixels."""
         left, top, width, height = self.source_box
         prepared_left, prepared_top, prepared_width, prepared_height = self.prepared_box
         return (
@@ -41,7 +41,7 @@ class Geometry(Struct, frozen=True):
 
 
 def fitted(fit: Fit, source: tuple[int, int], prepared: tuple[int, int]) -> Geometry:
-    """Sizes are (height, width). `letterbox` shows the whole source, `crop` fills the whole picture; both centred."""
+    """Sizes are (height, width). `letterbox` shows the whole source, `crop` fills the whole image; both centered."""
     height, width = source
     prepared_height, prepared_width = prepared
     source_box, prepared_box = (0, 0, width, height), (0, 0, prepared_width, prepared_height)

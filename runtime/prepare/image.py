@@ -1,4 +1,4 @@
-"""Resizes a picture into a model's input: uint8, in the model's colour order, in the caller's buffer."""
+"""Resizes an image to a model's input: uint8, in the model's channel order, in the caller's buffer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mm_edge.spec import ImagePrepare
 
 HALVE_FROM = 4
-MOST_GEOMETRIES = 64  # source sizes that are remembered; a source rarely changes its size
+MOST_GEOMETRIES = 64  # cached source sizes; a source rarely changes its size
 
 
 class ImagePreparer:
@@ -39,21 +39,20 @@ class ImagePreparer:
 
 
 class Resizer:
-    """Fits a picture into a smaller one.
+    """Resizes an image to a smaller one.
 
-    Bilinear shrinking looks at 2x2 pixels for each that it gives, and passes over the rest. So that fine detail does
-    not turn into noise, what is to shrink further than HALVE_FROM in both directions is halved first, by means of 2x2,
-    for as long. INTER_AREA would average exactly, at fifteen times the cost (measured by
-    benchmarks/studies/live/preparing.py).
-    The colours are made last, on the small picture: swapped, or mixed from planes of which each is shrunk by itself.
+    Bilinear downscaling reads 2x2 pixels per output pixel and skips the rest. To avoid aliasing, an image that shrinks
+    by more than HALVE_FROM in both directions is first halved repeatedly by averaging 2x2. INTER_AREA would average
+    exactly, at fifteen times the cost (measured by benchmarks/studies/live/preparing.py). Channels are converted last,
+    on the small image: swapped, or computed from planes that were each downscaled separately.
     """
 
     def __init__(self, prepare: ImagePrepare | VideoPrepare) -> None:
-        # One thread: waking others costs more than so small a picture gains, and they are the lanes' cores.
+        # One thread: waking more costs more than such a small image gains, and takes cores from the workers.
         cv2.setNumThreads(1)
         self._fit, self._pad, self._swap = prepare.fit, prepare.pad, prepare.color == "rgb"
         self._size = prepare.size
-        self._scratch = threading.local()  # by thread, since several moments are prepared at once
+        self._scratch = threading.local()  # per thread, since several moments are prepared at once
         self._geometries: dict[tuple[int, int], Geometry] = {}
 
     def write(self, picture: Any, out: NDArray[np.uint8]) -> Geometry:
@@ -108,7 +107,7 @@ class Resizer:
         cv2.resize(picture, (width, height), dst=into)
 
     def _kept(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """This thread's scratch of that shape; a source needs two or three."""
+        """This thread's scratch buffer of that shape; a source needs two or three."""
         try:
             scratch: dict[tuple[int, ...], NDArray[np.uint8]] = self._scratch.pictures
         except AttributeError:
@@ -125,13 +124,13 @@ def check_picture(picture: Any) -> None:
     if isinstance(picture, Planes):
         return
     if not isinstance(picture, np.ndarray):
-        found = type(picture).__name__
+        found = f"got {type(picture).__name__}"
     elif picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
-        found = f"an array of {picture.dtype} {list(picture.shape)}"
+        found = f"got an array {picture.dtype} {list(picture.shape)}"
     else:
         return
     raise InputError(
-        found,
-        action="taking a picture: uint8 [height, width, 3] in BGR",
-        hint="cv2.imread and cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) or COLOR_GRAY2BGR give one",
+        f"expected a BGR image uint8 [height, width, 3], {found}",
+        action="preparing an image",
+        hint="Use cv2.imread, or cv2.cvtColor(image, cv2.COLOR_RGB2BGR) or COLOR_GRAY2BGR",
     )

@@ -1,4 +1,4 @@
-"""What every preparer is, and which one an input has."""
+"""The interface of preparers, and the choice of one for an input."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class Preparer(Protocol):
-    """Fills an input's tensors. `fields` says which there are: the main one under "", others by their suffix."""
+    """Fills an input's tensors. `fields` lists them: the main one under "", others by their suffix."""
 
     @property
     def fields(self) -> Mapping[str, TensorSpec]: ...
 
     @property
     def in_order(self) -> bool:
-        """Whether its payloads must be written one after the other, in the order of their capture."""
+        """Whether payloads must be written one at a time, in capture order."""
 
     def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> Geometry | None: ...
 
 
 def preparer(spec: InputSpec, read_file: Callable[[str], bytes]) -> Preparer:
-    """`read_file` gives the bytes of a file of the bundle, by its name there."""
+    """`read_file` returns the bytes of a file of the bundle, by name."""
     if isinstance(spec, ImageInput):
         from .image import ImagePreparer
 
@@ -53,5 +53,5 @@ def preparer(spec: InputSpec, read_file: Callable[[str], bytes]) -> Preparer:
 
 
 def preparers(specs: Iterable[InputSpec], read_file: Callable[[str], bytes]) -> dict[str, Preparer]:
-    """One an input, by its name."""
+    """One per input, by name."""
     return {spec.name: preparer(spec, read_file) for spec in specs}

@@ -6,5 +6,5 @@ PROMPT_MARK = "|"
 
 
 def prompts_of(text: str) -> list[str]:
-    """The prompts of a text, split at "|"; empty ones fall out, unless there is no other."""
+    """The prompts of a text, split at "|"; empty ones are dropped unless there is no other."""
     return [prompt for prompt in map(str.strip, text.split(PROMPT_MARK)) if prompt] or [""]

@@ -1,4 +1,4 @@
-"""Turns text into token ids of a fixed length, and the mask beside them."""
+"""Converts text to token ids of a fixed length, and their attention mask."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TextPreparer:
-    """Writes [rows, length]: one row, or one a prompt where the input takes several."""
+    """Writes [rows, length]: one row, or one per prompt if the input accepts several."""
 
     in_order = False
 
@@ -34,20 +34,20 @@ class TextPreparer:
         except Exception as error:  # noqa: BLE001  # the library raises bare Exception
             action = f"reading the tokenizer {spec.prepare.tokenizer} of input '{spec.name}'"
             raise BundleError(str(error), action=action, hint="Export the bundle again") from None
-        # Both are set here whatever the file says: a file that pads to its longest would give rows of unlike length.
+        # Both override the file: padding to the longest would give rows of different length.
         self._tokenizer.enable_truncation(max_length=spec.prepare.length)
         self._tokenizer.enable_padding(length=spec.prepare.length, pad_id=spec.prepare.pad_id)
 
     def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         if not isinstance(payload, str):
-            raise InputError(type(payload).__name__, action=f"taking text for '{self._name}': a str")
+            raise InputError(f"expected a str, got {type(payload).__name__}", action=f"preparing input '{self._name}'")
         prompts = prompts_of(payload) if self._prepare.prompts > 1 else [payload]
         ids, mask = arrays[""], arrays.get("mask")
         if len(prompts) != len(ids):
             raise InputError(
-                f"{len(prompts)} in '{payload}'",
-                action=f"taking {len(ids)} prompts for '{self._name}'",
-                hint=f"Separate prompts with '{PROMPT_MARK}'; how many there are is fixed while a session runs",
+                f"expected {len(ids)} prompts, got {len(prompts)} in '{payload}'",
+                action=f"preparing input '{self._name}'",
+                hint=f"Separate prompts with '{PROMPT_MARK}'; their number is fixed while a session runs",
             )
         for row, prompt in enumerate(prompts):
             encoding = self._tokenizer.encode(prompt.lower() if self._prepare.lowercase else prompt)

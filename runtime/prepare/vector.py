@@ -1,4 +1,4 @@
-"""Copies a sensor's numbers."""
+"""Copies a sensor vector."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class VectorPreparer:
         numbers = np.asarray(payload)
         if numbers.shape != (self._size,) or not np.can_cast(numbers.dtype, np.float32, "same_kind"):
             raise InputError(
-                f"an array of {numbers.dtype} {list(numbers.shape)}",
-                action=f"taking numbers for '{self._name}': float32 [{self._size}]",
+                f"expected float32 [{self._size}], got an array {numbers.dtype} {list(numbers.shape)}",
+                action=f"preparing input '{self._name}'",
             )
         arrays[""][0] = numbers

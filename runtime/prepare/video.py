@@ -1,4 +1,4 @@
-"""Keeps the last pictures as the model takes them, and writes them in order."""
+"""Keeps the last resized images and writes them in order."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class VideoPreparer:
-    """Writes [1, frames, height, width, 3], oldest first. Until there are enough pictures the oldest stands in.
+    """Writes [1, frames, height, width, 3], oldest first. Until there are enough images the oldest is repeated.
 
-    Called by one thread, in the order of the pictures: each is resized once and kept for as long as it is needed.
+    Called by one thread, in image order: each image is resized once and kept as long as it is needed.
     """
 
     in_order = True

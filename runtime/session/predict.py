@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from mm_edge.cores import usable_cores
 from mm_edge.errors import InputError
 from mm_edge.runtime.clock import ns_to_ms
-from mm_edge.runtime.engines.selection.choose import usable_cores
 from mm_edge.runtime.engines.selection.select_engine import settle
 from mm_edge.runtime.loop.plan import build_plan
 from mm_edge.runtime.loop.stage import MISSING

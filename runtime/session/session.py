@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from mm_edge.cores import usable_cores
 from mm_edge.errors import MmEdgeError, WorkFailedError
 from mm_edge.runtime.channel import Channel, DriverChannel, Policy, SampleChannel
 from mm_edge.runtime.clock import Clock, MonotonicClock
 from mm_edge.runtime.engine import DeviceMemoryError
-from mm_edge.runtime.engines.selection.choose import usable_cores
 from mm_edge.runtime.engines.selection.select_engine import Use, settle
 from mm_edge.runtime.loop.align import Aligner, Stop
 from mm_edge.runtime.loop.loop import Loop

@@ -10,7 +10,7 @@ import msgspec
 from mm_edge.errors import UsageError
 from mm_edge.runtime.sources.play import PlayClock
 from mm_edge.runtime.sources.registry import open_source
-from mm_edge.runtime.sources.reopen import again
+from mm_edge.runtime.sources.reopen import reopen
 from mm_edge.runtime.sources.take import open_take
 from mm_edge.spec import modality_of
 
@@ -54,7 +54,7 @@ def wire_sources(manifest: Manifest, config: RunConfig) -> tuple[list[Source], P
             action=f"running '{manifest.name}'",
             hint=f"Give {', '.join(options)}, --take or --demo",
         )
-    return (again(sources) if config.sources.loop else sources), play
+    return (reopen(sources) if config.sources.loop else sources), play
 
 
 def by_options(manifest: Manifest, given: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Places that predictions, events and the closing summary go to, one file each."""
+"""Sinks for predictions, events and the final summary, one file each."""

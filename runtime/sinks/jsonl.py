@@ -1,4 +1,4 @@
-"""One JSON object a line, into a file or to standard output: whole lines or none, each written as it comes."""
+"""Writes JSON lines to a file or to standard output, each line at once and never in part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 
 from mm_edge.errors import UsageError, WorkFailedError
 
-from .telemetry.lines import as_json
+from .telemetry.lines import record_of
 
 if TYPE_CHECKING:
     from mm_edge.runtime.sink import RunInfo, Summary
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class JsonlSink:
     """`target` is a path, or `-` for standard output.
 
-    A line that cannot be written ends the sink: take() raises once, the file ends with the last whole line, and what
-    comes after is let go.
+    A line that cannot be written ends the sink: take() raises once, the file ends with the last complete line, and
+    later items are dropped.
     """
 
     name = "jsonl"
@@ -33,7 +33,7 @@ class JsonlSink:
         self._target = target
         self._encode = msgspec.json.Encoder().encode
         self._file: int | None = None
-        self._whole_bytes = 0  # up to the end of the last whole line
+        self._whole_bytes = 0  # up to the end of the last complete line
 
     def open(self, run: RunInfo) -> None:
         del run
@@ -45,12 +45,12 @@ class JsonlSink:
             self._file = os.open(Path(self._target), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         except OSError as error:
             action = f"writing predictions to {self._target}"
-            raise UsageError(f"{error.strerror}", action=action, hint="Give a path that can be written") from None
+            raise UsageError(f"{error.strerror}", action=action, hint="Give a writable path") from None
 
     def take(self, item: Prediction | Event | Summary) -> None:
         if self._file is None:
             return
-        line = memoryview(self._encode(as_json(item)) + b"\n")
+        line = memoryview(self._encode(record_of(item)) + b"\n")
         try:
             written = 0
             while written < len(line):
@@ -59,9 +59,9 @@ class JsonlSink:
             self._cut_off(self._file)
             self.close()
             raise WorkFailedError(
-                f"{error.strerror}; it ends with the last whole line",
+                f"{error.strerror}; the file ends with the last complete line",
                 action=f"writing predictions to {self._target}",
-                hint="Make room there, or write elsewhere",
+                hint="Free disk space, or write to another path",
             ) from error
         self._whole_bytes += len(line)
 
@@ -71,7 +71,7 @@ class JsonlSink:
             self._file = None
 
     def _cut_off(self, file: int) -> None:
-        """Half a line would break whoever reads the file. A pipe cannot take back what it has."""
+        """A partial line would break readers of the file. A pipe cannot be truncated."""
         if self._target != "-":
             with contextlib.suppress(OSError):
                 os.ftruncate(file, self._whole_bytes)

@@ -1,4 +1,4 @@
-"""A sink that lets everything go, for runs that are only measured."""
+"""A sink that discards everything, for measurements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class NullSink:
         """Nothing to open."""
 
     def take(self, item: Prediction | Event | Summary) -> None:
-        """Gone."""
+        """Discards the item."""
 
     def close(self) -> None:
         """Nothing to close."""

@@ -1,4 +1,4 @@
-"""The run as Prometheus metrics. The live page serves the registry at /metrics; `text` gives the same to anyone."""
+"""The run as Prometheus metrics. The live page serves them at /metrics; `text` returns the same."""
 
 from __future__ import annotations
 
@@ -15,34 +15,38 @@ if TYPE_CHECKING:
     from mm_edge.runtime.sink import Counts, RunInfo, Summary
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# From a fast stage to a slow model, about two buckets an octave where robots live.
+# From a fast stage to a slow model, about two buckets per octave in the usual range.
 LATENCY_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 SOURCE_STATES = ("starting", "live", "stale", "lost", "reconnecting", "ended")
 
 
 class PrometheusSink:
-    """A registry of its own: whoever embeds the runtime keeps theirs clean."""
+    """Uses its own registry, so that a program that embeds the runtime keeps its default registry clean."""
 
     name = "prometheus"
     wants_samples = False
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self._info = Info("mm_edge_run", "What runs", registry=registry)
+        self._info = Info("mm_edge_run", "The model and engine of the run", registry=registry)
         self._predictions = Counter("mm_edge_predictions", "Predictions made", registry=registry)
-        self._missed = Counter("mm_edge_deadlines_missed", "Predictions that came too late", registry=registry)
-        self._degraded = Gauge("mm_edge_degraded", "1 while an input that should be there is not", registry=registry)
+        self._missed = Counter("mm_edge_deadlines_missed", "Predictions later than the deadline", registry=registry)
+        self._degraded = Gauge("mm_edge_degraded", "1 while a required input is missing", registry=registry)
         self._latency = Histogram(
             "mm_edge_latency_seconds",
-            "Time by stage; total is from the capture to the hand-over",
+            "Latency by stage; total is from capture to delivery",
             ["stage"],
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )
-        self._age = Gauge("mm_edge_input_age_seconds", "An input's age when it was used", ["input"], registry=registry)
-        self._missing = Counter("mm_edge_input_missing", "Predictions without the input", ["input"], registry=registry)
-        self._state = Gauge("mm_edge_source_state", "1 for a source's state", ["source", "state"], registry=registry)
-        # Looking a child up by its label costs more than counting does.
+        self._age = Gauge("mm_edge_input_age_seconds", "Age of an input when it was used", ["input"], registry=registry)
+        self._missing = Counter(
+            "mm_edge_input_missing", "Predictions made without the input", ["input"], registry=registry
+        )
+        self._state = Gauge(
+            "mm_edge_source_state", "1 for the current state of a source", ["source", "state"], registry=registry
+        )
+        # Looking up a child by its label costs more than incrementing it.
         self._stages: dict[str, Histogram] = {}
         self._ages: dict[str, Gauge] = {}
 
@@ -81,11 +85,11 @@ class PrometheusSink:
         return generate_latest(self.registry)
 
     def close(self) -> None:
-        """The last figures stay readable."""
+        """The last values stay readable."""
 
 
 class _Losses:
-    """Read from the loop's own counters when somebody asks, so that they can never differ from the summary's."""
+    """Read from the loop's own counters on demand, so that they never differ from the summary."""
 
     def __init__(self, counts: Callable[[], Counts]) -> None:
         self._counts = counts
@@ -93,7 +97,7 @@ class _Losses:
     def collect(self) -> Iterable[CounterMetricFamily]:
         counts = self._counts()
         captured = CounterMetricFamily("mm_edge_captured", "Captures of an input", labels=["input"])
-        dropped = CounterMetricFamily("mm_edge_dropped", "Captures that were not used", labels=["input", "cause"])
+        dropped = CounterMetricFamily("mm_edge_dropped", "Captures dropped before use", labels=["input", "cause"])
         for name, number in counts.captured.items():
             captured.add_metric([name], number)
         for name, causes in counts.dropped.items():

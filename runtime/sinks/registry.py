@@ -1,4 +1,4 @@
-"""Finds the sink for a SPEC: jsonl:FILE, null, and what plug-ins add."""
+"""Finds the sink for a SPEC: jsonl:FILE, null, or a plug-in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PLUG_INS = "mm_edge.sinks"  # entry points: NAME = "package:make", for the SPEC 
 
 
 def open_sink(spec: str) -> Sink:
-    """Makes the sink; nothing is opened before the run."""
+    """Creates the sink; nothing is opened before the run starts."""
     name, _, rest = spec.partition(":")
     if name == "jsonl" and rest:
         from .jsonl import JsonlSink
@@ -29,4 +29,4 @@ def open_sink(spec: str) -> Sink:
         made: Sink = plug_in.load()(rest)
         return made
     known = ["jsonl:FILE", "null", *sorted(entry_points(group=PLUG_INS).names)]
-    raise UsageError("there is no such sink", action=f"--sink {spec}", hint=f"Give one of: {', '.join(known)}")
+    raise UsageError("no such sink", action=f"--sink {spec}", hint=f"Use one of: {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""A table that keeps itself up to date on a terminal; a line a second where standard error is none."""
+"""A live table on a terminal; one line per second if standard error is not a terminal."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from mm_edge.runtime.sink import RunInfo, Summary
     from mm_edge.sample import Event, Prediction
 
-TABLE_PERIOD_S = 0.5  # a table costs 5 to 10 ms of the interpreter
+TABLE_PERIOD_S = 0.5  # a table takes 5 to 10 ms of interpreter time
 LINE_PERIOD_S = 1.0
 
 
 class TerminalSink:
-    """Draws in a thread of its own, so that a slow terminal holds nothing up.
+    """Draws in its own thread, so that a slow terminal blocks nothing.
 
-    It draws on standard error: standard output belongs to `--jsonl -`.
+    It draws on standard error: standard output is for `--jsonl -`.
     """
 
     name = "terminal"
@@ -34,7 +34,7 @@ class TerminalSink:
         self._tally = Tally(MonotonicClock())
         self._over = threading.Event()
         self._live: Live | None = None
-        self._thread = threading.Thread(target=self._keep_up, name="mm-edge-terminal", daemon=True)
+        self._thread = threading.Thread(target=self._refresh, name="mm-edge-terminal", daemon=True)
 
     def open(self, run: RunInfo) -> None:
         self._tally.open(run)
@@ -44,7 +44,7 @@ class TerminalSink:
         self._tally.take(item)
 
     def close(self) -> None:
-        """Leaves the last state of the run on the terminal."""
+        """Leaves the final state of the run on the terminal."""
         if not self._thread.is_alive():
             return
         self._over.set()
@@ -53,7 +53,7 @@ class TerminalSink:
         if self._live:
             self._live.stop()
 
-    def _keep_up(self) -> None:
+    def _refresh(self) -> None:
         period_s = TABLE_PERIOD_S
         while not self._over.wait(period_s):
             self._draw()
@@ -76,7 +76,7 @@ class TerminalSink:
         self._live.update(board(view), refresh=True)
 
     def _standard_error(self) -> Console:
-        """Made at the first drawing: loading rich takes longer than a first prediction does."""
+        """Created at the first drawing: loading rich takes longer than a first prediction."""
         from rich.console import Console
 
         self._console = Console(stderr=True)

@@ -1,1 +1,1 @@
-"""Where captures come from: one folder a family, one file a driver; registry.py finds the driver for a SPEC."""
+"""Sources of captures: one folder per family, one file per driver. registry.py finds the driver for a SPEC."""

@@ -1,4 +1,4 @@
-"""The clock that played streams share: files and takes keep their own pace, in the order of their stamps."""
+"""The shared clock of played streams: files and takes play at their own pace, in the order of their timestamps."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from mm_edge.runtime.clock import Clock
 
 Speed: TypeAlias = Literal["real", "max"]
-PATIENCE_S = 10.0  # with a stream that is held up; a run that is out of order is better than one that hangs
+PATIENCE_S = 10.0  # timeout for a blocked stream: playing out of order is better than hanging
 log = logging.getLogger(__name__)
 
 
 class Seat(Struct, eq=False):
-    """One stream's place at a PlayClock, which alone writes to it."""
+    """One stream registered at a PlayClock; only the clock writes to it."""
 
     leads: bool
     state: Literal["expected", "busy", "waiting", "overtaken", "left"] = "expected"
@@ -27,12 +27,12 @@ class Seat(Struct, eq=False):
 
 
 class PlayClock:
-    """Media time for all streams of a take: it is 0 when the last of them has been opened.
+    """Media time for all streams of a take: 0 is when the last of them was opened.
 
-    Captures come out in the order of their media time whatever the threads do, so that a replay is the same each time;
-    at equal times a stream that leads (pictures) comes last, after the sound and the text that it is seen with. A
-    stream that is held up holds up the others: nothing is lost and nothing runs ahead. At speed `max` the clock jumps
-    from capture to capture. `pause`, `resume` and `step` may be called by any thread; the rest is for sources.
+    Captures are delivered in the order of their media time regardless of thread timing, so a replay is deterministic;
+    at equal times a leading stream (images) comes last, after the audio and text that belong to it. A blocked stream
+    blocks the others: nothing is lost and nothing runs ahead. At speed `max` the clock jumps from capture to capture.
+    `pause`, `resume` and `step` may be called from any thread; everything else is for sources.
     """
 
     def __init__(self, speed: Speed = "real", clock: Clock | None = None) -> None:
@@ -42,7 +42,7 @@ class PlayClock:
         self._changed = threading.Condition()
         self._seats: list[Seat] = []
         self._origin_ns: int | None = None  # of media time 0
-        self._media_ns = self._since_ns = 0  # the position, and when that was
+        self._media_ns = self._since_ns = 0  # the position, and when it was taken
         self._steps = 0
 
     @property
@@ -62,42 +62,42 @@ class PlayClock:
             self._changed.notify_all()
 
     def step(self) -> None:
-        """While paused: on to the next picture, or to the next capture where no pictures are played."""
+        """While paused: advances to the next image, or to the next capture if no images are played."""
         with self._changed:
             self._steps += self.paused
             self._changed.notify_all()
 
     def seat(self, *, leads: bool = False) -> Seat:
-        """Taken when a source is made: the clock starts once every seat has been opened or left."""
+        """Registers a source when it is created: the clock starts once every seat has been opened or left."""
         with self._changed:
             self._seats.append(Seat(leads))
             return self._seats[-1]
 
     def open(self, seat: Seat) -> None:
-        """The first to come back after everybody has left rewinds the clock."""
+        """The first to reopen after all have left rewinds the clock."""
         with self._changed:
-            # Here, not when the last one leaves: a stream that was interrupted may still be on its way to wait.
+            # Here, not when the last one leaves: an interrupted stream may still be about to wait.
             if all(other.state == "left" for other in self._seats):
                 for other in self._seats:
                     other.state = "expected"
                 self._origin_ns, self._media_ns = None, 0
             seat.state = "busy"
-            self._settle()
+            self._start_if_complete()
 
     def leave(self, seat: Seat) -> None:
-        """The stream has ended, or was interrupted; nobody waits for it any more."""
+        """The stream ended or was interrupted; the others no longer wait for it."""
         with self._changed:
             seat.state = "left"
-            self._settle()
+            self._start_if_complete()
 
     def stamp_ns(self, media_ns: int) -> int:
-        """The stamp of what stands at `media_ns`. Good after the first wait."""
+        """The timestamp of media time `media_ns`. Valid after the first wait."""
         return (self._origin_ns or 0) + media_ns
 
     def wait(self, seat: Seat, due_ns: int) -> int | None:
-        """Returns when the media time is `due_ns` and nobody has anything earlier: by how much real time is past it.
+        """Returns when media time is `due_ns` and no other stream has anything earlier: how far real time is past it.
 
-        None: the seat was left meanwhile.
+        None: the seat was left in the meantime.
         """
         with self._changed:
             if seat.state != "left":
@@ -132,7 +132,7 @@ class PlayClock:
         return True
 
     def _ahead_of(self, seat: Seat) -> list[Seat]:
-        """Those that have something earlier, are handing it over, or may yet come with it."""
+        """Streams that have something earlier, are delivering it, or may still deliver it."""
         mine = (seat.due_ns, seat.leads)
         return [
             other
@@ -141,10 +141,12 @@ class PlayClock:
         ]
 
     def _overtake(self, ahead: list[Seat]) -> None:
-        """They count again once they come back."""
+        """They are considered again once they return."""
         for seat in ahead:
             if seat.state == "busy":
-                log.warning("a played stream is held up for more than %g s; the others go on without it", PATIENCE_S)
+                log.warning(
+                    "a played stream has been blocked for more than %g s; the others continue without it", PATIENCE_S
+                )
                 seat.state = "overtaken"
 
     def _release(self, seat: Seat) -> int:
@@ -154,8 +156,8 @@ class PlayClock:
         self._changed.notify_all()
         return self._clock.now_ns() - self.stamp_ns(seat.due_ns)
 
-    def _settle(self) -> None:
-        """Starts the clock once nobody is missing."""
+    def _start_if_complete(self) -> None:
+        """Starts the clock once all streams are present."""
         if self._origin_ns is None and all(seat.state != "expected" for seat in self._seats):
             self._origin_ns = self._since_ns = self._clock.now_ns()
         self._changed.notify_all()

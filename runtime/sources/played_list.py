@@ -1,4 +1,4 @@
-"""Things with a time each, read from a file and played."""
+"""Timestamped entries, read from a file and played."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PlayedList:
-    """Gives what `load` lists, each at its media time in nanoseconds; the times only go up."""
+    """Plays what `load` returns, each entry at its media time in nanoseconds; times increase."""
 
     live = False
 
@@ -23,19 +23,19 @@ class PlayedList:
         self.name, self.input = name, input_name
         self._detail, self._load = detail, load
         self._play, self._seat = play, play.seat()
-        self._things: Sequence[tuple[int, Any]] = ()
+        self._entries: Sequence[tuple[int, Any]] = ()
         self._next = 0
 
     def open(self) -> Opened:
-        self._things, self._next = self._load(), 0
+        self._entries, self._next = self._load(), 0
         self._play.open(self._seat)
-        return Opened(f"{self._detail}, {len(self._things)} entries")
+        return Opened(f"{self._detail}, {len(self._entries)} entries")
 
     def read(self) -> Capture | None:
-        if self._next == len(self._things):
+        if self._next == len(self._entries):
             self._play.leave(self._seat)
             return None
-        media_ns, payload = self._things[self._next]
+        media_ns, payload = self._entries[self._next]
         shift_ns = self._play.wait(self._seat, media_ns)
         if shift_ns is None:
             return None

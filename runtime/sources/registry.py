@@ -1,4 +1,4 @@
-"""Finds the source for a SPEC: the grammar of --camera, --mic and --text, and what plug-ins add to it."""
+"""Finds the source for a SPEC: the grammar of --camera, --mic and --text, plus plug-ins."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mm_edge.runtime.source import Source
     from mm_edge.spec import InputSpec, Modality
 
-# Entry points: NAME = "package:make", for the SPEC NAME or NAME:REST; `make` takes a Request. They go before the forms
-# that take anything (a text, a part of a name) and after all others.
+# Entry points: NAME = "package:make", for the SPEC NAME or NAME:REST; `make` takes a Request. They are tried before the
+# forms that accept anything (a text, part of a name) and after all others.
 PLUG_INS = "mm_edge.sources"
 FORMS: dict[Modality, tuple[Form, ...]] = {
     "image": CAMERA,
@@ -39,7 +39,7 @@ NO_SOURCE = "none"
 def open_source(
     spec: str, input_spec: InputSpec, config: SourcesConfig, play: PlayClock | None = None
 ) -> Source | None:
-    """Makes the source, without touching its device; None for `none`. Played sources take their seat at `play`."""
+    """Creates the source without touching its device; None for `none`. Played sources register at `play`."""
     modality = modality_of(input_spec)
     if spec == NO_SOURCE and modality != "text":
         return None
@@ -54,14 +54,14 @@ def open_source(
         return source
     examples = [*(form.example for form in forms if form.example), NO_SOURCE, *(f"{name}:…" for name in plug_ins())]
     raise UsageError(
-        f"'{spec}' is none of the forms that give {modality}",
+        f"'{spec}' is not a valid {modality} source",
         action=f"opening a source for '{input_spec.name}'",
-        hint=f"Write one of: {', '.join(examples)}",
+        hint=f"Use one of: {', '.join(examples)}",
     )
 
 
 def plug_ins() -> list[str]:
-    """The names that installed packages add."""
+    """The names added by installed packages."""
     from importlib.metadata import entry_points
 
     return sorted(entry_points(group=PLUG_INS).names)
@@ -77,7 +77,7 @@ def _by_form(request: Request, forms: Iterable[Form]) -> Source | None:
 def _by_plug_in(request: Request) -> Source | None:
     name, _, rest = request.spec.partition(":")
     if not name.isidentifier():
-        return None  # a sentence, say; looking through what is installed takes 0.05 s
+        return None  # a sentence, for example; searching the installed packages takes 0.05 s
     from importlib.metadata import entry_points
 
     entry = next(iter(entry_points(group=PLUG_INS, name=name)), None)

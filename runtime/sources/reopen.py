@@ -1,4 +1,4 @@
-"""Plays a take again and again: when all of its streams have ended, they begin together anew."""
+"""Repeats a take: when all of its streams have ended, they reopen together."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from mm_edge.runtime.source import Capture, Opened, Source
 
 
-class Again:
-    """One stream of a take that is repeated. `round_over` is passed once every stream of the take has come to it."""
+class Repeated:
+    """One stream of a repeated take. `round_over` is the barrier that all streams of the take reach at their end."""
 
     live = False
 
@@ -26,7 +26,7 @@ class Again:
     def read(self) -> Capture | None:
         capture = self._source.read()
         while capture is None:
-            # Closed first: the clock of the take rewinds once every stream has left it.
+            # Closed first: the take's clock rewinds once every stream has left it.
             self._source.close()
             try:
                 self._round_over.wait()
@@ -47,7 +47,7 @@ class Again:
         self._source.close()
 
 
-def again(sources: Sequence[Source]) -> list[Source]:
-    """The same sources, those that are played from files repeated without end."""
+def reopen(sources: Sequence[Source]) -> list[Source]:
+    """The same sources, with those played from files repeated endlessly."""
     round_over = threading.Barrier(max(1, sum(not source.live for source in sources)))
-    return [source if source.live else Again(source, round_over) for source in sources]
+    return [source if source.live else Repeated(source, round_over) for source in sources]

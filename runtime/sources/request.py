@@ -1,4 +1,4 @@
-"""What a source is made from, and the forms of SPEC that a family of sources understands."""
+"""The request that a source is created from, and the forms of SPEC that a family of sources accepts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Request(Struct, frozen=True):
-    """A SPEC, the input it is to feed, and what was configured. `rest`: the number, URL or path that the form found."""
+    """A SPEC, the input to feed, and the configuration. `rest`: the number, URL or path that the form matched."""
 
     spec: str
     rest: str
@@ -34,7 +34,7 @@ Make: TypeAlias = "Callable[[Request], Source]"
 
 
 class Form(Struct, frozen=True):
-    """One form of SPEC: `pattern` matches the whole of it, and its group, where it has one, is the rest."""
+    """One form of SPEC: `pattern` matches all of it; its group, if any, is the rest."""
 
     example: str
     pattern: str
@@ -47,9 +47,9 @@ class Form(Struct, frozen=True):
 
 
 def existing_file(request: Request) -> Path:
-    """The file that the SPEC names, or one message that says that it is not there."""
+    """The file that the SPEC names; raises UsageError if it is missing."""
     path = Path(request.rest)
     if not path.is_file():
-        found = "it is a folder" if path.is_dir() else "there is no such file"
+        found = "the path is a folder" if path.is_dir() else "no such file"
         raise UsageError(found, action=f"opening '{request.spec}' for '{request.input.name}'", hint="Check the path")
     return path

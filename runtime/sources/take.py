@@ -1,4 +1,4 @@
-"""A take: a folder with camera.mp4 (or pictures), sound.wav and text.jsonl, played together on one clock."""
+"""A take: a folder with camera.mp4 (or images), sound.wav and text.jsonl, played together on one clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .play import PlayClock
 
-# What feeds an input: the first that is there. One that is named after the input goes first: wrist.mp4 feeds `wrist`.
+# The files that may feed an input: the first that exists. A file named after the input wins: wrist.mp4 feeds `wrist`.
 PICTURES = ("camera.mp4", "camera.mkv", "camera.avi", "camera", "images")
 STREAMS: dict[Modality, tuple[str, ...]] = {
     "image": PICTURES,
@@ -36,15 +36,15 @@ MAKE: dict[Modality, Make] = {"image": pictures, "video": pictures, "audio": wav
 
 
 def open_take(folder: Path, inputs: Iterable[InputSpec], config: SourcesConfig, play: PlayClock) -> dict[str, Source]:
-    """The sources by the inputs they feed; an input that the take has no stream for is not among them."""
+    """Sources by input name, without the inputs for which the take has no stream."""
     action = f"playing the take {folder}"
     if not folder.is_dir():
-        raise UsageError("there is no such folder", action=action, hint="It may hold camera.mp4, sound.wav, text.jsonl")
+        raise UsageError("no such folder", action=action, hint="A take contains camera.mp4, sound.wav, text.jsonl")
     inputs = list(inputs)
     found = {spec.name: path for spec in inputs if (path := stream_of(folder, spec)) is not None}
     if not found:
-        wanted = sorted({name for spec in inputs for name in STREAMS[modality_of(spec)]})
-        raise UsageError("it holds no stream for any input", action=action, hint=f"It may hold: {', '.join(wanted)}")
+        names = sorted({name for spec in inputs for name in STREAMS[modality_of(spec)]})
+        raise UsageError("no file for any input", action=action, hint=f"Expected at least one of: {', '.join(names)}")
     sources = {}
     for spec in inputs:
         if (path := found.get(spec.name)) is not None:

@@ -1,4 +1,4 @@
-"""Waits for moments to come, until it is interrupted."""
+"""An interruptible wait for points in time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Ticker:
-    """A clock that can be waited on by one thread and woken by any."""
+    """A clock on which one thread waits and which any thread can wake."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or MonotonicClock()
@@ -22,7 +22,7 @@ class Ticker:
         return self.clock.now_ns()
 
     def until(self, t_ns: int) -> bool:
-        """Returns at `t_ns`, or at once when that is past. False: interrupted."""
+        """Returns at `t_ns`, or at once if that has passed. False: interrupted."""
         while (left_ns := t_ns - self.clock.now_ns()) > 0:
             if self._sleep(left_ns / NS_PER_S):
                 return False

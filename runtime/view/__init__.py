@@ -1,1 +1,1 @@
-"""The live page: what the robot sees, hears, reads and decides, in a browser."""
+"""The live page: inputs, outputs and latency of a run in a browser."""

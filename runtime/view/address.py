@@ -1,4 +1,4 @@
-"""Where the page is to be had: the address that others reach, and the link with its QR code for people."""
+"""The address of the page as seen from other machines, and the link with its QR code."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import socket
 
 
 def reachable_host(host: str) -> str:
-    """The address by which others reach this machine, where it listens on all of them."""
-    if host not in {"0.0.0.0", "::"}:  # noqa: S104  # asked whether it is, not bound
+    """The address at which others reach this machine if it listens on all interfaces."""
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104  # compared, not bound
         return host
-    # Addresses that are set aside for documents: nobody has them.
+    # Addresses reserved for documentation, which no host has.
     family, nobody = (socket.AF_INET6, "2001:db8::1") if host == "::" else (socket.AF_INET, "192.0.2.1")
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((nobody, 9))  # of a datagram socket: chooses a route and sends nothing
+            probe.connect((nobody, 9))  # on a datagram socket: selects a route and sends nothing
         except OSError:
             return socket.gethostname()
         address: str = probe.getsockname()[0]
@@ -22,12 +22,12 @@ def reachable_host(host: str) -> str:
 
 
 def invitation(link: str, *, token: bool) -> str:
-    """What the terminal says: the link, and for another device a code to point a phone at."""
+    """The text for the terminal: the link, and a QR code if other devices can reach the page."""
     if not token:
-        return f"The live page: {link}"
+        return f"Live page: {link}"
     return (
-        f"The live page: {link}\n"
-        "Whoever has this link sees what the robot sees and can change its prompt. The token holds for this run.\n\n"
+        f"Live page: {link}\n"
+        "Anyone with this link can see the cameras and change the prompt. The token is valid for this run.\n\n"
         f"{_code(link)}"
     )
 

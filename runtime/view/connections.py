@@ -1,4 +1,4 @@
-"""The sockets of the page's server: never more than a few hundred, and none that is open and asks for nothing."""
+"""Limits the connections of the page's server: their number, and the time without a request."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SILENT_S = 5.0
 
 
 class Connections:
-    """Makes the protocol of each connection, and closes those whose first request does not come."""
+    """Creates the protocol of each connection, and closes connections that send no request."""
 
     def __init__(self) -> None:
-        self._silent: dict[web.RequestHandler, float] = {}  # since when
+        self._silent: dict[web.RequestHandler, float] = {}  # since
 
     def factory(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
         def accept() -> asyncio.BaseProtocol:
@@ -48,7 +48,7 @@ class Connections:
 
 
 class _Refusal(asyncio.Protocol):
-    """Ends a connection that is one too many."""
+    """Closes a connection over the limit."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()

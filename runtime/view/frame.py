@@ -1,9 +1,9 @@
-"""One frame for the page: the prediction as JSON with the picture and the sound that it was made from, in one message.
+"""One frame for the page: the prediction as JSON together with its image and audio, in one message.
 
     4 bytes: length of the JSON, little-endian | JSON | JPEG | sound
 
-The JSON is a line of `--jsonl` with `frame`, `picture`, `sound` and `text` beside it. Picture and prediction travel
-together, so that what is drawn over a picture belongs to that picture.
+The JSON is a line of `--jsonl` plus `frame`, `picture`, `sound` and `text`. Image and prediction are sent together, so
+that an overlay always belongs to its image.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from mm_edge.sample import HeatMap, Prediction
 
 JPEG_QUALITY = 80
-MOST_WIDTH = 1280  # of the picture as it is shown; larger ones are made smaller
+MOST_WIDTH = 1280  # of the displayed image; larger ones are downscaled
 _encode = msgspec.json.Encoder().encode
 
 
 class Frame(NamedTuple):
-    """`number` counts the frames that were made for pages."""
+    """`number` counts the frames made for pages."""
 
     number: int
     message: bytes
@@ -41,7 +41,7 @@ class Frame(NamedTuple):
 
 
 def make_frame(number: int, prediction: Prediction, rates: Mapping[str, int]) -> Frame:
-    """Costs a few milliseconds, mostly outside the interpreter's lock. `rates`: samples a second by sound input."""
+    """Takes a few milliseconds, mostly without the GIL. `rates`: sample rate by audio input."""
     head = as_json(prediction)
     head["frame"], head["text"] = number, {}
     jpeg, sound = None, None
@@ -63,7 +63,7 @@ def make_frame(number: int, prediction: Prediction, rates: Mapping[str, int]) ->
 
 
 def _map(heat: HeatMap) -> dict[str, Any]:
-    """A byte a cell, row by row from the top, in base64."""
+    """One byte per cell, row by row from the top, in base64."""
     rows, columns = heat.values.shape
     levels = np.clip(heat.values * 255, 0, 255).astype(np.uint8)
     return {"size": [columns, rows], "box": heat.box, "values": b64encode(levels.tobytes()).decode()}
@@ -76,7 +76,7 @@ def _is_picture(payload: Any) -> bool:
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> tuple[bytes, list[int]]:
-    """The file and its width and height."""
+    """The JPEG and its width and height."""
     import cv2
 
     height, width = picture.shape[:2]

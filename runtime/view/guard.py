@@ -1,4 +1,4 @@
-"""Who may talk to the page's server: checks of Host, Origin and token, and the headers that keep a page to itself."""
+"""Access control of the page's server: checks of Host, Origin and token, and security headers."""
 
 from __future__ import annotations
 
@@ -41,16 +41,17 @@ def new_token() -> str:
 
 
 class Guard:
-    """A server that only this machine can reach needs no token; any other needs one with every request.
+    """A server on loopback needs no token; any other requires one with every request.
 
-    The token comes as `?token=`, which a browser is given once and which then becomes a cookie that no script can read,
-    or as `Authorization: Bearer`.
+    The token is sent as `?token=`, which becomes an HttpOnly cookie at the first request, or as `Authorization:
+    Bearer`.
     """
 
     def __init__(self, host: str, port: int, token: str | None) -> None:
         self.token = token
         self._cookie = f"mm-edge-{port}"
-        # A stranger's page could rebind its own name to this address; numbers and own names cannot be rebound.
+        # Against DNS rebinding: a foreign page could rebind its own name to this address, but not an IP or our own
+        # names.
         own = socket.gethostname().lower()
         self._names = {"localhost", own, f"{own}.local", host.lower()}
 
@@ -59,12 +60,12 @@ class Guard:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         if not self._right_host(request):
-            raise web.HTTPMisdirectedRequest(text="This server does not go by that name.\n", headers=HEADERS)
+            raise web.HTTPMisdirectedRequest(text="Unknown host name for this server.\n", headers=HEADERS)
         if not _right_origin(request):
-            raise web.HTTPForbidden(text="Another site's page may not talk to this server.\n", headers=HEADERS)
+            raise web.HTTPForbidden(text="Cross-origin requests are not allowed.\n", headers=HEADERS)
         if self.token and not self._knows_token(request, self.token):
             raise web.HTTPUnauthorized(
-                text="Open the link that mm-edge printed: it holds the token.\n",
+                text="Token required: open the link that mm-edge printed.\n",
                 headers={**HEADERS, "WWW-Authenticate": "Bearer"},
             )
         if self.token and "token" in request.query and request.method == "GET" and request.path == "/":
@@ -105,7 +106,7 @@ def _host_name(header: str) -> str:
 
 
 def _right_origin(request: web.Request) -> bool:
-    """Programs send no Origin; a browser sends that of the page, which has to be ours."""
+    """Programs send no Origin; a browser sends that of the page, which must be this server."""
     origin = request.headers.get("Origin")
     if origin is None:
         followed_link = request.path == "/" and request.headers.get("Sec-Fetch-Mode") == "navigate"

@@ -1,7 +1,7 @@
-"""Hands the newest frame and state to everybody who watches. All of it runs in the server's event loop.
+"""Distributes the newest frame and state to all viewers. Everything runs in the server's event loop.
 
-Nobody gets old frames: a viewer is sent the newest one, and only while fewer than two are on the way to it. A frame is
-made once for all, and only when somebody is ready for it.
+Viewers never get old frames: each is sent the newest one, and only while fewer than two are in flight to it. A frame is
+encoded once for all viewers, and only when one is ready for it.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
     from mm_edge.sample import Prediction
 
-MOST_ON_THE_WAY = 2
-LEAST_PERIOD_S = 1 / 45  # between two frames, however fast predictions come
+MOST_IN_FLIGHT = 2
+LEAST_PERIOD_S = 1 / 45  # between two frames, at any prediction rate
 STATE_PERIOD_S = 0.25
 
 
 class Viewer:
-    """One who watches. `on_the_way` frames were sent and not yet drawn."""
+    """One viewer. `in_flight` frames were sent and not yet drawn."""
 
     def __init__(self) -> None:
-        self.on_the_way = 0
+        self.in_flight = 0
         self.news = asyncio.Event()
         self._frame_number = -1
         self._state: bytes | None = None
 
     @property
     def ready(self) -> bool:
-        return self.on_the_way < MOST_ON_THE_WAY
+        return self.in_flight < MOST_IN_FLIGHT
 
     def next_frame(self, frame: Frame | None) -> Frame | None:
         """The frame, if it is new to this viewer and the viewer is ready for it."""
         if frame is None or frame.number <= self._frame_number or not self.ready:
             return None
         self._frame_number = frame.number
-        self.on_the_way += 1
+        self.in_flight += 1
         return frame
 
     def next_state(self, state: bytes | None) -> bytes | None:
@@ -51,7 +51,7 @@ class Viewer:
 
 
 class Hub:
-    """`state` gives the run's state as JSON; `executor` makes frames beside the event loop."""
+    """`state` returns the run's state as JSON; `executor` encodes frames outside the event loop."""
 
     def __init__(self, state: Callable[[], bytes], executor: Executor) -> None:
         self.viewers: set[Viewer] = set()
@@ -60,10 +60,10 @@ class Hub:
         self.rates: Mapping[str, int] = {}
         self._make_state, self._executor = state, executor
         self._newest: Prediction | None = None
-        self._work = asyncio.Event()  # a new prediction, or a viewer that has become ready
+        self._work = asyncio.Event()  # a new prediction, or a viewer became ready
         self._watched = asyncio.Event()
 
-    # --- told by the server ----------------------------------------------------------------------------------
+    # --- called by the server --------------------------------------------------------------------------------
 
     def enter(self, viewer: Viewer) -> None:
         self.viewers.add(viewer)
@@ -74,10 +74,10 @@ class Hub:
         self.viewers.discard(viewer)
         if not self.viewers:
             self._watched.clear()
-            self.frame = self.state = None  # whoever comes next begins with what is new then
+            self.frame = self.state = None  # the next viewer starts with new data
 
     def drawn(self, viewer: Viewer) -> None:
-        viewer.on_the_way = max(0, viewer.on_the_way - 1)
+        viewer.in_flight = max(0, viewer.in_flight - 1)
         viewer.news.set()
         self._work.set()
 
@@ -90,7 +90,7 @@ class Hub:
         for viewer in self.viewers:
             viewer.news.set()
 
-    # --- what runs all the time ------------------------------------------------------------------------------
+    # --- background tasks ------------------------------------------------------------------------------------
 
     async def make_frames(self) -> None:
         loop = asyncio.get_running_loop()

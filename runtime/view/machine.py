@@ -1,4 +1,4 @@
-"""The machine's name for people: the board or the processor, and what it is called on the network."""
+"""The display name of the machine: its host name and board or processor."""
 
 from __future__ import annotations
 

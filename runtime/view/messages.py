@@ -1,4 +1,4 @@
-"""What a page may send, and nothing else: each message is small, typed and checked before anybody looks at it."""
+"""The messages a page may send: small, typed and validated before use."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MOST_TEXT_CHARACTERS = 500
 
 
 class Drawn(Strict, tag="drawn", tag_field="kind", frozen=True):
-    """The page has drawn a frame and may be sent another."""
+    """The page has drawn a frame and is ready for another."""
 
     frame: Annotated[int, Meta(ge=0)]
 
 
 class SetText(Strict, tag="text", tag_field="kind", frozen=True):
-    """The live prompt. Data, never markup: whoever shows it, shows it as text."""
+    """The live prompt. It is data, never markup, and is displayed as text."""
 
     text: Annotated[str, Meta(max_length=MOST_TEXT_CHARACTERS)]
 
@@ -30,7 +30,7 @@ class SetText(Strict, tag="text", tag_field="kind", frozen=True):
 
 
 class Play(Strict, tag="play", tag_field="kind", frozen=True):
-    """Holds a file, lets it go on, or shows its next picture."""
+    """Pauses, resumes or single-steps file playback."""
 
     action: Literal["pause", "resume", "step"]
 
@@ -40,8 +40,8 @@ _decode = msgspec.json.Decoder(Message).decode
 
 
 def read_message(raw: str | bytes) -> Message:
-    """Raises msgspec.MsgspecError for whatever is no message."""
+    """Raises msgspec.MsgspecError for anything else."""
     if len(raw) > MOST_MESSAGE_BYTES:
-        raise msgspec.ValidationError(f"a message has at most {MOST_MESSAGE_BYTES} bytes")
+        raise msgspec.ValidationError(f"a message may have at most {MOST_MESSAGE_BYTES} bytes")
     message: Message = _decode(raw)
     return message

@@ -1,4 +1,4 @@
-"""What the page's server answers: the page, its websocket, and the figures for programs (docs/live-page.md)."""
+"""The routes of the page's server: the page, its websocket, and the endpoints for programs (docs/live-page.md)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MOST_VIEWERS = 64
 HEARTBEAT_S = 10.0
-MOST_MESSAGES_PER_S = 200  # three times what a page at 60 frames a second sends
+MOST_MESSAGES_PER_S = 200  # three times the rate of a page at 60 frames per second
 STALLED_S = 5.0
 LEAVE_WITHIN_S = 0.2
 BOUNDARY = "frame"
@@ -42,7 +42,7 @@ TYPES = {
 
 
 class Controls(Protocol):
-    """Holds and steps what is played from a file (a PlayClock)."""
+    """Pauses and steps file playback (a PlayClock)."""
 
     @property
     def paused(self) -> bool: ...
@@ -55,14 +55,14 @@ class Controls(Protocol):
 
 
 class Routes:
-    """All of it runs in the server's event loop."""
+    """Everything runs in the server's event loop."""
 
     def __init__(
         self, hub: Hub, view: Callable[[], RunView], prometheus: PrometheusSink, act: Callable[[SetText | Play], None]
     ) -> None:
         self._hub, self._view, self._prometheus, self._act = hub, view, prometheus, act
         self._watching: set[asyncio.Task[Any]] = set()
-        # Read once: nothing that is asked for can name another file.
+        # Read once: no request can name any other file.
         self._page = {
             file.name: (file.read_bytes(), kind)
             for file in files(__package__).joinpath("page").iterdir()
@@ -90,7 +90,7 @@ class Routes:
 
     def _answer(self, name: str) -> web.Response:
         if name not in self._page:
-            raise web.HTTPNotFound(text="There is no such file.\n")
+            raise web.HTTPNotFound(text="No such file.\n")
         body, kind = self._page[name]
         return web.Response(body=body, content_type=kind, charset="utf-8")
 
@@ -101,7 +101,7 @@ class Routes:
         return web.Response(body=msgspec.json.encode(self._view()), content_type="application/json")
 
     async def _health(self, _request: web.Request) -> web.Response:
-        """200 while predictions come, also from a degraded run; 503 before, after, and when they have stopped."""
+        """200 while predictions arrive, also if degraded; 503 before the first, after the end, and when stalled."""
         view = self._view()
         stalled = view.idle_s is None or view.idle_s > STALLED_S
         health = "stalled" if stalled and view.health in {"ok", "degraded"} else view.health
@@ -110,17 +110,17 @@ class Routes:
         return web.Response(body=body, status=status, content_type="application/json")
 
     async def end(self) -> None:
-        """Takes leave of all who watch; whoever does not answer at once is left."""
+        """Closes all viewers; one that does not respond in time is abandoned."""
         for task in self._watching:
             task.cancel()
         if self._watching:
             await asyncio.wait(self._watching, timeout=LEAVE_WITHIN_S)
 
-    # --- those who watch -------------------------------------------------------------------------------------
+    # --- viewers ---------------------------------------------------------------------------------------------
 
     def _enter(self) -> Viewer:
         if len(self._hub.viewers) >= MOST_VIEWERS:
-            raise web.HTTPServiceUnavailable(text=f"{MOST_VIEWERS} are watching already.\n")
+            raise web.HTTPServiceUnavailable(text=f"The limit of {MOST_VIEWERS} viewers is reached.\n")
         viewer = Viewer()
         self._hub.enter(viewer)
         task = asyncio.current_task()
@@ -151,7 +151,7 @@ class Routes:
         return socket
 
     async def _send(self, socket: web.WebSocketResponse, viewer: Viewer) -> None:
-        """Waits for a slow client here and nowhere else: it is sent nothing more until it took what it was sent."""
+        """Waits for a slow client here and nowhere else: nothing more is sent until it has the last message."""
         while not socket.closed:
             await viewer.news.wait()
             viewer.news.clear()
@@ -176,7 +176,7 @@ class Routes:
             try:
                 message = read_message(received.data)
             except msgspec.MsgspecError as error:
-                log.debug("a page sent what is no message: %s", error)
+                log.debug("a page sent an invalid message: %s", error)
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"not a message")
                 return
             if isinstance(message, Drawn):
@@ -185,7 +185,7 @@ class Routes:
                 self._act(message)
 
     async def _mjpeg(self, request: web.Request) -> web.StreamResponse:
-        """The pictures alone, for a browser's <img>, for VLC or for OpenCV."""
+        """Only the images, for a browser's <img>, VLC or OpenCV."""
         viewer = self._enter()
         stream = web.StreamResponse(headers={"Content-Type": f"multipart/x-mixed-replace; boundary={BOUNDARY}"})
         try:
@@ -200,7 +200,7 @@ class Routes:
                 if frame:
                     self._hub.drawn(viewer)
         except ConnectionError:
-            log.debug("a stream's reader has gone")
+            log.debug("the reader of a stream disconnected")
         finally:
             self._hub.leave(viewer)
         return stream

@@ -1,4 +1,4 @@
-"""The page's server as a sink: an event loop in a thread of its own, which the run tells and never waits for."""
+"""The page's server as a sink: an event loop in its own thread, for which the run never waits."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ END_WITHIN_S = 0.5
 
 
 class ViewServer:
-    """`start` opens the port and gives the link; the run that is then opened is what the page shows.
+    """`start` opens the port and returns the link; `open` then sets the run that the page shows.
 
-    `set_text` changes the live prompt, `controls` hold and step a file; without them the page offers neither. Both are
-    called from the server's thread and may be set any time before the run is opened.
+    `set_text` changes the live prompt, `controls` pauses and steps file playback; without them the page offers neither.
+    Both are called from the server's thread and may be set any time before the run is opened.
     """
 
     name = "view"
@@ -73,7 +73,7 @@ class ViewServer:
         self._thread = threading.Thread(target=self._serve, name="mm-edge-view", daemon=True)
 
     def start(self) -> str:
-        """The link to the page. Raises where the port cannot be had."""
+        """Returns the link to the page. Raises if the port cannot be opened."""
         if not self._thread.ident:
             self._thread.start()
             self._opened.wait()
@@ -82,7 +82,7 @@ class ViewServer:
         return self.link
 
     def invitation(self) -> str:
-        """What to tell people on the terminal: the link, and a code for a phone where one can reach it."""
+        """The text for the terminal: the link, and a QR code if other devices can reach it."""
         return invitation(self.link, token=self.token is not None)
 
     @property
@@ -129,7 +129,7 @@ class ViewServer:
     def _serve(self) -> None:
         try:
             asyncio.run(self._main())
-        except BaseException as error:  # noqa: BLE001  # told to whoever starts it or feeds it next
+        except BaseException as error:  # noqa: BLE001  # raised at the next start() or take()
             self._error = error
         finally:
             self._opened.set()
@@ -145,7 +145,7 @@ class ViewServer:
                 application(routes, guard, connections.middleware), access_log=None, shutdown_timeout=0
             )
             await runner.setup()
-            accept = connections.factory(cast("web.Server", runner.server))  # it is there after setup
+            accept = connections.factory(cast("web.Server", runner.server))  # set after setup
             server = await self._listen(accept)
             self.port = server.sockets[0].getsockname()[1]
             self._opened.set()
@@ -156,8 +156,8 @@ class ViewServer:
             try:
                 done, _ = await asyncio.wait([*tasks, over], return_when=asyncio.FIRST_COMPLETED)
                 for task in done - {over}:
-                    task.result()  # none of them ends by itself: this raises
-                if hub.viewers:  # the last state says that the run has ended
+                    task.result()  # none of them ends by itself: this raises its error
+                if hub.viewers:  # the last state reports the end of the run
                     hub.refresh_state()
                     await asyncio.sleep(0)
             finally:
@@ -174,7 +174,7 @@ class ViewServer:
             raise UsageError(
                 error.strerror or f"{error}",
                 action=f"opening the live page at {self.host}:{self.port}",
-                hint="Give another port: --view 8701",
+                hint="Use another port: --view 8701",
             ) from None
 
     def _act(self, message: SetText | Play) -> None:
@@ -188,7 +188,7 @@ class ViewServer:
             self._hub.refresh_state()
 
     def _remember_texts(self, prediction: Prediction) -> None:
-        """The prompts that the model has read, newest first, whoever gave them."""
+        """The prompts the model has used, newest first, from any client."""
         for name in self._text_inputs:
             sample = prediction.sources.get(name)
             if sample is not None and self._texts[:1] != [sample.payload]:
@@ -196,7 +196,7 @@ class ViewServer:
                 self._texts = [sample.payload, *others[: RECENT_TEXTS - 1]]
 
     def _state(self) -> bytes:
-        """What /api/state gives, and what only the page needs."""
+        """The data of /api/state, plus what only the page needs."""
         page: dict[str, Any] = {
             "texts": self._texts,
             "can_type": self.set_text is not None and bool(self._text_inputs),

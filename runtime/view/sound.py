@@ -1,4 +1,4 @@
-"""The sound that the model hears, as the page wants it: the newest samples and where they stand in the stream."""
+"""The audio input for the page: the newest samples and their position in the stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from mm_edge.runtime.sound import SoundBlock
 
-SHOWN_S = 0.25  # longer than the pages' frames are apart, so that a page that skips one misses no sound
+SHOWN_S = 0.25  # longer than the frame interval, so that a page that skips a frame misses no audio
 FULL_SCALE = 32767
 
 
@@ -22,7 +22,7 @@ class Samples(NamedTuple):
 
 
 def newest_samples(block: SoundBlock, rate: int) -> Samples | None:
-    """None where the ring has moved on while they were copied."""
+    """None if the ring buffer overwrote them during the copy."""
     count = min(int(rate * SHOWN_S), block.ring.capacity // 2, block.end)
     samples = np.clip(block.ring.window(block.end, count), -1, 1) * FULL_SCALE
     if not block.ring.holds(block.end, count):

@@ -1,4 +1,4 @@
-"""A way through ssh to a page that listens only on its own machine, which is how a page is safest to be reached."""
+"""An ssh tunnel to a page that listens only on loopback, the safest way to reach a page."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 SCHEME = "ssh://"
 PAGE_PORT = 8700
-OPEN_WITHIN_S = 30.0  # people type passwords
+OPEN_WITHIN_S = 30.0  # includes typing a password
 
 
 @contextmanager
 def tunnel(url: str) -> Iterator[int]:
-    """`ssh://[user@]host[:port][/PAGE_PORT]`: the port on this machine behind which the robot's page is."""
+    """`ssh://[user@]host[:port][/PAGE_PORT]`: yields the local port that forwards to the robot's page."""
     action = f"reaching {url}"
     try:
         parts = urlsplit(url)
@@ -29,20 +29,18 @@ def tunnel(url: str) -> Iterator[int]:
     except ValueError as error:
         raise UsageError(f"{error}", action=action, hint="Example: ssh://me@robot/8700") from None
     if not parts.hostname or parts.hostname.startswith("-") or (parts.username or "").startswith("-"):
-        raise UsageError("it names no host", action=action, hint="Example: ssh://me@robot/8700")
+        raise UsageError("the URL has no host", action=action, hint="Example: ssh://me@robot/8700")
     host = f"{parts.username}@{parts.hostname}" if parts.username else parts.hostname
-    here = _free_port()
-    command = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{here}:127.0.0.1:{page_port}"]
+    local_port = _free_port()
+    command = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{local_port}:127.0.0.1:{page_port}"]
     command += ["-p", str(port)] if port else []
     try:
         process = subprocess.Popen([*command, host], stdin=None)
     except FileNotFoundError:
-        raise UnavailableError(
-            "there is no ssh on this machine", action=action, hint="Install openssh-client"
-        ) from None
+        raise UnavailableError("ssh is not installed", action=action, hint="Install openssh-client") from None
     try:
-        _wait_for(process, here, action)
-        yield here
+        _wait_for(process, local_port, action)
+        yield local_port
     finally:
         process.terminate()
         process.wait()
@@ -60,10 +58,10 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, action: str) -> None:
     while time.monotonic() < until_s:
         if process.poll() is not None:
             raise UnavailableError(
-                f"ssh ended with code {process.returncode}", action=action, hint="Try the same with ssh"
+                f"ssh exited with code {process.returncode}", action=action, hint="Check that you can log in with ssh"
             )
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise UnavailableError(f"ssh did not get through within {OPEN_WITHIN_S:.0f} s", action=action)
+    raise UnavailableError(f"ssh did not connect within {OPEN_WITHIN_S:.0f} s", action=action)

@@ -1,4 +1,4 @@
-"""Watches a run that goes on elsewhere: its state by /api/state, drawn as the same table that the run draws itself."""
+"""Shows a remote run in the terminal: polls /api/state and draws the same table as the run itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXAMPLES = "Examples: mm-edge view robot:8700, mm-edge view 'http://robot:8700/?
 
 
 class Robot(Struct, frozen=True):
-    """Where a run's page is, and what opens it."""
+    """The address of a run's page, and its token."""
 
     base: str  # http://host:port
     token: str | None
@@ -41,7 +41,7 @@ class Robot(Struct, frozen=True):
         except ValueError as error:
             raise UsageError(f"{error}", action=action, hint=EXAMPLES) from None
         if not host or parts.scheme not in {"http", "https"}:
-            raise UsageError("it is no address of a live page", action=action, hint=EXAMPLES)
+            raise UsageError("not the address of a live page", action=action, hint=EXAMPLES)
         host = f"[{host}]" if ":" in host else host
         return cls(f"{parts.scheme}://{host}:{port}", parse_qs(parts.query).get("token", [None])[0])
 
@@ -50,8 +50,8 @@ class Robot(Struct, frozen=True):
         return f"{self.base}/" + (f"?token={self.token}" if self.token else "")
 
     def state(self) -> RunView:
-        """How the run is now. Raises what there is to say where it cannot be asked."""
-        action = f"asking {self.base} how it is"
+        """The current state of the run. Raises UsageError or UnavailableError if it cannot be read."""
+        action = f"reading the state of {self.base}"
         request = urllib.request.Request(f"{self.base}/api/state")  # noqa: S310  # the scheme was checked
         if self.token:
             request.add_header("Authorization", f"Bearer {self.token}")
@@ -61,20 +61,18 @@ class Robot(Struct, frozen=True):
         except urllib.error.HTTPError as refusal:
             with refusal:
                 if refusal.code == 401:
-                    hint = "Give the whole link that the run printed, with its token"
-                    raise UsageError("it wants its token", action=action, hint=hint) from None
-                found = f"it answers {refusal.code}: {refusal.read(200).decode(errors='replace').strip()}"
+                    hint = "Use the full link that the run printed, including its token"
+                    raise UsageError("a token is required", action=action, hint=hint) from None
+                found = f"the server responded {refusal.code}: {refusal.read(200).decode(errors='replace').strip()}"
                 raise UnavailableError(found, action=action) from None
         except (OSError, msgspec.MsgspecError) as error:
             reason = getattr(error, "reason", error)
-            hint = (
-                "Is the run still on, with --view, and on an address that this machine reaches? See docs/live-page.md"
-            )
+            hint = "Check that the run is active with --view on an address reachable from here. See docs/live-page.md"
             raise UnavailableError(f"{reason}", action=action, hint=hint) from None
 
 
 def watch_in_text(robot: Robot, console: Console, over: threading.Event) -> None:
-    """Keeps a table up to date until `over`, or until the run has ended or is gone."""
+    """Updates a table until `over`, or until the run has ended or is unreachable."""
     from rich.live import Live
 
     from mm_edge.runtime.sinks.telemetry.board import board, line

@@ -1,4 +1,4 @@
-"""A bundle: one verified artifact. What is loaded is the very bytes that were verified."""
+"""A bundle: one verified artifact. Only verified bytes are loaded."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "signature.json"
 MAX_SIGNATURE_BYTES = 4096
-KEPT_FILE_BYTES = 64 << 20  # a larger file is read and verified again when it is asked for
+KEPT_FILE_BYTES = 64 << 20  # a larger file is read and verified again on each access
 
 
 class Trust(Strict, frozen=True):
-    """What a bundle must show before it is opened. With several keys one of them must have signed."""
+    """The requirements for opening a bundle. With several keys, a signature by any of them is sufficient."""
 
     keys: tuple[str, ...] = ()
     minimum_version: int = 0
 
 
 class Bundle:
-    """An open bundle whose every file has been checked once; `read` checks again what it hands out."""
+    """An open bundle with all files verified; `read` returns only verified bytes."""
 
     def __init__(
         self, path: Path, container: Container, manifest: Manifest, signature: Signature | None, *, trusted: bool
@@ -42,7 +42,7 @@ class Bundle:
 
     @classmethod
     def open(cls, path: str | Path, trust: Trust = Trust()) -> Bundle:  # noqa: B008  # frozen
-        """Opens and verifies the whole bundle, or raises one BundleError and leaves nothing open."""
+        """Opens and verifies the complete bundle, or raises a BundleError and leaves nothing open."""
         path = Path(path)
         container = open_container(path)
         try:
@@ -50,7 +50,7 @@ class Bundle:
             signature = None
             if SIGNATURE_FILE in container.sizes:
                 signature = read_signature(_read_bounded(container, SIGNATURE_FILE, MAX_SIGNATURE_BYTES, path))
-            # The signature is checked before anything in the manifest is believed.
+            # The signature is verified before the manifest is parsed.
             if trust.keys:
                 _check_trust(raw, signature, [Path(key) for key in trust.keys], path)
             manifest = decode_manifest(raw)
@@ -59,32 +59,32 @@ class Bundle:
             bundle = cls(path, container, manifest, signature, trusted=bool(trust.keys))
             graphs = {item.file: part for part in manifest.parts for item in part.artefacts.values()}
             for name, recorded in manifest.digests.items():
-                content = bundle._read_verified(name)  # its own
+                content = bundle._read_verified(name)  # same class
                 if name in graphs:
                     check_graph(manifest, graphs[name], name, content)
                 if recorded.size <= KEPT_FILE_BYTES:
-                    bundle._kept[name] = content  # its own
+                    bundle._kept[name] = content  # same class
         except BaseException:
             container.close()
             raise
         return bundle
 
     def read(self, name: str) -> bytes:
-        """The bytes of one file, verified: those that were kept when it was opened, or read and verified again."""
+        """The verified bytes of one file: kept from opening, or read and verified again."""
         kept = self._kept.get(name)
         return self._read_verified(name) if kept is None else kept
 
     def release(self) -> None:
-        """Lets go of the bytes that were kept; whoever has loaded the bundle needs few of them again."""
+        """Frees the kept bytes; after loading, few of them are needed again."""
         self._kept.clear()
 
     def _read_verified(self, name: str) -> bytes:
         content = self._container.read(name)
         if hashlib.sha256(content).hexdigest() != self.manifest.digests[name].sha256:
             raise BundleError(
-                f"'{name}' is not what the manifest says: its digest differs",
+                f"'{name}' does not match its digest in the manifest",
                 action=f"reading the bundle {self.path}",
-                hint="Get the bundle again; it is damaged or was changed",
+                hint="Download the bundle again; it is damaged or was modified",
             )
         return content
 
@@ -113,17 +113,17 @@ def _read_bounded(container: Container, name: str, limit: int, path: Path) -> by
     action = f"opening the bundle {path}"
     if name not in container.sizes:
         raise BundleError(
-            f"it has no {name}", action=action, hint="Give a bundle made by: mm-edge export SOURCE -o BUNDLE"
+            f"the bundle has no {name}", action=action, hint="Use a bundle created by: mm-edge export SOURCE -o BUNDLE"
         )
     if container.sizes[name] > limit:
-        raise BundleError(f"its {name} has {container.sizes[name]} bytes; at most {limit} are read", action=action)
+        raise BundleError(f"{name} has {container.sizes[name]} bytes, the limit is {limit}", action=action)
     return container.read(name)
 
 
 def _check_trust(raw: bytes, signature: Signature | None, keys: Sequence[Path], path: Path) -> None:
     if signature is None:
         raise BundleError(
-            "it is not signed, and a signature is asked for",
+            "the bundle is not signed, but a signature is required",
             action=f"opening the bundle {path}",
             hint="Sign it: mm-edge export … --sign KEY",
         )
@@ -142,30 +142,30 @@ def _check_trust(raw: bytes, signature: Signature | None, keys: Sequence[Path], 
 def _check_version(manifest: Manifest, minimum: int, path: Path) -> None:
     if manifest.version < minimum:
         raise BundleError(
-            f"'{manifest.name}' has version {manifest.version}, at least {minimum} is asked for",
+            f"'{manifest.name}' has version {manifest.version}, at least {minimum} is required",
             action=f"opening the bundle {path}",
-            hint="It may have been rolled back; get the newer one",
+            hint="It may have been rolled back; get the newer version",
         )
 
 
 def _check_listing(container: Container, manifest: Manifest, path: Path) -> None:
-    """The container holds what the manifest names, in the sizes it names, and nothing else."""
+    """Checks that the container has exactly the files and sizes in the manifest."""
     action = f"opening the bundle {path}"
-    there = {name: size for name, size in container.sizes.items() if name not in {MANIFEST_FILE, SIGNATURE_FILE}}
-    if missing := sorted(set(manifest.digests) - set(there)):
+    present = {name: size for name, size in container.sizes.items() if name not in {MANIFEST_FILE, SIGNATURE_FILE}}
+    if missing := sorted(set(manifest.digests) - set(present)):
         raise BundleError(
-            f"missing: {', '.join(missing[:5])}", action=action, hint="Get the bundle again; it is not whole"
+            f"missing: {', '.join(missing[:5])}", action=action, hint="Download the bundle again; it is incomplete"
         )
-    if extra := sorted(set(there) - set(manifest.digests)):
+    if extra := sorted(set(present) - set(manifest.digests)):
         raise BundleError(
-            f"files that the manifest does not name: {', '.join(extra[:5])}",
+            f"files not listed in the manifest: {', '.join(extra[:5])}",
             action=action,
             hint="Remove them, or export the bundle again",
         )
-    for name, size in there.items():
+    for name, size in present.items():
         if size != manifest.digests[name].size:
             raise BundleError(
-                f"'{name}' has {size} bytes, the manifest says {manifest.digests[name].size}",
+                f"'{name}' has {size} bytes, expected {manifest.digests[name].size}",
                 action=action,
-                hint="Get the bundle again; it is damaged or was changed",
+                hint="Download the bundle again; it is damaged or was modified",
             )

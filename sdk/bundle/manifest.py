@@ -1,6 +1,6 @@
-"""The manifest of a bundle: what is in it, how the parts hang together, and what was measured. Format 1."""
+"""The manifest of a bundle: its contents, how its parts are connected, and its measured accuracy. Format 1."""
 
-# Annotations stand as types, not as strings: msgspec reads each at every start.
+# Annotations are types, not strings: msgspec evaluates them at every start.
 import json
 import math
 from typing import Annotated, Any, Literal, TypeAlias
@@ -33,7 +33,7 @@ MAX_ELEMENTS = 1 << 30  # of one tensor
 Precision: TypeAlias = Literal["fp32", "fp16", "int8-cpu", "int8-trt"]
 Family: TypeAlias = Literal["cpu", "gpu"]
 Digest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-# A file of the bundle: relative, with forward slashes, no dot at the head of a segment, nothing above the bundle.
+# A file of the bundle: relative, with forward slashes, no segment that starts with a dot, nothing above the bundle.
 FileName: TypeAlias = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*\Z", max_length=255)
 ]
@@ -41,12 +41,12 @@ ByteCount: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_FILE_BYTES)]
 
 
 class Read(Strict, frozen=True):
-    """What feeds one input of a part's graph.
+    """The source of one input of a part's graph.
 
-    `source` is one of `input:NAME`, `input:NAME.mask`, `part:NAME.OUTPUT`, `presence` (float32 [batch, inputs]: 1 where
-    the input is there), `state:OUTPUT` (the part's own output of the tick before, zeros at first), `loop:token` (the
-    token that a decode part gave in its last step). `history` N > 1 gives the last N values, oldest first, along a new
-    axis 1.
+    `source` is one of `input:NAME`, `input:NAME.mask`, `part:NAME.OUTPUT`, `presence` (float32 [batch, inputs]: 1 for
+    each present input), `state:OUTPUT` (the part's own output at the previous tick, initially zeros), `loop:token` (the
+    token that a decode part returned in its last step). `history` N > 1 gives the last N values, oldest first, along a
+    new axis 1.
     """
 
     source: str
@@ -61,7 +61,7 @@ class Artefact(Strict, frozen=True):
 
 
 class Cost(Strict, frozen=True):
-    """Measured at export: milliseconds a run on one thread by precision, and the size of the work."""
+    """Measured at export: milliseconds per run on one thread by precision, FLOPs and parameters."""
 
     ms: dict[str, float] = {}
     flops: int = 0
@@ -69,7 +69,7 @@ class Cost(Strict, frozen=True):
 
 
 class EngineFile(Strict, frozen=True):
-    """An engine that was built ahead of time: of one artefact, for one family of GPUs, by one version."""
+    """An engine built ahead of time from one artefact, for one GPU architecture and one version."""
 
     engine: Literal["tensorrt-rtx"]
     target: Annotated[str, Meta(pattern=r"^sm[0-9]{2,3}\Z")]
@@ -94,7 +94,7 @@ class Part(Strict, frozen=True):
 
 
 class Golden(Strict, frozen=True):
-    """Inputs and reference outputs (fp32) of every part and of the chain, for the check of an engine. States are zeros.
+    """Inputs and fp32 reference outputs of every part and of the chain, to verify an engine. States are zeros.
 
     The file is safetensors. Keys: `SAMPLE/input:NAME`, `SAMPLE/presence`, `SAMPLE/part:NAME.OUTPUT`, SAMPLE = 0, 1, …
     """
@@ -104,7 +104,7 @@ class Golden(Strict, frozen=True):
 
 
 class ParityRow(Strict, frozen=True):
-    """What one tensor loses in one precision. `scope`: `part:NAME` on its own, or `chain`: the whole."""
+    """The error of one tensor in one precision. `scope`: `part:NAME` for one part, or `chain` for the whole model."""
 
     scope: str
     precision: str
@@ -112,16 +112,16 @@ class ParityRow(Strict, frozen=True):
     samples: int
     max_error: float
     mean_error: float
-    cosine: float  # of the worst sample
-    relative_error: float = 0.0  # of norms: difference over reference, of the worst sample; the gate looks at this
-    agreement: float | None = None  # share of samples whose decoded output is the same
+    cosine: float  # worst sample
+    relative_error: float = 0.0  # norm of the difference over norm of the reference, worst sample; used by the gate
+    agreement: float | None = None  # share of samples with the same decoded output
     accuracy: float | None = None  # with labelled data
     passed: bool = True
     data: Literal["calibration", "unseen", "random"] = "unseen"
 
 
 class Calibration(Strict, frozen=True):
-    """What int8 was calibrated on."""
+    """The calibration data of int8."""
 
     digest: Digest
     samples: int
@@ -137,7 +137,7 @@ class FileDigest(Strict, frozen=True):
 
 
 class Manifest(Strict, frozen=True):
-    """Everything about a bundle. `version` counts up with every release of the same model."""
+    """The manifest of a bundle. `version` increases with every release of the same model."""
 
     format: Literal[1]
     name: Name
@@ -151,10 +151,10 @@ class Manifest(Strict, frozen=True):
     calibration: Calibration | None
     digests: dict[FileName, FileDigest]
     dims: dict[Name, Bounds] = {}
-    preferred: dict[Family, dict[Name, Precision]] = {}  # what `--precision auto` takes, by part
+    preferred: dict[Family, dict[Name, Precision]] = {}  # what `--precision auto` selects, by part
     description: str = ""
     card: dict[str, str] = {}
-    made: dict[str, str] = {}  # when, by which version, from which source, commit and seeds
+    made: dict[str, str] = {}  # date, mm-edge version, source, commit and seeds
 
     def __post_init__(self) -> None:
         check_inputs(self.inputs, self.outputs, self.sync)
@@ -170,7 +170,7 @@ class Manifest(Strict, frozen=True):
         return next(part for part in self.parts if part.name == name)
 
     def fixed(self, shape: Shape) -> tuple[int, ...]:
-        """The shape that the live loop uses: every named dimension at its usual size."""
+        """The shape in the live loop: every named dimension at its usual size."""
         return tuple(dim if isinstance(dim, int) else self.usual(dim) for dim in shape)
 
     def usual(self, dim: str) -> int:
@@ -185,10 +185,10 @@ def _check_parts(manifest: Manifest) -> None:
         raise ValueError("a bundle needs at least one part")
     for part in manifest.parts:
         if part.name in names:
-            raise ValueError(f"part named twice: {part.name}")
+            raise ValueError(f"duplicate part name: {part.name}")
         names.add(part.name)
         if sorted(part.reads) != sorted(tensor.name for tensor in part.takes):
-            raise ValueError(f"part '{part.name}': reads and takes name different graph inputs")
+            raise ValueError(f"part '{part.name}': reads and takes list different graph inputs")
         if not part.artefacts:
             raise ValueError(f"part '{part.name}' has no artefact")
         own = {tensor.name for tensor in part.gives}
@@ -202,9 +202,9 @@ def _check_outputs(manifest: Manifest, given: set[str], names: set[str]) -> None
     for output in manifest.outputs:
         for role, source in output.reads.items():
             if source not in given:
-                raise ValueError(f"output '{output.name}' reads {role} from '{source}', which no part gives")
+                raise ValueError(f"output '{output.name}' reads {role} from '{source}', which no part outputs")
         if isinstance(output, TextOutput) and output.part not in names:
-            raise ValueError(f"output '{output.name}' runs the part '{output.part}', which is not there")
+            raise ValueError(f"output '{output.name}' runs the part '{output.part}', which does not exist")
 
 
 def _check_preferred(manifest: Manifest) -> None:
@@ -212,7 +212,7 @@ def _check_preferred(manifest: Manifest) -> None:
     for wanted in manifest.preferred.values():
         for name, precision in wanted.items():
             if precision not in artefacts.get(name, {}):
-                raise ValueError(f"preferred names part '{name}' in {precision}, which is not there")
+                raise ValueError(f"preferred lists part '{name}' in {precision}, which does not exist")
 
 
 def _check_shapes(manifest: Manifest) -> None:
@@ -227,18 +227,18 @@ def _check_shapes(manifest: Manifest) -> None:
 
 
 def _check_shape(manifest: Manifest, shape: Shape, where: str) -> None:
-    """Every named dimension is known, and the whole fits into a memory."""
+    """Checks that named dimensions have bounds and that the tensor size is limited."""
     elements = 1
     for dim in shape:
         if isinstance(dim, str) and dim not in manifest.dims and dim not in {BATCH, PROMPTS}:
             raise ValueError(f"{where}: the dimension '{dim}' has no bounds in dims")
         elements *= dim if isinstance(dim, int) else manifest.dims[dim].most if dim in manifest.dims else 1
     if elements > MAX_ELEMENTS:
-        raise ValueError(f"{where}: {elements} elements are declared; at most {MAX_ELEMENTS} are taken")
+        raise ValueError(f"{where}: {elements} elements are declared, the limit is {MAX_ELEMENTS}")
 
 
 def _check_reference(part: Part, source: str, inputs: dict[str, InputSpec], given: set[str], own: set[str]) -> None:
-    """A part may read inputs, the parts before it, its own state and the presence; nothing else."""
+    """A part may read only inputs, earlier parts, its own state and the presence."""
     kind, _, name = source.partition(":")
     if source == "presence" or (source == "loop:token" and part.kind == "decode"):
         return
@@ -249,7 +249,7 @@ def _check_reference(part: Part, source: str, inputs: dict[str, InputSpec], give
             return
     elif (kind == "part" and source in given) or (kind == "state" and name in own):
         return
-    raise ValueError(f"part '{part.name}' reads '{source}', which is not there before it runs")
+    raise ValueError(f"part '{part.name}' reads '{source}', which is not available before it runs")
 
 
 def _check_files(manifest: Manifest) -> None:
@@ -263,19 +263,19 @@ def _check_files(manifest: Manifest) -> None:
     files += [manifest.golden.file] if manifest.golden else []
     for file in files:
         if file not in manifest.digests:
-            raise ValueError(f"the file '{file}' is named but has no digest")
+            raise ValueError(f"the file '{file}' is referenced but has no digest")
         if file in wanted and manifest.digests[file].sha256 != wanted[file]:
             raise ValueError(f"the file '{file}' has two different digests")
     folded = [file.casefold() for file in manifest.digests]
     if len(set(folded)) != len(folded):
-        raise ValueError("two files differ only by upper and lower case")
+        raise ValueError("two file names differ only in case")
     prefixes = {file.rsplit("/", depth)[0] for file in manifest.digests for depth in range(1, file.count("/") + 1)}
     if clash := prefixes & set(manifest.digests):
-        raise ValueError(f"'{min(clash)}' is a file and a folder at once")
+        raise ValueError(f"'{min(clash)}' is both a file and a folder")
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """The bytes that are signed: the same for the same manifest, made to be read by people too."""
+    """The signed bytes: deterministic and human-readable."""
     plain = msgspec.to_builtins(manifest)
     return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
@@ -283,16 +283,16 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def decode_manifest(
     raw: bytes, action: str = "reading the bundle's manifest.json", hint: str = "Export the bundle again"
 ) -> Manifest:
-    """Reads a manifest or refuses it with a BundleError; anything else never leaves this function."""
+    """Reads a manifest; raises only BundleError."""
     if len(raw) > MAX_MANIFEST_BYTES:
-        raise BundleError(f"it has {len(raw)} bytes; at most {MAX_MANIFEST_BYTES} are read", action=action)
+        raise BundleError(f"it has {len(raw)} bytes, the limit is {MAX_MANIFEST_BYTES}", action=action)
     try:
         version = msgspec.json.decode(raw, type=_FormatOnly).format
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleError(f"it is not a manifest: {error}", action=action, hint=hint) from None
+        raise BundleError(f"not a valid manifest: {error}", action=action, hint=hint) from None
     if version != FORMAT:
         raise BundleError(
-            f"it has format {version}, this version reads format {FORMAT}",
+            f"found format {version}, this version of mm-edge supports format {FORMAT}",
             action=action,
             hint="Update mm-edge, or export the bundle again",
         )
@@ -301,7 +301,7 @@ def decode_manifest(
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(str(error), action=action, hint=hint) from None
     if not all(map(math.isfinite, _numbers(msgspec.to_builtins(manifest)))):
-        raise BundleError("it holds a number that is not finite", action=action, hint=hint)
+        raise BundleError("it contains a number that is not finite", action=action, hint=hint)
     return manifest
 
 

@@ -1,4 +1,4 @@
-"""Ed25519 signatures over a manifest's bytes, and the keys that make and check them."""
+"""Ed25519 signatures over a manifest's bytes, and their keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PRIVATE_NAME, PUBLIC_NAME = "mm-edge.key", "mm-edge.pub"
 
 
 class Signature(Strict, frozen=True):
-    """What lies beside the manifest as signature.json. `key` identifies the public key: the head of its SHA-256."""
+    """The contents of signature.json. `key` identifies the public key: the first digits of its SHA-256."""
 
     format: Literal[1]
     algorithm: Literal["ed25519"]
@@ -28,7 +28,7 @@ class Signature(Strict, frozen=True):
 
 
 def generate_keys(folder: Path) -> tuple[Path, Path]:
-    """Writes a key pair into `folder` and never over one that is there."""
+    """Writes a key pair into `folder`; never overwrites an existing one."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -36,9 +36,9 @@ def generate_keys(folder: Path) -> tuple[Path, Path]:
     for path in (private_path, public_path):
         if path.exists() or path.is_symlink():
             raise UsageError(
-                f"{path} is there already",
-                action="making a key pair",
-                hint="Name another folder, or move that key away first",
+                f"{path} already exists",
+                action="creating a key pair",
+                hint="Use another folder, or move that key first",
             )
     folder.mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
@@ -46,7 +46,7 @@ def generate_keys(folder: Path) -> tuple[Path, Path]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    # The private key is never readable by others, not even for the moment between creating and chmod.
+    # The private key is never readable by others, not even between creation and chmod.
     with os.fdopen(os.open(private_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(private)
     public_path.write_bytes(public)
@@ -67,10 +67,10 @@ def sign(manifest: bytes, private_key: Path) -> bytes:
         key = load_pem_private_key(private_key.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
-            f"it cannot be read as a private key: {error}", action=action, hint="Make one: mm-edge keygen DIR"
+            f"not a readable private key: {error}", action=action, hint="Create one: mm-edge keygen DIR"
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise UsageError("it is not an Ed25519 key", action=action, hint="Make one: mm-edge keygen DIR")
+        raise UsageError("not an Ed25519 key", action=action, hint="Create one: mm-edge keygen DIR")
     record = Signature(
         format=1,
         algorithm="ed25519",
@@ -84,36 +84,36 @@ def read_signature(raw: bytes) -> Signature:
     try:
         return msgspec.json.decode(raw, type=Signature)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleError(f"it is not a signature: {error}", action="reading the bundle's signature.json") from None
+        raise BundleError(f"not a valid signature: {error}", action="reading the bundle's signature.json") from None
 
 
 def check_signature(manifest: bytes, signature: Signature, public_key: Path) -> None:
-    """Raises a BundleError unless `public_key` made this signature over these very bytes."""
+    """Raises a BundleError unless `signature` is a signature of these bytes by `public_key`."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    action = f"checking the bundle's signature with {public_key}"
+    action = f"verifying the bundle's signature with {public_key}"
     try:
         key = load_pem_public_key(public_key.read_bytes())
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"it cannot be read as a public key: {error}", action=action, hint="Give the .pub file of the key pair"
+            f"not a readable public key: {error}", action=action, hint="Use the .pub file of the key pair"
         ) from None
     if not isinstance(key, Ed25519PublicKey):
-        raise UsageError("it is not an Ed25519 key", action=action, hint="Give the .pub file of the key pair")
+        raise UsageError("not an Ed25519 key", action=action, hint="Use the .pub file of the key pair")
     own_id = key_id(key.public_bytes_raw())
     if signature.key != own_id:
         raise BundleError(
-            f"the bundle was signed by the key {signature.key}, this one is {own_id}",
+            f"the bundle was signed by the key {signature.key}, not by {own_id}",
             action=action,
-            hint="Get the bundle from its maker, or give the maker's public key",
+            hint="Get the bundle from its publisher, or use the publisher's public key",
         )
     try:
         key.verify(base64.b64decode(signature.signature, validate=True), manifest)
     except (InvalidSignature, ValueError):
         raise BundleError(
-            "the signature does not fit the manifest: one of them was changed",
+            "the signature does not match the manifest: one of them was modified",
             action=action,
-            hint="Get the bundle again from its maker",
+            hint="Get the bundle again from its publisher",
         ) from None

@@ -1,4 +1,4 @@
-"""Writes a bundle all or nothing: it is made beside the old one and put in its place at once."""
+"""Writes a bundle atomically: into a temporary path, then replacing the old one in one step."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ZIP_SUFFIX = ".mmb"
-_FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the same content gives the same archive
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # deterministic archives
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def write_bundle(
     target: Path, manifest: Manifest, files: Mapping[str, bytes | Path], private_key: Path | None = None
 ) -> None:
-    """Writes the bundle at `target`: a zip where the name ends in .mmb, else a folder. Files are bytes or paths."""
+    """Writes the bundle at `target`: a zip if the name ends in .mmb, else a folder. Files are bytes or paths."""
     target = Path(target)
     raw = encode_manifest(manifest)
     # What could not be read back, such as a file name that leaves the bundle, is refused before anything is written.
@@ -36,7 +36,7 @@ def write_bundle(
     signature = sign(raw, private_key) if private_key else None
     if set(files) != set(manifest.digests):
         wrong = sorted(set(files) ^ set(manifest.digests))
-        raise WorkFailedError(f"files and digests do not name the same: {', '.join(wrong)}", action=f"writing {target}")
+        raise WorkFailedError(f"files and digests differ: {', '.join(wrong)}", action=f"writing {target}")
     head = {MANIFEST_FILE: raw, **({SIGNATURE_FILE: signature} if signature else {})}
     with _beside(target) as partial:
         if target.suffix == ZIP_SUFFIX:
@@ -50,19 +50,17 @@ def write_bundle(
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A name next to the target, on the same file system; whatever is there at the end is removed."""
+    """A temporary path next to the target, on the same file system, removed at the end."""
     if (
         target.is_dir()
         and target.suffix != ZIP_SUFFIX
         and any(target.iterdir())
         and not (target / MANIFEST_FILE).is_file()
     ):
-        raise UsageError(
-            "that folder holds something that is not a bundle", action=f"writing {target}", hint="Name another place"
-        )
+        raise UsageError("the folder exists and is not a bundle", action=f"writing {target}", hint="Use another path")
     if target.is_dir() and target.suffix == ZIP_SUFFIX:
         raise UsageError(
-            "there is a folder of that name", action=f"writing {target}", hint="Name another place, or remove it"
+            "a folder of that name exists", action=f"writing {target}", hint="Use another path, or remove it"
         )
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
@@ -70,22 +68,22 @@ def _beside(target: Path) -> Iterator[Path]:
         _remove_left_over(target)
         yield partial
     except zipfile.LargeZipFile:
-        hint = f"Write a folder: {target.with_suffix('')}"
+        hint = f"Write it as a folder: {target.with_suffix('')}"
         raise WorkFailedError(
-            "it is larger than 2 GiB, too large for one file", action=f"writing {target}", hint=hint
+            "the bundle is larger than 2 GiB, too large for one file", action=f"writing {target}", hint=hint
         ) from None
     except OSError as error:
         raise WorkFailedError(
             f"{error.strerror or error}",
             action=f"writing {target}",
-            hint="Nothing was changed; make room or name another place",
+            hint="Nothing was changed; free disk space or use another path",
         ) from error
     finally:
         _remove(partial)
 
 
 def _remove_left_over(target: Path) -> None:
-    """What a killed writer left behind; that of a running one is not touched."""
+    """Removes the files of a killed writer, but not those of a running one."""
     for path in target.parent.glob(f".{target.name}.partial-*"):
         pid = path.name.rpartition("-")[2]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
@@ -100,7 +98,7 @@ def _remove(path: Path) -> None:
 
 
 def _content(name: str, files: Mapping[str, bytes | Path], manifest: Manifest) -> bytes:
-    """One file's bytes, which must be those that the manifest was made for."""
+    """The bytes of one file, checked against the manifest."""
     given = files[name]
     content = given if isinstance(given, bytes) else given.read_bytes()
     if digest(content) != manifest.digests[name]:
@@ -133,7 +131,7 @@ def _write_folder(path: Path, head: Mapping[str, bytes], files: Mapping[str, byt
 
 
 def _exchange_folder(new: Path, target: Path) -> None:
-    """Puts the new folder in place. rename() cannot replace a folder that holds something; an exchange of names can."""
+    """Replaces the folder atomically. rename() cannot replace a non-empty folder; exchanging the names can."""
     if not target.exists():
         new.rename(target)
         return
@@ -142,7 +140,7 @@ def _exchange_folder(new: Path, target: Path) -> None:
         code = ctypes.get_errno()
         if code in {errno.EINVAL, errno.ENOSYS}:
             raise WorkFailedError(
-                "this file system cannot exchange two folders at once, so the old bundle could be lost",
+                "this file system cannot exchange two folders atomically, so the old bundle could be lost",
                 action=f"replacing the folder {target}",
                 hint=f"Remove it first, or write a single file: {target}{ZIP_SUFFIX}",
             )

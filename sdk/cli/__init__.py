@@ -1,1 +1,1 @@
-"""The command mm-edge: one file a verb."""
+"""The command line interface `mm-edge`: one file per command."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import signal
 import sys
 
-from .gc_paused import uncollected
+from .gc_paused import gc_paused
 
 INTERRUPTED = 130
 
 
 def main() -> None:
-    # SIGTERM ends a command as Ctrl-C does, so that what it holds is closed and what is half written is removed.
+    # SIGTERM ends a command like Ctrl-C, so that resources are closed and partial files removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with uncollected():
-            from .app import run  # inside, so that Ctrl-C during the imports is no traceback either
+        with gc_paused():
+            from .app import run  # inside, so that Ctrl-C during the imports prints no traceback
 
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -1,11 +1,10 @@
-"""The command line: adds the verb that is asked for, runs it, turns every error into one message and an exit code."""
+"""The command line: loads the requested command, runs it, and turns every error into one message and an exit code."""
 
 from __future__ import annotations
 
 import os
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -15,34 +14,29 @@ from mm_edge.log import set_up_logging
 
 from . import not_implemented
 
-# Every verb, in the order of --help, and the heading it stands under. A verb is a file of this folder that holds a
-# function of the same name, or `app` where it has verbs of its own; it is imported only when its verb is asked for.
-VERBS = {
-    "run": "Use",
-    "replay": "Use",
-    "view": "Use",
-    "service": "Use",
-    "export": "Make",
-    "train": "Make",
-    "zoo": "Make",
-    "build": "Make",
-    "bench": "Make",
-    "inspect": "Look",
-    "verify": "Look",
-    "info": "Look",
-    "label": "Look",
-    "recover": "Look",
-    "export-dataset": "Look",
-    "doctor": "This machine",
-    "devices": "This machine",
-    "keygen": "This machine",
+# Every command in the order of --help, with its heading. A command is a file in commands/ with a function of the same
+# name, or with `app` if it has subcommands; it is imported only when needed.
+COMMANDS = {
+    "run": "Run",
+    "view": "Run",
+    "export": "Build models",
+    "build": "Build models",
+    "train": "Build models",
+    "zoo": "Build models",
+    "bench": "Measure and inspect",
+    "inspect": "Measure and inspect",
+    "verify": "Measure and inspect",
+    "schema": "Measure and inspect",
+    "doctor": "System",
+    "devices": "System",
+    "keygen": "System",
 }
 INTERRUPTED = 130
-MESSAGE_CHARACTERS = 2000  # a message may quote what a stranger wrote
+MESSAGE_CHARACTERS = 2000  # a message may quote untrusted input
 
 
 def run(argv: list[str]) -> int:
-    """Runs one command line and gives its exit code. No exception leaves."""
+    """Runs one command line and returns its exit code. Raises nothing."""
     argv = _debug_first(argv) or ["--help"]
     debug = argv[:1] == ["--debug"]
     try:
@@ -51,42 +45,41 @@ def run(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone; what is still buffered must not fail again when Python exits.
+        # The reader of our output has exited; flushing the rest must not fail again when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (MmEdgeError, typer.TyperException) as error:
         if debug:
             _show_traceback()
-        _say(_message(error))
+        _report(_message(error))
         return error.exit_code
-    except Exception as error:  # noqa: BLE001  # the last line before the user: a fault of mm-edge, told as one
+    except Exception as error:  # noqa: BLE001  # last resort: an internal error, reported as one
         if debug:
             _show_traceback()
-        fault = f"a fault of mm-edge itself: {type(error).__name__}: {error}"
-        _say(f"{fault}. Run it again with --debug and report what it shows")
+        _report(f"internal error: {type(error).__name__}: {error}. Run again with --debug and report the output")
         return 1
     return code if isinstance(code, int) else 0
 
 
 def _command(argv: list[str]) -> typer.Typer:
-    """The command with the one verb that `argv` names, or all of them (help, completion, a verb that is not there)."""
-    app = typer.Typer(callback=_before_any_verb, context_settings={"help_option_names": ["-h", "--help"]})
+    """The application with the one command that `argv` names, or with all (help, completion, an unknown command)."""
+    app = typer.Typer(callback=_before_any_command, context_settings={"help_option_names": ["-h", "--help"]})
     named = next((word for word in argv if not word.startswith("-")), None)
-    for verb in [named] if named in VERBS else VERBS:
-        _add(app, verb)
+    if named in not_implemented.NOT_IMPLEMENTED:
+        not_implemented.add(app, named)
+        return app
+    for name in [named] if named in COMMANDS else COMMANDS:
+        _add(app, name)
     return app
 
 
-def _add(app: typer.Typer, verb: str) -> None:
-    file = verb.replace("-", "_")
-    if find_spec(f"{__package__}.commands.{file}") is None:
-        not_implemented.add(app, verb, panel=VERBS[verb])
-        return
+def _add(app: typer.Typer, name: str) -> None:
+    file = name.replace("-", "_")
     module = import_module(f".commands.{file}", __package__)
-    if isinstance(verbs := getattr(module, "app", None), typer.Typer):
-        app.add_typer(verbs, name=verb, rich_help_panel=VERBS[verb])
+    if isinstance(subcommands := getattr(module, "app", None), typer.Typer):
+        app.add_typer(subcommands, name=name, rich_help_panel=COMMANDS[name])
     else:
-        app.command(verb, rich_help_panel=VERBS[verb])(getattr(module, file))
+        app.command(name, rich_help_panel=COMMANDS[name])(getattr(module, file))
 
 
 def _version(requested: bool) -> None:
@@ -97,21 +90,21 @@ def _version(requested: bool) -> None:
         raise typer.Exit
 
 
-def _before_any_verb(
+def _before_any_command(
     *,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and log everything; may stand anywhere.")
+        bool, typer.Option("--debug", help="Show tracebacks and log at debug level. May appear anywhere.")
     ] = False,
-    version: Annotated[  # noqa: ARG001  # its callback has answered by now
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    version: Annotated[  # noqa: ARG001  # its callback has already run
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Models that see, hear and read: export and prove them, then run them live on camera, microphone and text."""
+    """Export multimodal fusion models, verify them, and run them live on cameras, microphones and text."""
     set_up_logging("debug" if debug else "info")
 
 
 def _debug_first(argv: list[str]) -> list[str]:
-    """--debug may stand anywhere, as people add it at the end of the line that failed."""
+    """Accepts --debug anywhere, since it is often appended to the command line that failed."""
     end = argv.index("--") if "--" in argv else len(argv)
     if "--debug" not in argv[:end]:
         return argv
@@ -126,8 +119,8 @@ def _message(error: MmEdgeError | typer.TyperException) -> str:
     return f"{requested}: {error.format_message().rstrip('.')}. See: {requested} --help"
 
 
-def _say(message: str) -> None:
-    """One line on stderr, whatever a stranger's file put into the message."""
+def _report(message: str) -> None:
+    """Prints one line to stderr, with untrusted characters escaped."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message[:MESSAGE_CHARACTERS])
     typer.echo(f"{typer.style('error', fg=typer.colors.RED, bold=True)}: {shown}", err=True)
 

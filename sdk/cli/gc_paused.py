@@ -1,4 +1,4 @@
-"""Starts without the garbage collector: what is imported and loaded stays, and to look for garbage in it costs time."""
+"""Pauses the garbage collector during startup: imported modules stay alive, and scanning them costs time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """A tenth of what imports cost, and the look through all of it that would follow at once: what is there at the end
-    is never looked through again. Where somebody has switched the collector off, it stays off.
+def gc_paused() -> Iterator[None]:
+    """Saves a tenth of the import time and the full collection that would follow: objects alive at the end are frozen
+    and never scanned again. If the collector was already disabled, it stays disabled.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""The verbs whose room does not stand yet: each shows its options and says so, until its file arrives."""
+"""Commands that are not implemented yet: hidden from --help and completion; calling one exits with 3."""
 
 from __future__ import annotations
 
@@ -7,36 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mm_edge.errors import NotBuiltYetError
+from mm_edge.errors import NotImplementedYetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# What the verb does, and what it takes: `[MAY]` or `MUST` be given, `--flag`, `--option VALUE`.
-UNBUILT = {
+# The planned summary and parameters of each: `[OPTIONAL]` or `REQUIRED` argument, `--flag`, `--option VALUE`.
+NOT_IMPLEMENTED = {
     "replay": (
-        "Play a recording through a bundle again.",
+        "Replay a recording through a bundle.",
         *("FILE.mcap", "[BUNDLE]", "--jsonl FILE|-", "--speed N|max", "--compare OTHER"),
     ),
-    "recover": ("Make a recording whole that was cut off.", "FILE.mcap"),
-    "info": ("Tell what is in a recording.", "FILE.mcap"),
-    "label": ("Put labels on a recording.", "FILE.mcap"),
-    "export-dataset": ("Make a data set out of a recording.", "FILE.mcap", "--format folder|lerobot"),
-    "service": ("Run a bundle as a service of the system.", "install|status|logs"),
+    "recover": ("Repair a truncated recording.", "FILE.mcap"),
+    "info": ("Show the contents of a recording.", "FILE.mcap"),
+    "label": ("Label a recording.", "FILE.mcap"),
+    "export-dataset": ("Convert a recording to a dataset.", "FILE.mcap", "--format folder|lerobot"),
+    "service": ("Run a bundle as a system service.", "install|status|logs"),
 }
 
 
-def add(app: typer.Typer, verb: str, *, panel: str) -> None:
-    about, *usage = UNBUILT[verb]
-    app.command(verb, help=about, short_help=f"{about} (not built yet)", rich_help_panel=panel)(_refusal(verb, usage))
+def add(app: typer.Typer, name: str) -> None:
+    about, *usage = NOT_IMPLEMENTED[name]
+    app.command(name, help=f"{about} (not implemented yet)", hidden=True)(_refusal(name, usage))
 
 
-def _refusal(verb: str, usage: list[str]) -> Callable[..., None]:
+def _refusal(name: str, usage: list[str]) -> Callable[..., None]:
     def refuse(**_given: Any) -> None:
-        raise NotBuiltYetError(
-            "this part of mm-edge is not built yet",
-            action=f"mm-edge {verb}",
-            hint="See the verbs that are: mm-edge --help",
+        raise NotImplementedYetError(
+            "not implemented yet", action=f"mm-edge {name}", hint="Available commands: mm-edge --help"
         )
 
     parameters = [_parameter(word, f"given_{place}") for place, word in enumerate(usage)]

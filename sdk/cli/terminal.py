@@ -1,4 +1,4 @@
-"""Where a verb's tables go: as wide as the terminal, and wide enough to cut nothing where there is none."""
+"""The console for tables: as wide as the terminal, or wide enough to truncate nothing without one."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def table(*columns: str) -> Table:
 
 
 def add(made: Table, *cells: str) -> None:
-    """A row of plain text: what a bundle or a device calls itself is no markup."""
+    """Adds a row of plain text, so that names from bundles or devices are not parsed as markup."""
     made.add_row(*map(Text, cells))

@@ -1,1 +1,1 @@
-"""The probes behind `mm-edge doctor` and `mm-edge devices`: what this machine has, lacks, and needs."""
+"""The checks behind `mm-edge doctor` and `mm-edge devices`: hardware, drivers and packages of this machine."""

@@ -1,4 +1,4 @@
-"""The engines: what is installed, and what of it really loads and computes here."""
+"""The engines: which are installed, load and run on this machine."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ IDENTITY = (
     "08083a3e0a100a01781201792208"
     "4964656e7469747912086964656e746974795a0f0a0178120a0a08080112040a020801620f0a0179120a0a08080112040a02080142040a00100d"
 )
-# A provider that is listed may still fall back without an error, so each runs something and is asked what it ran on.
+# A listed provider may fall back silently, so each one runs a model and the provider in use is checked.
 ONNXRUNTIME = """
 import json, sys
 import numpy
 from mm_edge.onnx_runtime import import_onnxruntime
 onnxruntime = import_onnxruntime()
 onnxruntime.set_default_logger_severity(4)
-told = {"version": onnxruntime.__version__, "loads": [], "fails": {}}
+result = {"version": onnxruntime.__version__, "loads": [], "fails": {}}
 for provider in onnxruntime.get_available_providers():
-    if provider == "AzureExecutionProvider":  # in every wheel; it computes nothing here
+    if provider == "AzureExecutionProvider":  # in every wheel; it runs remotely
         continue
     try:
         session = onnxruntime.InferenceSession(bytes.fromhex(sys.argv[1]), providers=[provider])
         if session.get_providers()[0] != provider:
             raise RuntimeError("it fell back to " + session.get_providers()[0])
         session.run(None, {"x": numpy.ones(1, numpy.float32)})
-        told["loads"].append(provider)
+        result["loads"].append(provider)
     except Exception as error:
-        told["fails"][provider] = str(error).strip().splitlines()[0][:200]
-print(json.dumps(told))
+        result["fails"][provider] = str(error).strip().splitlines()[0][:200]
+print(json.dumps(result))
 """
 OPENVINO = """
 import json, openvino
 core = openvino.Core()
 print(json.dumps({"version": openvino.__version__.split("-")[0], "devices": core.available_devices}))
 """
-# Building and loading an engine of one layer shows whether TensorRT and the driver fit each other.
+# Building and loading an engine of one layer shows whether TensorRT and the driver are compatible.
 TENSORRT = """
 import importlib, json, sys
 trt = importlib.import_module(sys.argv[1])
-told = {"version": trt.__version__, "pairing": ""}
+result = {"version": trt.__version__, "pairing": ""}
 if sys.argv[2] == "gpu":
-    words = []
+    messages = []
     class Logger(trt.ILogger):
         def __init__(self):
             trt.ILogger.__init__(self)
         def log(self, severity, message):
             if severity <= trt.ILogger.ERROR:
-                words.append(message)
+                messages.append(message)
     try:
         logger = Logger()
         builder = trt.Builder(logger)
@@ -60,14 +60,15 @@ if sys.argv[2] == "gpu":
         network.mark_output(layer.get_output(0))
         plan = builder.build_serialized_network(network, builder.create_builder_config())
         engine = plan and trt.Runtime(logger).deserialize_cuda_engine(plan)
-        told["pairing"] = "works" if engine and engine.create_execution_context() else "fails: " + "; ".join(words[:2])
+        works = engine and engine.create_execution_context()
+        result["pairing"] = "works" if works else "fails: " + "; ".join(messages[:2])
     except Exception as error:
-        told["pairing"] = "fails: " + "; ".join([*words[:2], str(error)])
-print(json.dumps(told))
+        result["pairing"] = "fails: " + "; ".join([*messages[:2], str(error)])
+print(json.dumps(result))
 """
 PYCUDA = """
 import json, pycuda
-told = {"version": pycuda.VERSION_TEXT, "works": False}
+result = {"version": pycuda.VERSION_TEXT, "works": False}
 import pycuda.driver as driver
 driver.init()
 if driver.Device.count():
@@ -75,34 +76,34 @@ if driver.Device.count():
     context.push()
     driver.Stream().synchronize()
     driver.Context.pop()
-    told["works"] = True
-print(json.dumps(told))
+    result["works"] = True
+print(json.dumps(result))
 """
 
 
 def onnxruntime() -> list[Finding]:
     probe = Probe(ONNXRUNTIME, IDENTITY)
     if not probe:
-        hint = "Install it again: pip install --force-reinstall onnxruntime"
-        return [Finding("ONNX Runtime", "broken", f"it does not load: {probe.failed}", hint)]
-    loads, fails = probe.told["loads"], probe.told["fails"]
+        hint = "Reinstall it: pip install --force-reinstall onnxruntime"
+        return [Finding("ONNX Runtime", "error", f"does not load: {probe.failed}", hint)]
+    loads, fails = probe.result["loads"], probe.result["fails"]
     short = ", ".join(name.removesuffix("ExecutionProvider") for name in loads)
-    good = "CPUExecutionProvider" in loads
+    usable = "CPUExecutionProvider" in loads
     findings = [
         Finding(
             "ONNX Runtime",
-            "good" if good else "broken",
-            f"{probe.told['version']}; really runs: {short}",
-            facts=probe.told,
+            "ok" if usable else "error",
+            f"{probe.result['version']}; runs on: {short}",
+            facts=probe.result,
         )
     ]
     for name, why in fails.items():
-        hint = "Its libraries are missing or do not fit: see the versions that the provider's page names"
+        hint = "Its libraries are missing or incompatible: check the versions required by the provider's documentation"
         findings.append(
             Finding(
                 f"ONNX Runtime {name.removesuffix('ExecutionProvider')}",
-                "broken",
-                f"listed, yet does not run: {why}",
+                "error",
+                f"listed, but does not run: {why}",
                 hint,
             )
         )
@@ -115,23 +116,25 @@ def openvino() -> list[Finding]:
             Finding(
                 "OpenVINO",
                 "missing",
-                "not installed; an engine for Intel CPUs",
-                "If wanted: pip install 'mm-edge[openvino]'",
+                "not installed; optional engine for Intel CPUs",
+                "To use it: pip install 'mm-edge[openvino]'",
             )
         ]
     probe = Probe(OPENVINO)
     if not probe:
         return [
-            Finding("OpenVINO", "broken", f"it does not load: {probe.failed}", "pip install --force-reinstall openvino")
+            Finding("OpenVINO", "error", f"does not load: {probe.failed}", "pip install --force-reinstall openvino")
         ]
     return [
-        Finding("OpenVINO", "good", f"{probe.told['version']}, {', '.join(probe.told['devices'])}", facts=probe.told)
+        Finding(
+            "OpenVINO", "ok", f"{probe.result['version']}, {', '.join(probe.result['devices'])}", facts=probe.result
+        )
     ]
 
 
 def tensorrt() -> list[Finding]:
     on_jetson = (
-        "On Jetson it belongs to JetPack: sudo apt-get install tensorrt, and make .venv with --system-site-packages"
+        "On Jetson it is part of JetPack: sudo apt-get install tensorrt, and create .venv with --system-site-packages"
     )
     return [
         _tensorrt("TensorRT", "tensorrt", on_jetson),
@@ -146,48 +149,48 @@ def _tensorrt(name: str, module: str, hint: str) -> Finding:
         return Finding(
             name,
             "missing",
-            "not installed" if gpu else "not installed; of no use without an NVIDIA GPU",
+            "not installed" if gpu else "not installed; requires an NVIDIA GPU",
             hint if gpu else "",
         )
     probe = Probe(TENSORRT, module, "gpu" if gpu else "no gpu")
     if not probe:
         return Finding(
-            name, "broken", f"it does not load: {probe.failed}", f"{hint}; see docs/gpu-status.md for versions that fit"
+            name, "error", f"does not load: {probe.failed}", f"{hint}; see docs/gpu-status.md for tested versions"
         )
-    version, pairing = probe.told["version"], probe.told["pairing"]
+    version, pairing = probe.result["version"], probe.result["pairing"]
     major = int(version.partition(".")[0])
     if module == "tensorrt" and major < 10:
         return Finding(
             name,
-            "broken",
-            f"{version}, too old: 10 or later is needed",
+            "error",
+            f"{version} is too old: version 10 or later is required",
             "On Jetson: update to JetPack 6.1 or later",
-            probe.told,
+            probe.result,
         )
     if not gpu:
         return Finding(
             name,
-            "note",
-            f"{version} loads; it can build for other machines, and run nothing without a GPU",
-            facts=probe.told,
+            "warning",
+            f"{version} loads; without a GPU it can build for other machines but not run",
+            facts=probe.result,
         )
     if pairing != "works":
-        hint = "TensorRT and the driver do not fit: update the driver, or take the TensorRT made for its CUDA version"
-        return Finding(name, "broken", f"{version}, {pairing}", hint, probe.told)
-    return Finding(name, "good", f"{version}, built and loaded an engine with this driver", facts=probe.told)
+        hint = "TensorRT and the driver are incompatible: update the driver, or install TensorRT for its CUDA version"
+        return Finding(name, "error", f"{version}, {pairing}", hint, probe.result)
+    return Finding(name, "ok", f"{version}, built and loaded an engine with this driver", facts=probe.result)
 
 
 def _pycuda() -> Finding:
-    """What the engines for GPUs need on our side."""
+    """pycuda, which the GPU engines require."""
     gpu = has_nvidia_hardware()
-    hint = "pip install 'mm-edge[tensorrt]' (pycuda is built here and needs the CUDA headers)"
+    hint = "pip install 'mm-edge[tensorrt]' (pycuda is compiled locally and needs the CUDA headers)"
     if not _installed("pycuda"):
-        found = "not installed" if gpu else "not installed; of no use without an NVIDIA GPU"
+        found = "not installed" if gpu else "not installed; requires an NVIDIA GPU"
         return Finding("pycuda", "missing", found, hint if gpu else "")
     probe = Probe(PYCUDA)
     if not probe:
-        return Finding("pycuda", "broken" if gpu else "note", f"it does not start: {probe.failed}", hint if gpu else "")
-    return Finding("pycuda", "good", str(probe.told["version"]), facts=probe.told)
+        return Finding("pycuda", "error" if gpu else "warning", f"does not start: {probe.failed}", hint if gpu else "")
+    return Finding("pycuda", "ok", str(probe.result["version"]), facts=probe.result)
 
 
 def _installed(module: str) -> bool:

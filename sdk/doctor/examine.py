@@ -1,4 +1,4 @@
-"""Looks at the whole machine: every check on its own, at the same time, none able to take another down."""
+"""Runs all checks of the machine concurrently; a failing check does not affect the others."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
     Check = Callable[[], list[Finding]]
 
-# In the order in which they are told.
+# In display order.
 CHECKS: Mapping[str, tuple[Check, ...]] = {
     "Software": (software.software,),
     "Processor": (processor.processor,),
-    "Memory and heat": (storage.storage,),
+    "Memory and temperature": (storage.storage,),
     "Engines": (gpu.gpu, engines.onnxruntime, engines.openvino, engines.tensorrt),
     "Cameras": (cameras.cameras,),
-    "Sound": (sound.sound,),
+    "Audio": (sound.sound,),
 }
 
 
 def examine(more: Mapping[str, tuple[Check, ...]] | None = None) -> dict[str, list[Finding]]:
-    """All findings by heading. `more` adds headings: what stands above the ground brings its own checks."""
+    """All findings by heading. `more` adds headings with checks from other packages."""
     headings = {**CHECKS, **(more or {})}
     with ThreadPoolExecutor() as pool:
         running = {heading: [pool.submit(_safely, check) for check in checks] for heading, checks in headings.items()}
@@ -37,13 +37,13 @@ def examine(more: Mapping[str, tuple[Check, ...]] | None = None) -> dict[str, li
 def _safely(check: Check) -> list[Finding]:
     try:
         return check()
-    except Exception as error:  # noqa: BLE001  # a doctor that falls ill helps nobody; the fault is shown among the findings
+    except Exception as error:  # noqa: BLE001  # a failing check must not end the command; it is reported as a finding
         name = getattr(check, "__name__", "check").strip("_")
         return [
             Finding(
                 name,
-                "broken",
-                f"this check itself failed: {type(error).__name__}: {error}",
-                "Report it, with this machine's kind",
+                "error",
+                f"the check itself failed: {type(error).__name__}: {error}",
+                "Report it, with the type of this machine",
             )
         ]

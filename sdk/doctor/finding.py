@@ -1,4 +1,4 @@
-"""One thing that was looked at: how it stands, what was found, and what to do about it."""
+"""The result of one check: its state, what was found, and a hint."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from mm_edge.spec import Strict
 
-State = Literal["good", "note", "missing", "broken"]
+State = Literal["ok", "warning", "missing", "error"]
 
 
 class Finding(Strict, frozen=True):
-    """`good`: as it should be; `note`: worth knowing; `missing`: not there, which may be fine; `broken`: wrong."""
+    """`missing`: not available, which may be fine; `error`: installed or connected, but not usable."""
 
     name: str
     state: State

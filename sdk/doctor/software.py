@@ -1,4 +1,4 @@
-"""Python, mm-edge and the packages it is declared to need."""
+"""Python, mm-edge and its declared dependencies."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def software() -> list[Finding]:
 
 def _python() -> Finding:
     version = sys.version_info[:2]
-    good = OLDEST_PYTHON <= version <= NEWEST_PYTHON
+    supported = OLDEST_PYTHON <= version <= NEWEST_PYTHON
     oldest, newest = (".".join(map(str, each)) for each in (OLDEST_PYTHON, NEWEST_PYTHON))
     return Finding(
         "Python",
-        "good" if good else "note",
+        "ok" if supported else "warning",
         f"{platform.python_version()} ({sys.executable})",
-        "" if good else f"mm-edge is tested on Python {oldest} to {newest}; make the environment with one of them",
+        "" if supported else f"mm-edge is tested on Python {oldest} to {newest}; create .venv with one of them",
     )
 
 
 def _packages() -> list[Finding]:
-    """mm-edge itself, what its base install needs, and which of the optional parts are whole."""
+    """mm-edge itself, its base dependencies, and the extras that are completely installed."""
     try:
         version, declared = metadata.version(PACKAGE), metadata.requires(PACKAGE) or []
     except metadata.PackageNotFoundError:
-        return [Finding(PACKAGE, "broken", "it is not installed as a package", "Install it: pip install mm-edge")]
-    there: dict[str, dict[str, str]] = {}
+        return [Finding(PACKAGE, "error", "not installed as a package", "Install it: pip install mm-edge")]
+    installed: dict[str, dict[str, str]] = {}
     lacking: dict[str, list[str]] = {}
     for text in declared:
         match = _REQUIREMENT.fullmatch(text)
@@ -56,25 +56,25 @@ def _packages() -> list[Finding]:
         elif _numbers(got) < _numbers(match[3] or "0"):
             lacking.setdefault(extra, []).append(f"{match[1]} ({got} is older than {match[3]})")
         else:
-            there.setdefault(extra, {})[match[1]] = got
-    base, short = there.pop("", {}), lacking.pop("", [])
-    told = ", ".join(f"{package} {got}" for package, got in base.items())
-    findings = [Finding(PACKAGE, "good", version), Finding("packages", "good", told, facts=base)]
+            installed.setdefault(extra, {})[match[1]] = got
+    base, short = installed.pop("", {}), lacking.pop("", [])
+    listed = ", ".join(f"{package} {got}" for package, got in base.items())
+    findings = [Finding(PACKAGE, "ok", version), Finding("packages", "ok", listed, facts=base)]
     if short:
-        hint = "Install it again: pip install --force-reinstall mm-edge"
-        findings[1] = Finding("packages", "broken", f"lacking: {', '.join(short)}", hint, base)
-    return [*findings, *_extras(there, lacking)]
+        hint = "Reinstall: pip install --force-reinstall mm-edge"
+        findings[1] = Finding("packages", "error", f"missing: {', '.join(short)}", hint, base)
+    return [*findings, *_extras(installed, lacking)]
 
 
-def _extras(there: dict[str, dict[str, str]], lacking: dict[str, list[str]]) -> list[Finding]:
-    whole = sorted(there.keys() - lacking.keys())
+def _extras(installed: dict[str, dict[str, str]], lacking: dict[str, list[str]]) -> list[Finding]:
+    whole = sorted(installed.keys() - lacking.keys())
     findings = (
-        [Finding("extras", "good", ", ".join(whole), facts={extra: there[extra] for extra in whole})] if whole else []
+        [Finding("extras", "ok", ", ".join(whole), facts={extra: installed[extra] for extra in whole})] if whole else []
     )
     if lacking:
-        told = "; ".join(f"{extra} lacks {', '.join(packages)}" for extra, packages in sorted(lacking.items()))
+        incomplete = "; ".join(f"{extra} requires {', '.join(packages)}" for extra, packages in sorted(lacking.items()))
         findings.append(
-            Finding("extras", "missing", told, "What is wanted: pip install 'mm-edge[NAME]'", dict(lacking))
+            Finding("extras", "missing", incomplete, "To install one: pip install 'mm-edge[NAME]'", dict(lacking))
         )
     return findings
 
@@ -83,9 +83,9 @@ def _full_opencv() -> list[Finding]:
     return [
         Finding(
             name,
-            "broken",
-            "the full OpenCV stands beside the headless one",
-            f"It aborts without a display: pip uninstall {name}, then install mm-edge again",
+            "error",
+            "installed next to opencv-python-headless; the two conflict",
+            f"It aborts without a display: pip uninstall {name}, then reinstall mm-edge",
         )
         for name in FULL_OPENCV
         if _version(name)
@@ -93,14 +93,14 @@ def _full_opencv() -> list[Finding]:
 
 
 def shipped_model() -> Finding:
-    """The bundle that a run takes by default: every byte of it, against the key that ships beside it."""
+    """The default bundle: verifies every byte against the public key shipped with it."""
     name = "shipped model"
     try:
         with Bundle.open(default_bundle(), Trust(keys=(str(default_key()),))) as bundle:
             manifest, signer = bundle.manifest, bundle.signature.key if bundle.signature else ""
     except MmEdgeError as error:
-        return Finding(name, "broken", f"{error}", "Install it again: pip install --force-reinstall mm-edge")
-    return Finding(name, "good", f"{manifest.name} version {manifest.version}, whole, signed by {signer}")
+        return Finding(name, "error", f"{error}", "Reinstall: pip install --force-reinstall mm-edge")
+    return Finding(name, "ok", f"{manifest.name} version {manifest.version}, verified, signed by {signer}")
 
 
 def _version(package: str) -> str | None:
@@ -111,7 +111,7 @@ def _version(package: str) -> str | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers; what is declared is never more exact than that."""
+    """The leading numbers; declared versions are never more precise."""
     return tuple(int(number) for number in re.findall(r"\d+", version.split("+", maxsplit=1)[0])[:3])
 
 

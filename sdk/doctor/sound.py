@@ -1,4 +1,4 @@
-"""Sound: PortAudio, ALSA's cards, and the microphones that can be opened."""
+"""Audio: PortAudio, ALSA cards and microphones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .finding import Finding
 from .storage import may_use
 from .system import Probe, listed, read
 
-# PortAudio opens every device to ask what it can do; drivers have been seen to hang in that.
+# PortAudio opens every device to query it, and some drivers hang in that; so it runs in a separate process.
 PORTAUDIO = """
 import json, sounddevice
 default = sounddevice.default.device[0]
@@ -22,7 +22,7 @@ INSTALL = "sudo apt-get install libportaudio2"
 
 
 def portaudio() -> Probe:
-    """`told["microphones"]`: what can be recorded from."""
+    """`result["microphones"]`: the recording devices."""
     return Probe(PORTAUDIO)
 
 
@@ -34,42 +34,40 @@ def _alsa() -> list[Finding]:
     text = read("proc/asound/cards")
     cards = [" ".join(found) for found in re.findall(r"^\s*\d+ \[(\S+)\s*\]: (.+)$", text or "", re.MULTILINE)]
     if not cards:
-        why = "the kernel has no sound" if text is None else "no card"
+        why = "no sound support in the kernel" if text is None else "no sound card found"
         return [
             Finding(
                 "ALSA",
                 "missing",
-                f"{why}; --mic takes files and 'none'",
-                "In a container: start it with --device /dev/snd",
+                f"{why}; --mic also accepts files, 'synthetic' and 'none'",
+                "Start a container with --device /dev/snd",
             )
         ]
     closed = [path for path in listed("dev/snd/pcm*c") if not may_use(path)]
     if closed:
-        hint = "sudo usermod -aG audio $USER, then log in again"
-        return [Finding("ALSA", "broken", f"{', '.join(cards)}; {closed[0]} may not be opened", hint)]
-    return [Finding("ALSA", "good", ", ".join(cards))]
+        hint = "sudo usermod -aG audio $USER, then log out and in"
+        return [Finding("ALSA", "error", f"{', '.join(cards)}; {closed[0]}: permission denied", hint)]
+    return [Finding("ALSA", "ok", ", ".join(cards))]
 
 
 def _portaudio() -> list[Finding]:
     probe = portaudio()
     if not probe:
         if "PortAudio library not found" in probe.failed:
-            return [Finding("PortAudio", "missing", "not installed, so no microphone can be opened", INSTALL)]
+            return [Finding("PortAudio", "missing", "not installed; microphones cannot be opened", INSTALL)]
         return [
-            Finding(
-                "PortAudio", "broken", probe.failed, f"Try it alone: python -m sounddevice; or install it: {INSTALL}"
-            )
+            Finding("PortAudio", "error", probe.failed, f"Test it: python -m sounddevice; or install it: {INSTALL}")
         ]
-    version = re.sub(r"^PortAudio |,.*$", "", probe.told["version"])
-    findings = [Finding("PortAudio", "good", version)]
-    found = probe.told["microphones"]
+    version = re.sub(r"^PortAudio |,.*$", "", probe.result["version"])
+    findings = [Finding("PortAudio", "ok", version)]
+    found = probe.result["microphones"]
     if not found:
-        return [*findings, Finding("microphones", "missing", "none", "Plug one in; mm-edge devices shows it then")]
-    told = ", ".join(f"{each['index']}: {each['name']}" for each in found)
+        return [*findings, Finding("microphones", "missing", "none found", "Connect one, then check: mm-edge devices")]
+    names = ", ".join(f"{each['index']}: {each['name']}" for each in found)
     if not any(each["default"] for each in found):
         findings.append(
-            Finding("microphones", "note", f"{told}; none is the default", "Name one: --mic NUMBER", {"all": found})
+            Finding("microphones", "warning", f"{names}; no default device", "Select one: --mic NUMBER", {"all": found})
         )
     else:
-        findings.append(Finding("microphones", "good", told, facts={"all": found}))
+        findings.append(Finding("microphones", "ok", names, facts={"all": found}))
     return findings

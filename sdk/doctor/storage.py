@@ -1,4 +1,4 @@
-"""Memory, disk, heat, and whether engines can be kept."""
+"""Memory, disk, temperature, and the engine cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def storage() -> list[Finding]:
 def _memory() -> Finding:
     sizes: dict[str, str] = dict(re.findall(r"^(\w+):\s+(\d+) kB$", read("proc/meminfo") or "", re.MULTILINE))
     if "MemTotal" not in sizes:
-        return Finding("memory", "missing", "the kernel does not tell", "Is /proc mounted?")
+        return Finding("memory", "missing", "not reported by the kernel", "Check that /proc is mounted")
     total, free = int(sizes["MemTotal"]) * 1024, int(sizes.get("MemAvailable") or sizes["MemTotal"]) * 1024
     limits = [number("sys/fs/cgroup/memory.max"), number("sys/fs/cgroup/memory/memory.limit_in_bytes")]
     limit = min([each for each in limits if each], default=total)
@@ -39,31 +39,33 @@ def _memory() -> Finding:
     if min(free, limit) < LEAST_MEMORY_BYTES:
         return Finding(
             "memory",
-            "note",
+            "warning",
             found,
-            "Close something, or choose a smaller bundle: building engines needs a few GiB",
+            "Free memory, or use a smaller bundle: building engines needs a few GiB",
             facts,
         )
-    return Finding("memory", "good", found, facts=facts)
+    return Finding("memory", "ok", found, facts=facts)
 
 
 def _engine_cache() -> Finding:
-    """Tried, not guessed: a file is really written and removed again."""
+    """Verified by writing and removing a temporary file."""
     folder = cache_folder("engines")
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             pass
-        free = shutil.disk_usage(there).free
+        free = shutil.disk_usage(existing).free
     except OSError as error:
         hint = (
-            f"Engines would be built anew in every run: make {there} writable, or set XDG_CACHE_HOME to a place that is"
+            f"Every run would rebuild its engines: make {existing} writable, or set XDG_CACHE_HOME to a writable folder"
         )
-        return Finding("engine cache", "broken", f"{folder} cannot be written: {error.strerror}", hint)
-    found, facts = f"{folder}, {free / GIB:.0f} GiB free", {"path": str(folder), "free": free, "there": folder.exists()}
+        return Finding("engine cache", "error", f"{folder} is not writable: {error.strerror}", hint)
+    found = f"{folder}, {free / GIB:.0f} GiB free"
+    facts = {"path": str(folder), "free": free, "exists": folder.exists()}
     if free < LEAST_DISK_BYTES:
-        return Finding("engine cache", "note", found, "Make room, or set XDG_CACHE_HOME to a larger disk", facts)
-    return Finding("engine cache", "good", found, facts=facts)
+        hint = "Free disk space, or set XDG_CACHE_HOME to a larger disk"
+        return Finding("engine cache", "warning", found, hint, facts)
+    return Finding("engine cache", "ok", found, facts=facts)
 
 
 def _heat() -> list[Finding]:
@@ -73,12 +75,12 @@ def _heat() -> list[Finding]:
         if name and value is not None and value > 0:
             heat[name] = value / 1000
     if not heat:
-        return [Finding("temperature", "missing", "this machine shows no sensors (a virtual machine or a container)")]
+        return [Finding("temperature", "missing", "no sensors found (virtual machine or container)")]
     hottest = max(heat, key=lambda name: heat[name])
     found = f"{heat[hottest]:.0f} °C ({hottest}, the hottest of {len(heat)})"
     if heat[hottest] < HOT_CELSIUS:
-        return [Finding("temperature", "good", found, facts=heat)]
-    return [Finding("temperature", "note", found, "It will slow itself down: see to fan and air", heat)]
+        return [Finding("temperature", "ok", found, facts=heat)]
+    return [Finding("temperature", "warning", found, "The CPU will throttle: check fan and airflow", heat)]
 
 
 def may_use(path: Path) -> bool:

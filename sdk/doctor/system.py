@@ -1,4 +1,4 @@
-"""Reads the machine without ever failing on it: files of /proc and /sys, commands, libraries (in another process)."""
+"""Reads files of /proc and /sys, command output and libraries (in a separate process) without raising."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path("/")  # tests put another machine here
+ROOT = Path("/")  # tests set another root here
 PROBE_SECONDS = 30.0
 COMMAND_SECONDS = 5.0
 
 
 def read(path: str) -> str | None:
-    """The text of a file below the root, without the zero bytes of device trees; None where it cannot be read."""
+    """The text of a file below the root, without the null bytes of device trees; None if it cannot be read."""
     try:
         return (ROOT / path).read_text(encoding="utf-8", errors="replace").replace("\0", "").strip()
     except OSError:
@@ -28,7 +28,7 @@ def number(path: str) -> int | None:
 
 
 def listed(pattern: str) -> list[Path]:
-    """What lies below the root under a pattern, in the order in which people number things."""
+    """The paths below the root that match a pattern, in numeric order."""
     try:
         found = list(ROOT.glob(pattern))
     except OSError:
@@ -41,7 +41,7 @@ def below_root(path: Path) -> str:
 
 
 def run(*command: str) -> str | None:
-    """What a command prints; None where it is not there, fails or takes too long."""
+    """The output of a command; None if it is missing, fails or times out."""
     if shutil.which(command[0]) is None:
         return None
     try:
@@ -54,13 +54,13 @@ def run(*command: str) -> str | None:
 
 
 class Probe:
-    """What a piece of Python found out in a process of its own: there a library may abort or hang alone.
+    """The result of Python code run in a separate process, where a library may abort or hang without harm.
 
-    `told` is the JSON object that it printed last; `failed` says in one line why there is none.
+    `result` is the JSON object it printed last; `failed` is a one-line reason if there is none.
     """
 
     def __init__(self, code: str, *arguments: str, seconds: float = PROBE_SECONDS) -> None:
-        self.told: dict[str, Any] = {}
+        self.result: dict[str, Any] = {}
         self.failed = ""
         try:
             done = subprocess.run(
@@ -73,22 +73,22 @@ class Probe:
                 stdin=subprocess.DEVNULL,
             )
         except subprocess.TimeoutExpired:
-            self.failed = f"no answer within {seconds:g} s"
+            self.failed = f"no response within {seconds:g} s"
             return
         except OSError as error:
             self.failed = f"Python cannot be started: {error.strerror}"
             return
         try:
-            self.told = dict(json.loads(done.stdout.strip().rpartition("\n")[2]))
+            self.result = dict(json.loads(done.stdout.strip().rpartition("\n")[2]))
         except (ValueError, TypeError):
-            self.failed = _last_words(done)
+            self.failed = _failure(done)
 
     def __bool__(self) -> bool:
         return not self.failed
 
 
-def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+def _failure(done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode < 0:
-        return f"it was killed by signal {-done.returncode}"
+        return f"killed by signal {-done.returncode}"
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else f"it ended with exit code {done.returncode} and said nothing"
+    return lines[-1] if lines else f"exit code {done.returncode} without output"

@@ -1,4 +1,4 @@
-"""Plays one scenario: starts `mm-edge run`, does things to its devices, and notes when. In the guest or out of it.
+"""Runs one scenario: starts `mm-edge run`, manipulates its devices, and logs when. In the guest or on this machine.
 
     python lab.py FOLDER TEST_FILE SCENARIO [WORD...]
 

@@ -48,13 +48,13 @@ def ask_for_too_much(lab, bundle):
     lab.interrupt()
 
 
-def test_it_says_what_it_asked_for_and_what_it_got(guest, witness):
-    """The driver takes any rate without a word, and gives 12.5 pictures a second at this size."""
+def test_requested_and_actual_mode_are_reported(guest, witness):
+    """The driver accepts any rate silently, and delivers 12.5 fps at this size."""
     run = guest.play(ask_for_too_much, witness, camera="vivid")
-    told = next(event["detail"] for event in run.events if (event["source"], event["state"]) == ("camera", "live"))
-    assert "1280x720" in told
-    assert "12.5" in told
-    assert "60" in told
+    detail = next(event["detail"] for event in run.events if (event["source"], event["state"]) == ("camera", "live"))
+    assert "1280x720" in detail
+    assert "12.5" in detail
+    assert "60" in detail
 
 
 def show_colors(lab, bundle, codec):
@@ -96,7 +96,7 @@ def play_a_tone(lab, bundle, wav):
     lab.interrupt()
 
 
-def test_it_hears_what_is_played(guest, witness, tmp_path):
+def test_the_played_audio_is_captured(guest, witness, tmp_path):
     wav = tmp_path / "tone.wav"
     tone = TONE_RMS * np.sqrt(2) * np.sin(2 * np.pi * 440 * np.arange(TONE_S * SAMPLE_RATE) / SAMPLE_RATE)
     with wave.open(str(wav), "wb") as file:

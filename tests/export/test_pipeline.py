@@ -14,6 +14,7 @@ from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.pipeline import export, plan
 from mm_edge.export.precision.choose import NO_INT8_NOTE
 from mm_edge.export.recipe import Recipe
+from mm_edge.places import cache_folder
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_an_interrupted_export_goes_on_where_it_was(target, monkeypatch, tmp_pat
         patch.setattr("mm_edge.export.precision.part_search.PartWork._make", _must_not_run)
         exported = export(source_model(), target, recipe)
     assert "int8-cpu" in exported.manifest.part("encode_image").artefacts
-    assert list(pipeline.default_folder().iterdir()) == []  # a finished export leaves nothing
+    assert list(cache_folder("export").iterdir()) == []  # a finished export leaves nothing
 
 
 def _must_not_run(*args):

@@ -1,4 +1,4 @@
-"""The command, run inside this process as the real one runs it."""
+"""Runs the command line inside the test process."""
 
 import sys
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Outcome:
 
 @pytest.fixture
 def command(capsys):
-    """Runs one command line and gives its exit code and what it wrote."""
+    """Runs one command line; returns its exit code and output."""
 
     def call(*argv) -> Outcome:
         capsys.readouterr()
@@ -31,7 +31,7 @@ def command(capsys):
 
 @pytest.fixture
 def refused(command):
-    """Runs one command line that must be refused: exit 2, one line that says why, nothing on standard output."""
+    """Runs one command line that must be rejected: exit code 2, one line on stderr, nothing on stdout."""
 
     def call(*argv) -> str:
         outcome = command(*argv)
@@ -41,7 +41,7 @@ def refused(command):
         assert outcome.err.count("\n") == 1, outcome.err
         assert outcome.err.endswith("\n")
         assert "Traceback" not in outcome.err
-        assert "fault of mm-edge" not in outcome.err
+        assert "internal error" not in outcome.err
         return outcome.err
 
     return call
@@ -49,13 +49,13 @@ def refused(command):
 
 @pytest.fixture
 def engines():
-    """Whatever could load or run what a bundle holds."""
+    """The modules that could load or run the contents of a bundle."""
     return {"onnxruntime", "torch", "tensorrt", "tokenizers", "safetensors", "cv2"}
 
 
 @pytest.fixture
 def refused_and_clean(refused, engines, tmp_path, monkeypatch):
-    """Refused by every verb that opens a bundle; no engine is loaded, no file, folder or descriptor is left behind."""
+    """Rejected by every command that opens a bundle; no engine is loaded and no file, folder or descriptor is left."""
 
     def traces():
         return sorted(tmp_path.rglob("*")), set(Path("/proc/self/fd").iterdir())

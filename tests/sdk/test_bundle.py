@@ -72,17 +72,17 @@ def test_one_of_several_keys_is_enough(tmp_path, manifest):
 
 
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"])
-def test_key_that_is_none_is_told(tmp_path, manifest, content):
+def test_an_unreadable_key_is_reported(tmp_path, manifest, content):
     private, _ = generate_keys(tmp_path / "keys")
     write_bundle(tmp_path / "bundle", manifest, FILES, private)
     (tmp_path / "bad").write_bytes(content)
-    with pytest.raises(UsageError, match="cannot be read as a public key"):
+    with pytest.raises(UsageError, match="not a readable public key"):
         Bundle.open(tmp_path / "bundle", Trust(keys=(str(tmp_path / "bad"),)))
-    with pytest.raises(UsageError, match="cannot be read as a private key"):
+    with pytest.raises(UsageError, match="not a readable private key"):
         sign(b"", tmp_path / "bad")
 
 
-def test_key_of_another_kind_is_told(tmp_path):
+def test_a_key_of_another_type_is_reported(tmp_path):
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 

@@ -104,7 +104,7 @@ def test_failing_at_every_write_leaves_the_old_one_and_nothing_else(target, call
     assert sorted(entry.name for entry in target.parent.iterdir()) == [target.name]
 
 
-def test_disk_full_is_told_once(target, monkeypatch):
+def test_a_full_disk_is_reported_once(target, monkeypatch):
     monkeypatch.setattr(os, "fsync", failing(1, OSError(28, "No space left on device")))
     with pytest.raises(WorkFailedError, match="No space left on device"):
         write_bundle(target, NEW, FILES)
@@ -133,14 +133,14 @@ def test_archive_is_readable_by_other_programs(tmp_path):
 def test_folder_of_something_else_is_not_replaced(tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter.txt").write_text("dear")
-    with pytest.raises(UsageError, match="not a bundle"):
+    with pytest.raises(UsageError, match="is not a bundle"):
         write_bundle(tmp_path / "home", OLD, FILES)
     assert (tmp_path / "home" / "letter.txt").read_text() == "dear"
 
 
 def test_folder_with_the_name_of_an_archive_is_not_replaced(tmp_path):
     (tmp_path / "b.mmb").mkdir()
-    with pytest.raises(UsageError, match="a folder of that name"):
+    with pytest.raises(UsageError, match="a folder of that name exists"):
         write_bundle(tmp_path / "b.mmb", OLD, FILES)
 
 

@@ -1,4 +1,4 @@
-"""The command as a whole: every verb of the contract, exit codes, one message an error."""
+"""The command line: every command of the contract, exit codes, one message per error."""
 
 import json
 import os
@@ -15,10 +15,10 @@ from typer.main import get_command
 
 from mm_edge import errors
 from mm_edge.cli import app
-from mm_edge.cli.not_implemented import UNBUILT
+from mm_edge.cli.not_implemented import NOT_IMPLEMENTED
 
 COMMAND = Path(sys.executable).with_name("mm-edge")
-# What users script against: every verb with its options.
+# What users script against: every command with its options.
 CONTRACT = {
     "run": "--camera --mic --text --take --engine --precision --seconds --jsonl --view --record --deadline-ms --demo "
     "--config --set",
@@ -31,6 +31,7 @@ CONTRACT = {
     "zoo": "--json",
     "doctor": "--json",
     "devices": "--json",
+    "schema": "",
     "keygen": "",
     "replay": "--jsonl --speed --compare",
     "recover": "",
@@ -40,40 +41,40 @@ CONTRACT = {
     "view": "",
     "service": "",
 }
-BUILT = [verb for verb in CONTRACT if find_spec(f"mm_edge.cli.commands.{verb.replace('-', '_')}")]
-NOT_BUILT = [verb for verb in CONTRACT if verb not in BUILT]
+IMPLEMENTED = [verb for verb in CONTRACT if find_spec(f"mm_edge.cli.commands.{verb.replace('-', '_')}")]
+MISSING = [verb for verb in CONTRACT if verb not in IMPLEMENTED]
 
 
-def test_every_verb_of_the_contract_is_there():
-    assert set(app.VERBS) == set(CONTRACT)
+def test_every_implemented_command_is_listed():
+    assert set(app.COMMANDS) == set(IMPLEMENTED)
 
 
 @pytest.mark.parametrize("verb", CONTRACT)
-def test_every_option_of_the_contract_is_there(verb):
+def test_every_option_of_the_contract_exists(verb):
     command = get_command(app._command([verb])).commands[verb]
     options = {word for parameter in command.params for word in parameter.opts}
     assert set(CONTRACT[verb].split()) <= options
     assert command.help
 
 
-def test_what_is_built_has_left_the_list_of_what_is_not():
-    assert set(UNBUILT) == set(NOT_BUILT)
+def test_every_other_command_is_listed_as_not_implemented():
+    assert set(NOT_IMPLEMENTED) == set(MISSING)
 
 
-@pytest.mark.parametrize("verb", NOT_BUILT)
-def test_what_is_not_built_says_so(verb, command):
-    outcome = command(verb, *(["x"] if any(not word.startswith(("[", "-")) for word in UNBUILT[verb][1:]) else []))
+@pytest.mark.parametrize("verb", MISSING)
+def test_a_command_that_is_not_implemented_reports_that(verb, command):
+    needs_argument = any(not word.startswith(("[", "-")) for word in NOT_IMPLEMENTED[verb][1:])
+    outcome = command(verb, *(["x"] if needs_argument else []))
     assert outcome.code == 3
-    said = f"error: mm-edge {verb}: this part of mm-edge is not built yet."
-    assert outcome.err == f"{said} See the verbs that are: mm-edge --help\n"
+    assert outcome.err == f"error: mm-edge {verb}: not implemented yet. Available commands: mm-edge --help\n"
 
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["-h"]])
-def test_help_names_every_verb(argv, command):
+def test_help_lists_the_implemented_commands_and_no_others(argv, command):
     outcome = command(*argv)
     assert outcome.code == 0
-    assert all(re.search(rf"\b{verb}\b", outcome.out) for verb in CONTRACT)
-    assert outcome.out.count("not built yet") <= len(NOT_BUILT)
+    listed = set(re.findall(r"^│ ([a-z][a-z-]*) ", outcome.out, re.MULTILINE))
+    assert listed == set(IMPLEMENTED)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_help_names_every_verb(argv, command):
         (["keygen"], "DIR"),
     ],
 )
-def test_wrong_usage_is_told_in_one_line(argv, word, refused):
+def test_wrong_usage_is_reported_in_one_line(argv, word, refused):
     message = refused(*argv)
     assert word in message
     assert re.search(r" See: mm-edge .*--help\n$", message)
@@ -106,16 +107,16 @@ CODES = {
     errors.UnavailableError: 3,
     errors.DeviceError: 3,
     errors.EngineError: 3,
-    errors.NotBuiltYetError: 3,
+    errors.NotImplementedYetError: 3,
     errors.SourceLostError: 1,
 }
 
 
-def verb_that(action):
-    """A command line of one verb that does as it is told."""
+def command_that(action):
+    """An application with one command that runs `action`."""
 
     def command(_argv):
-        made = typer.Typer(callback=app._before_any_verb)
+        made = typer.Typer(callback=app._before_any_command)
         made.command("do")(action)
         return made
 
@@ -127,7 +128,7 @@ def test_every_error_has_its_code_and_one_message(kind, command, monkeypatch):
     def action():
         raise kind("it was not found", action="opening it", hint="Look again")
 
-    monkeypatch.setattr(app, "_command", verb_that(action))
+    monkeypatch.setattr(app, "_command", command_that(action))
     assert command("do") == type(command("do"))(CODES[kind], "", "error: opening it: it was not found. Look again\n")
 
 
@@ -135,36 +136,36 @@ def test_missing_extra_names_the_command_that_helps(command, monkeypatch):
     def action():
         raise errors.MissingExtraError("torch", "export")
 
-    monkeypatch.setattr(app, "_command", verb_that(action))
+    monkeypatch.setattr(app, "_command", command_that(action))
     outcome = command("do")
     assert outcome.code == 3
     assert "pip install 'mm-edge[export]'" in outcome.err
 
 
-def test_a_fault_of_ours_is_told_as_one(command, monkeypatch):
+def test_an_internal_error_is_reported_as_one(command, monkeypatch):
     def action():
         return 1 / 0
 
-    monkeypatch.setattr(app, "_command", verb_that(action))
+    monkeypatch.setattr(app, "_command", command_that(action))
     outcome = command("do")
     assert outcome.code == 1
-    assert "fault of mm-edge itself: ZeroDivisionError" in outcome.err
+    assert "internal error: ZeroDivisionError" in outcome.err
     assert "Traceback" not in outcome.err
 
 
 @pytest.mark.parametrize("argv", [["--debug", "do"], ["do", "--debug"]])
-def test_debug_shows_where_it_happened(argv, command, monkeypatch):
+def test_debug_shows_the_traceback(argv, command, monkeypatch):
     def action():
         return 1 / 0
 
-    monkeypatch.setattr(app, "_command", verb_that(action))
+    monkeypatch.setattr(app, "_command", command_that(action))
     outcome = command(*argv)
     assert outcome.code == 1
     assert "Traceback" in outcome.err
     assert "return 1 / 0" in outcome.err
 
 
-def test_debug_after_two_dashes_belongs_to_the_verb():
+def test_debug_after_two_dashes_belongs_to_the_command():
     assert app._debug_first(["run", "--", "--debug"]) == ["run", "--", "--debug"]
     assert app._debug_first(["run", "--debug", "x"]) == ["--debug", "run", "x"]
 
@@ -173,15 +174,15 @@ def test_interrupted_is_130(command, monkeypatch):
     def action():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app, "_command", verb_that(action))
+    monkeypatch.setattr(app, "_command", command_that(action))
     assert command("do").code == 130
 
 
-def test_exit_code_of_a_verb_is_the_commands(command, monkeypatch):
+def test_the_exit_code_of_a_command_is_passed_on(command, monkeypatch):
     def action():
         raise typer.Exit(1)
 
-    monkeypatch.setattr(app, "_command", verb_that(action))
+    monkeypatch.setattr(app, "_command", command_that(action))
     assert command("do").code == 1
 
 
@@ -196,7 +197,7 @@ def wait():
     time.sleep(60)
 
 def command(argv):
-    made = typer.Typer(callback=app._before_any_verb)
+    made = typer.Typer(callback=app._before_any_command)
     made.command("wait")(wait)
     return made
 
@@ -215,7 +216,7 @@ def test_signals_end_the_real_command_with_130(stop):
         assert process.stderr.read() == b""
 
 
-def test_reader_that_goes_away_is_no_news(bundle_path):
+def test_a_reader_that_exits_early_causes_no_message(bundle_path):
     with subprocess.Popen(
         [COMMAND, "inspect", bundle_path, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -231,7 +232,7 @@ def test_version(command):
 
 
 def test_completion_is_offered(tmp_path):
-    """As the shell asks for it: every verb that begins with what was typed."""
+    """As requested by the shell: every implemented command with that prefix."""
     requested = {
         "_MM_EDGE_COMPLETE": "complete_bash",
         "COMP_WORDS": "mm-edge in",
@@ -239,20 +240,20 @@ def test_completion_is_offered(tmp_path):
         "PATH": os.environ["PATH"],
     }
     done = subprocess.run([COMMAND], env=requested, capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["inspect", "info"]
+    assert done.stdout.split() == ["inspect"]
 
 
-def test_inspect_tells_the_same_for_both_readers(bundle_path, manifest, command):
-    told = json.loads(command("inspect", bundle_path, "--json").out)
-    assert told["manifest"]["name"] == manifest.name
-    assert told["signature"] is None
+def test_inspect_prints_tables_and_json(bundle_path, manifest, command):
+    printed = json.loads(command("inspect", bundle_path, "--json").out)
+    assert printed["manifest"]["name"] == manifest.name
+    assert printed["signature"] is None
     shown = command("inspect", bundle_path).out
     for word in (
         "small",
         "version 3",
         "encode_image",
         "int8-cpu",
-        "drives the loop",
+        "driver",
         "200 ms",
         "mask",
         "stop go",
@@ -266,5 +267,5 @@ def test_keygen_never_writes_over_a_key(tmp_path, command, refused):
     private = tmp_path / "keys" / "mm-edge.key"
     before = private.read_bytes()
     assert private.stat().st_mode & 0o777 == 0o600
-    assert "is there already" in refused("keygen", tmp_path / "keys")
+    assert "already exists" in refused("keygen", tmp_path / "keys")
     assert private.read_bytes() == before

@@ -1,4 +1,4 @@
-"""Configuration: one TOML file, --set on top, and errors that name the key's path."""
+"""Configuration: one TOML file, --set overrides, and errors that name the key."""
 
 import runpy
 from pathlib import Path
@@ -53,11 +53,11 @@ def test_settings_are_toml_where_they_can_be(setting, value):
         ("[sync.audio]\n[sync.text]\nwait_ms = -1\n", ["sync.text.wait_ms"]),
         ("[engine.options]\ngood = 1\nbad = [1]\n", ["engine.options.bad"]),
         ("[realtime]\naffinity = [0, 'one']\n", ["realtime.affinity[1]"]),
-        ("[loop\n", ["not TOML"]),
-        (b"\xff\xfe", ["not TOML"]),
+        ("[loop\n", ["not valid TOML"]),
+        (b"\xff\xfe", ["not valid TOML"]),
     ],
 )
-def test_wrong_file_is_told_by_the_path_of_its_key(file, text, words):
+def test_a_wrong_file_is_reported_with_its_key(file, text, words):
     path = file(text)
     with pytest.raises(ConfigError) as caught:
         load_config(RunConfig, path)
@@ -74,25 +74,25 @@ def test_file_that_is_not_there(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "word"),
     [
-        ("loop", "a.b=c"),
-        ("=1", "a.b=c"),
-        ("loop..depth=1", "a.b=c"),
+        ("loop", "expected KEY=VALUE"),
+        ("=1", "expected KEY=VALUE"),
+        ("loop..depth=1", "expected KEY=VALUE"),
         ("loop.depth=many", "loop.depth"),
         ("driver.x.y=1", "driver"),
     ],
 )
-def test_wrong_setting_is_told(setting, word):
+def test_a_wrong_setting_is_reported(setting, word):
     with pytest.raises(ConfigError, match=word.replace(".", r"\.")) as caught:
         load_config(RunConfig, settings=[setting])
     assert "--set" in str(caught.value)
 
 
-def test_setting_into_a_value_is_told(file):
+def test_a_setting_inside_a_value_is_reported(file):
     with pytest.raises(ConfigError, match="'depth' is a value, not a table"):
         load_config(RunConfig, file("[loop]\ndepth = 1\n"), ["loop.depth.more=1"])
 
 
-def test_a_fault_of_the_file_is_not_blamed_on_a_setting(file):
+def test_an_error_of_the_file_is_not_attributed_to_a_setting(file):
     with pytest.raises(ConfigError) as caught:
         load_config(RunConfig, file("[loop]\ndepth = 99\n"), ["loop.lanes=1"])
     assert "--set" not in str(caught.value)

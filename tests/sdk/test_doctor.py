@@ -1,4 +1,4 @@
-"""The doctor: right about machines that lack everything, and about machines that have everything."""
+"""`mm-edge doctor`: correct on machines without any hardware and on fully equipped ones."""
 
 import errno
 import json
@@ -12,16 +12,17 @@ from pathlib import Path
 import onnx
 import pytest
 
+from mm_edge import cores
 from mm_edge.bundle.signing import generate_keys
 from mm_edge.doctor import cameras, engines, examine, gpu, processor, software, sound, storage, system, v4l2
 from mm_edge.jetson import board, power
 
-STATES = {"good", "note", "missing", "broken"}
+STATES = {"ok", "warning", "missing", "error"}
 
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """Another machine: what `files` puts under its root is all there is; no command is on its PATH."""
+    """Another machine: only the `files` under its root exist; no command is on its PATH."""
     root = tmp_path / "root"
     root.mkdir()
     monkeypatch.setattr(system, "ROOT", root)
@@ -40,7 +41,7 @@ def machine(tmp_path, monkeypatch):
 
 @pytest.fixture
 def nothing_answers(monkeypatch):
-    """No library loads: every probe fails as it does where the package is not there."""
+    """No library loads: every probe fails as if the package were missing."""
     monkeypatch.setattr(sys, "executable", "/not/there/python")
 
 
@@ -51,45 +52,45 @@ def by_name(findings):
 def test_this_machine_is_examined_without_a_failure(command):
     outcome = command("doctor", "--json")
     assert outcome.code == 0
-    told = json.loads(outcome.out)["findings"]
-    every = [finding for found in told.values() for finding in found]
+    findings = json.loads(outcome.out)["findings"]
+    every = [finding for found in findings.values() for finding in found]
     assert {finding["state"] for finding in every} <= STATES
-    assert not [finding for finding in every if "this check itself failed" in finding["found"]]
-    assert all(finding["hint"] for finding in every if finding["state"] == "broken"), "each with what to do about it"
-    assert told["Engines"][1]["facts"]["loads"][0].endswith("ExecutionProvider")
+    assert not [finding for finding in every if "the check itself failed" in finding["found"]]
+    assert all(finding["hint"] for finding in every if finding["state"] == "error"), "each error needs a hint"
+    assert findings["Engines"][1]["facts"]["loads"][0].endswith("ExecutionProvider")
     assert {"Python", "mm-edge", "packages", "CPU", "cores", "memory", "engine cache"} <= {
         each["name"] for each in every
     }
 
 
-def test_shown_to_people(command):
+def test_the_table(command):
     outcome = command("doctor")
     assert outcome.code == 0
     assert "ONNX Runtime" in outcome.out
-    assert outcome.out.strip().splitlines()[-1].endswith("broken")
+    assert outcome.out.strip().splitlines()[-1].endswith("errors")
 
 
 def test_machine_that_has_nothing(machine, nothing_answers, command):
     """No /proc, no /sys, no /dev, no command, no library that loads."""
     outcome = command("doctor", "--json")
     assert outcome.code == 0
-    told = json.loads(outcome.out)["findings"]
-    every = [finding for found in told.values() for finding in found]
-    assert not [finding for finding in every if "this check itself failed" in finding["found"]]
-    assert told["Board"] == []
+    findings = json.loads(outcome.out)["findings"]
+    every = [finding for found in findings.values() for finding in found]
+    assert not [finding for finding in every if "the check itself failed" in finding["found"]]
+    assert findings["Board"] == []
     assert command("doctor").code == 0
     assert command("devices").code == 0
     assert json.loads(command("devices", "--json").out)["cameras"] == []
 
 
 def test_check_that_fails_is_one_finding_among_others():
-    def ill():
+    def failing():
         raise RuntimeError("no idea")
 
-    told = examine.examine({"More": (ill, list)})
-    assert [finding.state for finding in told["More"]] == ["broken"]
-    assert "RuntimeError: no idea" in told["More"][0].found
-    assert told["Software"]
+    findings = examine.examine({"More": (failing, list)})
+    assert [finding.state for finding in findings["More"]] == ["error"]
+    assert "RuntimeError: no idea" in findings["More"][0].found
+    assert findings["Software"]
 
 
 @pytest.mark.parametrize(
@@ -100,10 +101,10 @@ def test_check_that_fails_is_one_finding_among_others():
         ("raise SystemExit(3)", "exit code 3"),
         ("import nonsense_that_is_not_there", "No module named"),
         ("print('no JSON')", "exit code 0"),
-        ("while True: pass", "no answer within 0.5 s"),
+        ("while True: pass", "no response within 0.5 s"),
     ],
 )
-def test_library_that_takes_its_process_along_takes_only_that(code, why):
+def test_a_crashing_library_crashes_only_its_own_process(code, why):
     probe = system.Probe(code, seconds=0.5 if "while" in code else 30)
     assert not probe
     assert why in probe.failed
@@ -128,19 +129,19 @@ def test_usable_cores(machine, monkeypatch, files, bound, usable):
     machine(files)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(bound)))
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    assert processor.usable_cores() == usable
+    assert cores.core_share(system.ROOT) == usable
     finding = by_name(processor.processor())["cores"]
-    assert finding.state == ("good" if usable == 4 else "note")
+    assert finding.state == ("ok" if usable == 4 else "warning")
     assert bool(finding.hint) == (usable != 4)
 
 
 @pytest.mark.parametrize(
     ("cpuinfo", "state", "names"),
     [
-        ("flags\t\t: fpu avx2 avx512f avx512_vnni amx_tile amx_int8\n", "good", ["AVX2", "AVX-512", "VNNI", "AMX"]),
-        ("flags\t\t: fpu avx2\n", "note", ["AVX2"]),
-        ("Features\t: fp asimd asimddp\n", "good", ["NEON", "NEON dot product"]),
-        ("Features\t: fp asimd\n", "note", ["NEON"]),
+        ("flags\t\t: fpu avx2 avx512f avx512_vnni amx_tile amx_int8\n", "ok", ["AVX2", "AVX-512", "VNNI", "AMX"]),
+        ("flags\t\t: fpu avx2\n", "warning", ["AVX2"]),
+        ("Features\t: fp asimd asimddp\n", "ok", ["NEON", "NEON dot product"]),
+        ("Features\t: fp asimd\n", "warning", ["NEON"]),
         ("", "missing", []),
     ],
 )
@@ -162,23 +163,23 @@ def test_memory_heat_and_cache(machine, tmp_path):
             "sys/class/thermal/thermal_zone1/temp": "41000",
         }
     )
-    told = by_name(storage.storage())
-    assert told["memory"].state == "note"
-    assert "limited to 2.0 GiB" in told["memory"].found
-    assert (told["temperature"].state, told["temperature"].facts) == ("note", {"cpu": 93.5, "board": 41.0})
-    assert told["engine cache"].state == "good"
-    assert str(tmp_path / "cache") in told["engine cache"].found
+    found = by_name(storage.storage())
+    assert found["memory"].state == "warning"
+    assert "limited to 2.0 GiB" in found["memory"].found
+    assert (found["temperature"].state, found["temperature"].facts) == ("warning", {"cpu": 93.5, "board": 41.0})
+    assert found["engine cache"].state == "ok"
+    assert str(tmp_path / "cache") in found["engine cache"].found
     assert not (tmp_path / "cache").exists(), "looking changes nothing"
 
 
 def test_cache_that_cannot_be_written(machine, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
-    told = by_name(storage.storage())["engine cache"]
-    assert told.state == "broken"
-    assert "XDG_CACHE_HOME" in told.hint
+    found = by_name(storage.storage())["engine cache"]
+    assert found.state == "error"
+    assert "XDG_CACHE_HOME" in found.hint
 
 
-def test_gpu_without_driver_is_told_from_no_gpu(machine, monkeypatch):
+def test_a_missing_driver_is_distinguished_from_a_missing_gpu(machine, monkeypatch):
     class Failed:
         failed = "OSError: libcuda.so.1: cannot open shared object file"
 
@@ -191,16 +192,16 @@ def test_gpu_without_driver_is_told_from_no_gpu(machine, monkeypatch):
     monkeypatch.setattr(gpu, "Probe", Failed)
     assert [finding.state for finding in gpu.gpu()] == ["missing"]
     machine({"sys/bus/pci/devices/0/vendor": "0x10de\n", "sys/bus/pci/devices/0/class": "0x030000\n"})
-    (told,) = gpu.gpu()
-    assert told.state == "broken"
-    assert "driver" in told.hint
+    (found,) = gpu.gpu()
+    assert found.state == "error"
+    assert "driver" in found.hint
 
 
 def test_gpu_with_driver(machine, monkeypatch):
     orin = {"name": "Orin", "bytes": 8 << 30, "capability": [8, 7], "integrated": True}
 
     class Answered:
-        told = {"cuda": 12060, "gpus": [orin]}  # a stand-in
+        result = {"cuda": 12060, "gpus": [orin]}  # a stand-in
 
         def __init__(self, *_):
             pass
@@ -209,9 +210,9 @@ def test_gpu_with_driver(machine, monkeypatch):
     machine(
         {"proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX Open Kernel Module for aarch64  540.4.0  Release"}
     )
-    told = by_name(gpu.gpu())
-    assert told["NVIDIA driver"].found == "540.4.0, CUDA 12.6"
-    assert told["GPU 0"].found == "Orin, compute capability 8.7, shares the memory of the CPU"
+    found = by_name(gpu.gpu())
+    assert found["NVIDIA driver"].found == "540.4.0, CUDA 12.6"
+    assert found["GPU 0"].found == "Orin, compute capability 8.7, memory shared with the CPU"
 
 
 def test_the_model_that_onnxruntime_is_tried_with_is_one():
@@ -220,8 +221,8 @@ def test_the_model_that_onnxruntime_is_tried_with_is_one():
     assert [node.op_type for node in model.graph.node] == ["Identity"]
 
 
-def test_provider_that_only_seems_to_load_is_told(tmp_path, monkeypatch):
-    """A stand-in for onnxruntime as it behaves where CUDA's libraries are missing: listed, and silently the CPU."""
+def test_a_provider_that_falls_back_silently_is_reported(tmp_path, monkeypatch):
+    """A stand-in for onnxruntime without CUDA's libraries: the provider is listed, but the CPU runs silently."""
     (tmp_path / "onnxruntime.py").write_text(
         "__version__ = '1.0'\n"
         "def set_default_logger_severity(_): pass\n"
@@ -232,10 +233,10 @@ def test_provider_that_only_seems_to_load_is_told(tmp_path, monkeypatch):
         "    def run(self, names, feeds): pass\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    told = by_name(engines.onnxruntime())
-    assert told["ONNX Runtime"].found == "1.0; really runs: CPU"
-    assert told["ONNX Runtime CUDA"].state == "broken"
-    assert "fell back" in told["ONNX Runtime CUDA"].found
+    found = by_name(engines.onnxruntime())
+    assert found["ONNX Runtime"].found == "1.0; runs on: CPU"
+    assert found["ONNX Runtime CUDA"].state == "error"
+    assert "fell back" in found["ONNX Runtime CUDA"].found
 
 
 def test_packages(monkeypatch):
@@ -258,43 +259,43 @@ def test_packages(monkeypatch):
     monkeypatch.setattr(software.metadata, "version", version)
     found = software.software()
     packages = by_name(found)["packages"]
-    assert packages.state == "broken"
-    assert packages.found == "lacking: numpy (1.20.1 is older than 1.26)"
+    assert packages.state == "error"
+    assert packages.found == "missing: numpy (1.20.1 is older than 1.26)"
     assert [(each.state, each.found) for each in found if each.name == "extras"] == [
-        ("good", "export"),
-        ("missing", "hf lacks absent"),
+        ("ok", "export"),
+        ("missing", "hf requires absent"),
     ]
 
 
-def test_the_model_that_ships_is_held_against_the_key_that_ships(monkeypatch, tmp_path):
-    told = software.shipped_model()
-    assert told.state == "good"
-    assert "signed by" in told.found
+def test_the_shipped_model_is_verified_with_the_shipped_key(monkeypatch, tmp_path):
+    found = software.shipped_model()
+    assert found.state == "ok"
+    assert "signed by" in found.found
     _, stranger = generate_keys(tmp_path / "stranger")
     monkeypatch.setattr(software, "default_key", lambda: stranger)
-    told = software.shipped_model()
-    assert told.state == "broken"
-    assert "signed by the key" in told.found
+    found = software.shipped_model()
+    assert found.state == "error"
+    assert "signed by the key" in found.found
 
 
 def test_full_opencv_is_a_fault(monkeypatch):
     monkeypatch.setattr(software, "_version", lambda name: "4.0" if name == "opencv-python" else None)
-    (told,) = software._full_opencv()
-    assert told.state == "broken"
-    assert "pip uninstall opencv-python" in told.hint
+    (found,) = software._full_opencv()
+    assert found.state == "error"
+    assert "pip uninstall opencv-python" in found.hint
 
 
 def test_sound_that_may_not_be_opened(machine, monkeypatch, nothing_answers):
     machine({"proc/asound/cards": " 0 [Camera         ]: USB-Audio - HD Camera\n", "dev/snd/pcmC0D0c": ""})
-    assert by_name(sound.sound())["ALSA"].state == "good"
+    assert by_name(sound.sound())["ALSA"].state == "ok"
     monkeypatch.setattr(sound, "may_use", lambda _: False)
-    told = by_name(sound.sound())["ALSA"]
-    assert told.state == "broken"
-    assert "audio" in told.hint
+    found = by_name(sound.sound())["ALSA"]
+    assert found.state == "error"
+    assert "audio" in found.hint
 
 
 class FakeDriver:
-    """Answers V4L2's calls as a camera with two formats does; refuses what lies past the end of a list."""
+    """Responds to V4L2 calls like a camera with two formats; fails past the end of a list."""
 
     MODES = {b"MJPG": {(1280, 720): [(1, 30), (1, 60)]}, b"YUYV": {(640, 480): [(1, 30)]}}
 
@@ -307,7 +308,7 @@ class FakeDriver:
                 "=16s32s32sIII12x", b"uvcvideo", b"HD Camera", b"usb-1", 0, self.capabilities, self.capabilities & 1
             )
         form = {v4l2.ENUM_FORMAT: v4l2._FORMAT, v4l2.ENUM_SIZE: v4l2._SIZE, v4l2.ENUM_INTERVAL: v4l2._INTERVAL}[call]
-        assert form.size == call >> 16 & 0x3FFF, "the number of a call holds the size of its struct"
+        assert form.size == call >> 16 & 0x3FFF, "the number of a call includes the size of its struct"
         action = form.unpack(raw)
         try:
             return form.pack(*self.answer(call, action))
@@ -326,8 +327,8 @@ class FakeDriver:
 def test_cameras_and_their_modes(machine, monkeypatch, command):
     machine({"dev/video0": "", "dev/video1": ""})
     monkeypatch.setattr(v4l2.fcntl, "ioctl", FakeDriver())
-    told = by_name(cameras.cameras())["camera 0"]
-    assert told.found == "HD Camera (uvcvideo), 2 modes, up to 1280x720 at 60 fps MJPG"
+    found = by_name(cameras.cameras())["camera 0"]
+    assert found.found == "HD Camera (uvcvideo), 2 modes, up to 1280x720 at 60 fps MJPG"
     shown = command("devices").out
     assert "1280x720" in shown
     assert "60 30" in shown
@@ -338,35 +339,35 @@ def test_cameras_and_their_modes(machine, monkeypatch, command):
 def test_camera_that_may_not_be_opened(machine, monkeypatch):
     machine({"dev/video0": ""})
     monkeypatch.setattr(cameras, "may_use", lambda _: False)
-    told = by_name(cameras.cameras())["camera 0"]
-    assert told.state == "broken"
-    assert "usermod -aG video" in told.hint
+    found = by_name(cameras.cameras())["camera 0"]
+    assert found.state == "error"
+    assert "usermod -aG video" in found.hint
 
 
 def test_camera_that_does_not_answer(machine):
     machine({"dev/video0": ""})
-    told = by_name(cameras.cameras())["camera 0"]
-    assert told.state == "broken", "a plain file is no V4L2 device"
-    assert "Inappropriate ioctl" in told.found
+    found = by_name(cameras.cameras())["camera 0"]
+    assert found.state == "error", "a plain file is no V4L2 device"
+    assert "Inappropriate ioctl" in found.found
 
 
 @pytest.mark.parametrize(
     ("there", "loads", "state", "hint"),
     [
-        (True, True, "good", ""),
-        (True, False, "broken", "decoder=opencv"),
+        (True, True, "ok", ""),
+        (True, False, "error", "decoder=opencv"),
         (False, False, "missing", "mm-edge[video]"),
     ],
 )
-def test_who_decodes_video_files_is_told(monkeypatch, there, loads, state, hint):
+def test_the_video_decoder_is_reported(monkeypatch, there, loads, state, hint):
     monkeypatch.setattr(cameras, "find_spec", lambda _: there or None)
     if not loads:
         monkeypatch.setattr(cameras, "PYAV", "import nonsense_that_is_not_there")
-    told = cameras._pyav()
-    assert told.state == state
-    assert hint in told.hint
+    found = cameras._pyav()
+    assert found.state == state
+    assert hint in found.hint
     if loads:
-        assert "with FFmpeg" in told.found
+        assert "with FFmpeg" in found.found
 
 
 JETSON = {
@@ -382,29 +383,29 @@ JETSON = {
 
 
 def test_jetson(machine, tmp_path):
-    """A board as its documentation describes it; no board has been touched (docs/gpu-status.md)."""
+    """A board as documented; not tested on a real board (docs/gpu-status.md)."""
     machine(JETSON)
     (tmp_path / "bin").mkdir()
     nvpmodel = tmp_path / "bin" / "nvpmodel"
     nvpmodel.write_text("#!/bin/sh\necho 'NV Power Mode: 15W'\necho 0\n")
     nvpmodel.chmod(0o755)
-    told = by_name([*board.board(), *power.power()])
-    assert told["board"].found.startswith("NVIDIA Jetson Orin Nano")
-    assert told["JetPack"].found == "L4T 36.4.3, JetPack 6"
-    assert told["power mode"].facts == {"name": "15W", "mode": 0}
-    assert told["GPU clock"].found == "306 of 1020 MHz"
-    assert "jetson_clocks" in told["GPU clock"].hint
-    assert told["power draw"].found == "VDD_IN 6 W"
+    found = by_name([*board.board(), *power.power()])
+    assert found["board"].found.startswith("NVIDIA Jetson Orin Nano")
+    assert found["JetPack"].found == "L4T 36.4.3, JetPack 6"
+    assert found["power mode"].facts == {"name": "15W", "mode": 0}
+    assert found["GPU clock"].found == "306 of 1020 MHz"
+    assert "jetson_clocks" in found["GPU clock"].hint
+    assert found["power draw"].found == "VDD_IN 6 W"
 
 
 def test_old_jetpack_is_a_fault(machine):
     machine({**JETSON, "etc/nv_tegra_release": "# R35 (release), REVISION: 4.1, GCID: 1"})
-    told = by_name(board.board())["JetPack"]
-    assert told.state == "broken"
-    assert "JetPack 6" in told.hint
+    found = by_name(board.board())["JetPack"]
+    assert found.state == "error"
+    assert "JetPack 6" in found.hint
 
 
-def test_without_commands_a_jetson_is_still_told(machine):
+def test_a_jetson_without_commands_is_still_reported(machine):
     machine(JETSON)
     assert by_name(power.power())["power mode"].state == "missing"
 
@@ -417,7 +418,7 @@ sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
 
 
 def test_the_real_command_on_a_terminal():
-    """Through a pseudo-terminal, as a person sees it: in colours, and no line wider than the terminal."""
+    """On a pseudo-terminal: in color, and no line wider than the terminal."""
     command = Path(sys.executable).with_name("mm-edge")
     program = [sys.executable, "-c", ON_A_TERMINAL, command, "doctor"]
     done = subprocess.run(program, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)

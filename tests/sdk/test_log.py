@@ -13,10 +13,10 @@ from mm_edge.log import JsonLines, set_up_logging
 def test_one_object_a_line(capsys):
     set_up_logging("debug")
     logging.getLogger("mm_edge.runtime").warning("the camera %s\nis lost", "0")
-    (line,) = capsys.readouterr().err.splitlines()
-    told = json.loads(line)
-    assert (told["level"], told["logger"], told["message"]) == ("warning", "mm_edge.runtime", "the camera 0\nis lost")
-    assert told["time"].endswith("+00:00")
+    (text,) = capsys.readouterr().err.splitlines()
+    line = json.loads(text)
+    assert (line["level"], line["logger"], line["message"]) == ("warning", "mm_edge.runtime", "the camera 0\nis lost")
+    assert line["time"].endswith("+00:00")
 
 
 def test_traceback_stays_on_the_line():

@@ -8,7 +8,8 @@ import msgspec
 
 from mm_edge.benchmarks.bench.feeds import Feeds
 from mm_edge.benchmarks.bench.yardstick import Yardstick
-from mm_edge.runtime.engines.selection.choose import choose_precisions, open_engine, usable_cores
+from mm_edge.cores import usable_cores
+from mm_edge.runtime.engines.selection.choose import choose_precisions, open_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

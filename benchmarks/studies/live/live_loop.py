@@ -22,9 +22,9 @@ from mm_edge.benchmarks.models.multimodal import multimodal_bundle
 from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import MicConfig, RunConfig
+from mm_edge.cores import usable_cores
 from mm_edge.onnx_runtime import import_onnxruntime
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
-from mm_edge.runtime.engines.selection.choose import usable_cores
 from mm_edge.runtime.engines.tensors import fixed_shapes
 from mm_edge.runtime.session.session import Session
 from mm_edge.runtime.sinks.null import NullSink

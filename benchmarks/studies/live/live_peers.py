@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mm_edge.benchmarks.bench.frames import ReadyCamera, frames
 from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
-from mm_edge.runtime.engines.selection.choose import usable_cores
+from mm_edge.cores import usable_cores
 from mm_edge.runtime.process import cpu_seconds
 
 from .plain_loops import PlainModel, newest_wins

@@ -13,7 +13,7 @@ from mm_edge.benchmarks.bench.frames import ReadyFile, frames
 from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import LoopConfig, RunConfig
-from mm_edge.runtime.engines.selection.choose import usable_cores
+from mm_edge.cores import usable_cores
 from mm_edge.runtime.loop.decode_stage import DecodeStage
 from mm_edge.runtime.loop.stage import PartStage, PrepareStage
 from mm_edge.runtime.process import cpu_seconds

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mm_edge.errors import EngineError, MissingExtraError
@@ -118,18 +116,6 @@ def _first(part: Part, wanted: tuple[Precision, ...]) -> Precision:
         action=f"the part '{part.name}' in one of {', '.join(wanted)}",
         hint="Export the bundle again",
     )
-
-
-def usable_cores() -> int:
-    """The cores that this process may really use: its affinity, and the share that its container is given."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        if quota != "max":
-            cores = min(cores, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return cores
-    return cores
 
 
 def share_threads(manifest: Manifest, cores: int, depth: int, requested: int) -> dict[str, int]:

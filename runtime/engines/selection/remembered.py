@@ -8,8 +8,8 @@ import re
 import msgspec
 from msgspec import Struct
 
+from mm_edge.atomic_write import atomic_write
 from mm_edge.places import cache_folder
-from mm_edge.runtime.engines.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 _ROOM = "engines"
@@ -29,7 +29,7 @@ class Remembered(Struct, frozen=True):
 def remember(settled: Remembered) -> None:
     name = re.sub(r"\W", "_", settled.bundle)
     try:
-        write_whole(cache_folder(_ROOM) / f"settled-{name}.json", msgspec.json.encode(settled))
+        atomic_write(cache_folder(_ROOM) / f"settled-{name}.json", msgspec.json.encode(settled))
     except OSError as error:
         log.debug("doctor will not know of it: %s", error)
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from mm_edge.cores import usable_cores
 from mm_edge.errors import UnavailableError, WorkFailedError
 from mm_edge.runtime.engines.available import ON_A_GPU, why_not
 from mm_edge.runtime.engines.building import Watch
 from mm_edge.runtime.engines.golden import CHAIN, measure_golden
 
-from .choose import choose_precisions, load_each, open_engine, share_threads, usable_cores
+from .choose import choose_precisions, load_each, open_engine, share_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ def survey() -> list[Finding]:
     ready = [name for name, why in lacks.items() if not why]
     taken = f"{', then '.join(ready)}, if it builds and passes the golden check; else " if ready else ""
     facts = {"ready": ready, "lacks": {name: why for name, why in lacks.items() if why}}
-    findings = [Finding("auto takes", "good", f"{taken}onnxruntime on the CPU", facts=facts)]
+    findings = [Finding("auto takes", "ok", f"{taken}onnxruntime on the CPU", facts=facts)]
     by_reason: dict[str, list[str]] = {}
     for name, why in lacks.items():
         if why:
@@ -24,5 +24,5 @@ def survey() -> list[Finding]:
         hint = "mm-edge build BUNDLE shows it again; the bench tells what it costs" if told else ""
         found = "; ".join([f"ran on {each.engine}", *told])
         facts = {"engine": each.engine, "precisions": each.precisions, "fell": each.fell, "tried": each.tried}
-        findings.append(Finding(f"'{each.bundle}' here", "note" if told else "good", found, hint, facts))
+        findings.append(Finding(f"'{each.bundle}' here", "warning" if told else "ok", found, hint, facts))
     return findings

@@ -14,8 +14,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from mm_edge.atomic_write import PARTIAL, atomic_write, make_folder
 from mm_edge.places import cache_folder
-from mm_edge.runtime.engines.whole_file import PARTIAL, make_folder, write_whole
 
 from .build_lock import BuildLock
 
@@ -166,7 +166,7 @@ class EngineCache:
 
     def _write(self, path: Path, content: bytes) -> None:
         try:
-            write_whole(path, content)
+            atomic_write(path, content)
         except OSError as error:
             log.warning("%s: the engine cannot be kept, the next start will build it again", error)
 

@@ -1,1 +1,1 @@
-"""The state of a run as people and programs see it: counters, lines of JSON, a table for a terminal."""
+"""The status of a run: counters, JSON lines, and the terminal table."""

@@ -1,4 +1,4 @@
-"""The tally as text: a quiet table for a terminal, or one line for a log."""
+"""The status of a run as text: a table for a terminal, or one line for a log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .status import InputView, RunView, Spread
 
-# Colour is for what needs a look; what is well stays quiet.
+# Color marks what needs attention; the normal state stays plain.
 STYLES = {
     "held": "dim",
     "ok": "green",
@@ -37,7 +37,7 @@ ENGINE_SHOWN = ("engine", "version", "provider", "device", "precisions")
 
 
 def board(view: RunView) -> RenderableType:
-    """The whole run on one screen."""
+    """The whole status on one screen."""
     sections: list[RenderableType] = [_head(view), _inputs(view)]
     if view.stages:
         sections.append(_stages(view.stages))
@@ -49,7 +49,7 @@ def board(view: RunView) -> RenderableType:
 
 
 def line(view: RunView) -> str:
-    """The same for a log, a line a second."""
+    """The status as one log line."""
     total = view.stages.get("total")
     words = [f"{view.running_s:.0f} s", f"{view.predictions} predictions", f"{view.rate_hz:.1f}/s", view.health]
     if total:
@@ -69,7 +69,7 @@ def _head(view: RunView) -> Text:
     head.append(view.health, STYLES.get(view.health, ""))
     head.append(f"   {view.rate_hz:5.1f} predictions/s   {minutes}:{seconds:02d}")
     if view.idle_s is not None and view.idle_s > STALLED_S and view.summary is None:
-        head.append(f"   nothing for {view.idle_s:.0f} s", "yellow")
+        head.append(f"   no prediction for {view.idle_s:.0f} s", "yellow")
     if view.deadline_missed:
         head.append(f"   {view.deadline_missed} deadlines missed", "yellow")
     engine = "  ".join(
@@ -80,7 +80,7 @@ def _head(view: RunView) -> Text:
 
 
 def _table(*columns: str) -> Table:
-    """The first column names, those marked with > hold numbers."""
+    """The first column is the row's name; columns marked with > are right-aligned numbers."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
     for column in columns:
         right = column.startswith(">")

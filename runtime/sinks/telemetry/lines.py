@@ -1,12 +1,15 @@
-"""The JSON objects that users script against: a prediction, an event, the summary (docs/live-loop.md)."""
+"""Converts predictions, events and the summary to the records of the JSON lines (docs/live-loop.md)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import asdict
 
 from mm_edge.sample import Event, Prediction
+
+from .records import EventRecord, InputRecord, PredictionRecord, SummaryRecord
 
 if TYPE_CHECKING:
     from mm_edge.runtime.sink import Summary
@@ -15,26 +18,25 @@ if TYPE_CHECKING:
 MS_DIGITS = 3  # microseconds
 
 
-def as_json(item: Prediction | Event | Summary) -> dict[str, Any]:
-    """`kind` first, then the fields in the order of the documents."""
+def record_of(item: Prediction | Event | Summary) -> PredictionRecord | EventRecord | SummaryRecord:
     if isinstance(item, Prediction):
-        return {
-            "kind": "prediction",
-            "seq": item.seq,
-            "t_ns": item.t_ns,
-            "outputs": item.outputs,
-            "inputs": {name: _age(age) for name, age in item.inputs.items()},
-            "latency_ms": {stage: round(ms, MS_DIGITS) for stage, ms in item.latency_ms.items()},
-            "deadline_missed": item.deadline_missed,
-            "health": item.health,
-        }
-    kind = "event" if isinstance(item, Event) else "summary"
-    return {"kind": kind, **asdict(item)}
+        return PredictionRecord(
+            item.seq,
+            item.t_ns,
+            item.outputs,
+            {name: _input(age) for name, age in item.inputs.items()},
+            {stage: round(ms, MS_DIGITS) for stage, ms in item.latency_ms.items()},
+            item.deadline_missed,
+            item.health,
+        )
+    return EventRecord(**asdict(item)) if isinstance(item, Event) else SummaryRecord(**asdict(item))
 
 
-def _age(age: InputAge) -> dict[str, Any]:
-    return {
-        "seq": age.seq,
-        "age_ms": None if age.age_ms is None else round(age.age_ms, MS_DIGITS),
-        "state": age.state,
-    }
+def as_json(item: Prediction | Event | Summary) -> dict[str, Any]:
+    """The record as a dict, `kind` first."""
+    fields: dict[str, Any] = msgspec.to_builtins(record_of(item))
+    return fields
+
+
+def _input(age: InputAge) -> InputRecord:
+    return InputRecord(age.seq, None if age.age_ms is None else round(age.age_ms, MS_DIGITS), age.state)

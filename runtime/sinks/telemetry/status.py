@@ -1,4 +1,4 @@
-"""What a person wants to know about a run at a glance. The terminal and the live page show the same tally."""
+"""The current status of a run, shown by the terminal table and the live page."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from mm_edge.runtime.sink import RunInfo, Summary
     from mm_edge.spec import OutputSpec
 
-RECENT = 300  # predictions that percentiles are taken over: ten seconds at 30 a second
+RECENT = 300  # predictions in the percentiles: ten seconds at 30 per second
 RATE_WINDOW_NS = 3 * NS_PER_S
 EVENTS_KEPT = 20
 IMPAIRED = frozenset({"stale", "lost", "reconnecting"})
 
 
 class Spread(Struct, frozen=True):
-    """Of the last RECENT values, in milliseconds."""
+    """Percentiles of the last RECENT values, in milliseconds."""
 
     last: float
     p50: float
@@ -36,10 +36,10 @@ class Spread(Struct, frozen=True):
 
 
 class InputView(Struct, frozen=True):
-    """One input. `rate_hz` counts its captures, used or not; `source` says in words what feeds it."""
+    """One input. `rate_hz` counts all its captures, used or not; `source` describes what feeds it."""
 
     modality: str
-    name: str  # how events and `sources` call what feeds it
+    name: str  # its source's name in events and `sources`
     source: str
     state: str  # fresh, held, missing; waiting before the first prediction
     seq: int | None
@@ -50,7 +50,7 @@ class InputView(Struct, frozen=True):
 
 
 class SourceView(Struct, frozen=True):
-    """One source: its last change of state, and how long ago that was."""
+    """One source: its last state change and how long ago it was."""
 
     state: str
     detail: str
@@ -58,7 +58,7 @@ class SourceView(Struct, frozen=True):
 
 
 class EventView(Struct, frozen=True):
-    """One thing that happened, `ago_s` before the snapshot."""
+    """One event, `ago_s` before the snapshot."""
 
     t_ns: int
     ago_s: float
@@ -68,7 +68,7 @@ class EventView(Struct, frozen=True):
 
 
 class RunView(Struct, frozen=True):
-    """The whole run at one moment. /api/state of the live page is this, as JSON."""
+    """A snapshot of the run. The live page serves it as JSON at /api/state."""
 
     model: str
     version: int
@@ -81,7 +81,7 @@ class RunView(Struct, frozen=True):
     deadline_missed: int
     inputs: dict[str, InputView]
     sources: dict[str, SourceView]
-    stages: dict[str, Spread]  # latency by stage; `total` is from capture to hand-over
+    stages: dict[str, Spread]  # latency by stage; `total` is from capture to delivery
     outputs: dict[str, Any]
     kinds: dict[str, str]  # of the outputs: classes, labels, boxes, heatmap, point, text, embedding, scores, similarity
     engine: dict[str, Any]
@@ -90,7 +90,7 @@ class RunView(Struct, frozen=True):
 
 
 class _Mark(NamedTuple):
-    """How far things were at a time: two of them make a rate."""
+    """Counters at a point in time; two of them give a rate."""
 
     t_ns: int
     predictions: int
@@ -98,7 +98,7 @@ class _Mark(NamedTuple):
 
 
 class Tally:
-    """take() is cheap and may be called from one thread; view() is not and may be called from any other."""
+    """take() is cheap and is called from one thread; view() is slower and may be called from any thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -140,7 +140,7 @@ class Tally:
             if age.age_ms is not None:
                 self._remember(self._ages, name, age.age_ms)
         marks = self._marks
-        # A mark every tenth of the window is enough for a rate, however fast predictions come.
+        # A mark every tenth of the window is enough for a rate at any speed.
         if not marks or now_ns - marks[-1].t_ns > RATE_WINDOW_NS // 10:
             seqs = {name: age.seq for name, age in prediction.inputs.items()}
             marks.append(_Mark(now_ns, self._predictions, seqs))
@@ -160,7 +160,7 @@ class Tally:
         with self._lock:
             stages = {stage: tuple(values) for stage, values in self._stages.items()}
             ages = {name: tuple(values) for name, values in self._ages.items()}
-            events, told = tuple(self._events), dict(self._sources)
+            events, states = tuple(self._events), dict(self._sources)
             latest, latest_ns, summary = self._latest, self._latest_ns, self._summary
             predictions, missed, mark = self._predictions, self._missed, self._marks[0] if self._marks else None
         flowing = latest is not None and now_ns - latest_ns < RATE_WINDOW_NS
@@ -172,15 +172,15 @@ class Tally:
             t_ns=now_ns,
             running_s=(now_ns - self._started_ns) / NS_PER_S,
             idle_s=(now_ns - latest_ns) / NS_PER_S if latest else None,
-            health="ended" if summary else _health(latest, told.values()),
+            health="ended" if summary else _health(latest, states.values()),
             predictions=predictions,
             rate_hz=(predictions - mark.predictions) / seconds if mark and seconds else 0.0,
             deadline_missed=missed,
             inputs=_inputs(run, latest, ages, rates) if run else {},
             sources={
-                name: SourceView(event.state, event.detail, _ago_s(event, now_ns)) for name, event in told.items()
+                name: SourceView(event.state, event.detail, _ago_s(event, now_ns)) for name, event in states.items()
             },
-            stages={stage: told_spread for stage, values in stages.items() if (told_spread := spread(values))},
+            stages={stage: recent for stage, values in stages.items() if (recent := spread(values))},
             outputs=dict(latest.outputs) if latest else {},
             kinds={output.name: kind_of(output) for output in run.manifest.outputs} if run else {},
             engine=dict(run.engine) if run else {},
@@ -189,15 +189,15 @@ class Tally:
         )
 
 
-def _health(latest: Prediction | None, told: Iterable[Event]) -> str:
-    """A driver that is lost gives no prediction that could say so."""
-    if any(event.state in IMPAIRED for event in told):
+def _health(latest: Prediction | None, states: Iterable[Event]) -> str:
+    """While the driver input is lost there is no prediction that could report it."""
+    if any(event.state in IMPAIRED for event in states):
         return "degraded"
     return latest.health if latest else "starting"
 
 
 def _rates(latest: Prediction | None, mark: _Mark | None, seconds: float) -> dict[str, float]:
-    """Captures a second, by the sequence numbers then and now."""
+    """Captures per second, from the sequence numbers then and now."""
     if latest is None or mark is None or not seconds:
         return {}
     pairs = {name: (mark.seqs.get(name), age.seq) for name, age in latest.inputs.items()}

@@ -1,4 +1,4 @@
-"""One output in one short line, for the terminal: by the shape of its decoded value."""
+"""Formats one decoded output as a short line for the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MOST_SHOWN = 3
 
 
 def in_words(value: Any, kind: str = "") -> str:
-    """What a person reads: the label, the place, the best few. Plain scores are told in their own order."""
+    """The label, the position or the best few scores. Plain scores keep their order."""
     if kind == "scores" and isinstance(value, dict):
         return "  ".join(f"{name} {number:.3g}" for name, number in value.items())
     if isinstance(value, str):
@@ -24,7 +24,7 @@ def _record(value: dict[str, Any]) -> str:
     if "label" in value:
         return f"{value['label']}  {value['score']:.2f}"
     if "x" in value:
-        place = "not seen" if value["x"] is None else f"x {value['x']:.0f}  y {value['y']:.0f}"
+        place = "not detected" if value["x"] is None else f"x {value['x']:.0f}  y {value['y']:.0f}"
         return f"{place}  {value['score']:.2f}"
     best = sorted(value.items(), key=lambda pair: -pair[1])[:MOST_SHOWN]
     return "  ".join(f"{name} {score:.2f}" for name, score in best)

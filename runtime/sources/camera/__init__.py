@@ -1,1 +1,1 @@
-"""Cameras, and everything else that gives pictures."""
+"""Cameras and every other source of images."""

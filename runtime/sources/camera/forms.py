@@ -1,4 +1,4 @@
-"""The SPECs that give pictures."""
+"""The SPECs of image sources."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def _images(request: Request) -> Source:
     from .image_files import ImageFiles, pictures_at
 
     path = Path(request.rest)
-    pictures_at(path)  # a message now, before anything is opened
+    pictures_at(path)  # fails here, before anything is opened
     return ImageFiles(request.input.name, path, request.config.camera.fps, request.play)
 
 
 def pictures(request: Request) -> Source:
-    """A take's pictures: a video, or a folder."""
+    """The images of a take: a video file or a folder."""
     return _images(request) if Path(request.rest).is_dir() else _video(request)
 
 

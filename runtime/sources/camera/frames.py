@@ -1,4 +1,4 @@
-"""Frames that are read into again once nobody looks at them any more, so that a picture is never copied twice."""
+"""A pool of frame buffers, reused once nobody references them, so that an image is never copied twice."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ MOST_FRAMES = 32
 
 
 class FramePool:
-    """Gives frames that nobody else holds. It grows while all are in use, up to `most`; beyond, frames are not kept.
+    """Hands out frames without other references. Grows up to `most` while all are in use; further frames are not
+    pooled.
 
-    Used by the one thread that reads the camera. Whoever holds a frame, or any view of it, keeps it from being used
-    again: the interpreter's own count of references says so, and nobody has to hand a frame back.
+    Used only by the thread that reads the camera. A reference to a frame, or to any view of it, keeps it from being
+    reused: the pool checks the interpreter's reference count, so nobody has to return a frame.
     """
 
     def __init__(self, height: int = 1, width: int = 1, most: int = MOST_FRAMES) -> None:
         self.most = most
-        self.outside = 0  # frames that were made and not kept
+        self.outside = 0  # frames allocated outside the pool
         self.reshape(height, width)
-        self._idle = self._references(0)  # what the count is when only the pool holds a frame
+        self._idle = self._references(0)  # the reference count of a frame that only the pool references
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def reshape(self, height: int, width: int) -> None:
-        """Forgets all frames: those that are in use live on with whoever uses them."""
+        """Drops all frames; those in use stay alive with their users."""
         self.shape = (height, width, 3)
         self._frames: list[Frame] = [np.empty(self.shape, np.uint8)]
 
     def take(self) -> Frame:
-        for at in range(len(self._frames)):  # always the first that is free: few frames, and those still in the cache
+        for at in range(len(self._frames)):  # the first free one: few frames, and they stay in the CPU cache
             if self._references(at) == self._idle:
                 return self._frames[at]
         frame = np.empty(self.shape, np.uint8)
@@ -48,14 +49,14 @@ class FramePool:
         return frame
 
     def retrieve(self, video: cv2.VideoCapture) -> Frame | None:
-        """The picture that `video` has grabbed, decoded into a frame of the pool. None: it has none."""
+        """Decodes the image that `video` has grabbed into a frame of the pool. None: nothing was grabbed."""
         frame = self.take()
-        there, picture = video.retrieve(frame)
-        if not there:
+        retrieved, picture = video.retrieve(frame)
+        if not retrieved:
             return None
-        if picture.shape != self.shape:  # the stream has changed its size, and OpenCV has made an array of its own
+        if picture.shape != self.shape:  # the stream changed its size, and OpenCV allocated a new array
             self.reshape(*picture.shape[:2])
-        return picture  # type: ignore[return-value]  # OpenCV's stubs know no dtype
+        return picture  # type: ignore[return-value]  # OpenCV's stubs have no dtype
 
     def figures(self) -> dict[str, float]:
         return {"frames": len(self), "frames_outside_pool": self.outside}

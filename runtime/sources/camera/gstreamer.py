@@ -1,4 +1,4 @@
-"""A camera behind a GStreamer pipeline, such as a Jetson's CSI camera, by an OpenCV that was built with GStreamer."""
+"""A camera read through a GStreamer pipeline, such as a Jetson's CSI camera. Needs an OpenCV built with GStreamer."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .stream import StreamCamera
 if TYPE_CHECKING:
     from mm_edge.config import CameraConfig
 
-# Keeps the newest picture only, and gives it as it comes: what waits in a pipeline is old when it is read.
+# Keeps only the newest image and delivers it at once: an image that waits in a pipeline is old when it is read.
 SINK = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 
 
 def gstreamer_camera(input_name: str, pipeline: str, config: CameraConfig) -> StreamCamera:
-    """`pipeline` as for gst-launch-1.0; without an appsink at its end it gets one."""
+    """`pipeline` as for gst-launch-1.0; an appsink is appended if it has none."""
     whole = pipeline if "appsink" in pipeline else f"{pipeline} ! {SINK}"
     return StreamCamera(input_name, f"gst:{pipeline}", functools.partial(start, whole), offset_ms=config.offset_ms)
 
 
 def jetson_camera(input_name: str, number: int, config: CameraConfig) -> StreamCamera:
-    """The CSI camera `number`. Its stamps are not used: they are of another clock, some 29 s off."""
+    """The CSI camera `number`. Its timestamps are not used: they come from another clock, about 29 s off."""
     width, height, fps = config.width or 1280, config.height or 720, config.fps or 30
     source = (
         f"nvarguscamerasrc sensor-id={number}"
@@ -39,11 +39,13 @@ def start(pipeline: str) -> cv2.VideoCapture:
     action = f"opening the pipeline {pipeline}"
     if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         raise DeviceError(
-            "this OpenCV was built without GStreamer, as every one is that pip installs",
+            "this OpenCV was built without GStreamer, like every OpenCV from pip",
             action=action,
-            hint="Use the system's OpenCV (on Jetson it has GStreamer): python3 -m venv --system-site-packages",
+            hint="Use the system's OpenCV (on Jetson it includes GStreamer): python3 -m venv --system-site-packages",
         )
     video = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
     if not video.isOpened():
-        raise DeviceError("it does not start", action=action, hint="Try it with gst-launch-1.0 and fakesink at its end")
+        raise DeviceError(
+            "the pipeline does not start", action=action, hint="Test it: gst-launch-1.0 PIPELINE ! fakesink"
+        )
     return video

@@ -1,4 +1,4 @@
-"""Numbered pictures, or a folder of them, played as a camera."""
+"""Numbered image files, or a folder of them, played as a camera."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 class ImageFiles:
-    """Gives picture after picture, `fps` a second. `path`: a picture, a folder, or a pattern like images/%05d.jpg."""
+    """Plays image after image at `fps`. `path`: an image, a folder, or a pattern like images/%05d.jpg."""
 
     live = False
 
@@ -36,7 +36,7 @@ class ImageFiles:
     def open(self) -> Opened:
         self._files, self._next = pictures_at(self._path), 0
         self._play.open(self._seat)
-        detail = f"{self._path}, {len(self._files)} pictures at {self._fps:g} fps"
+        detail = f"{self._path}, {len(self._files)} images at {self._fps:g} fps"
         return Opened(detail, period_ns=round(NS_PER_S / self._fps))
 
     def read(self) -> Capture | None:
@@ -46,7 +46,7 @@ class ImageFiles:
         file, media_ns = self._files[self._next], round(self._next * NS_PER_S / self._fps)
         picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
         if picture is None:
-            raise InputError("it cannot be read as a picture", action=f"playing {file}", hint="Remove or replace it")
+            raise InputError("the file is not a readable image", action=f"playing {file}", hint="Remove or replace it")
         shift_ns = self._play.wait(self._seat, media_ns)
         if shift_ns is None:
             return None
@@ -64,7 +64,7 @@ class ImageFiles:
 
 
 def pictures_at(path: Path) -> list[Path]:
-    """In the order of their numbers or, in a folder, of their names."""
+    """Ordered by number or, in a folder, by name."""
     number = re.compile(r"%0?\d*d")
     if path.is_file():
         return [path]
@@ -78,6 +78,6 @@ def pictures_at(path: Path) -> list[Path]:
     else:
         found = []
     if not found:
-        hint = f"Name a picture, a folder of pictures ({', '.join(sorted(SUFFIXES))}) or a pattern like images/%05d.jpg"
-        raise UsageError("there is no picture", action=f"playing '{path}'", hint=hint)
+        hint = f"Give an image, a folder of images ({', '.join(sorted(SUFFIXES))}) or a pattern like images/%05d.jpg"
+        raise UsageError("no image found", action=f"playing '{path}'", hint=hint)
     return found

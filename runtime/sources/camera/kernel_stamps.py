@@ -1,4 +1,4 @@
-"""Judges the stamps that a camera's driver gives: on CLOCK_MONOTONIC and plausible, or not to be trusted again."""
+"""Validates the timestamps of a camera driver: plausible on CLOCK_MONOTONIC, or rejected for the rest of the run."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ MOST_AGE_NS = NS_PER_S
 
 
 class KernelStamps:
-    """Takes a driver's stamp when it lies within the last second and advances; else the time of arrival, for good.
+    """Uses the driver's timestamp if it is within the last second and advances; otherwise arrival times from then on.
 
-    For good, since the two differ by the transfer: to mix them would make time go back and forth. Drivers exist that
-    stamp ahead of time, in another clock's domain, or not at all.
+    It never switches back: the two differ by the transfer time, and mixing them would make time jump. Some drivers
+    stamp ahead of time, in another clock domain, or not at all.
     """
 
     def __init__(self) -> None:
-        self.refused = ""  # why the driver's stamps are no longer taken
+        self.refused = ""  # why the driver's timestamps are rejected
         self._last_ns = 0
 
     def stamp(self, driver_ms: float, arrived_ns: int) -> int:
@@ -30,9 +30,9 @@ class KernelStamps:
 
     def _fault(self, driver_ns: int, arrived_ns: int) -> str:
         if driver_ns <= 0:
-            return "the driver gives none"
+            return "the driver sets no timestamp"
         if driver_ns > arrived_ns:
-            return f"the driver's lies {(driver_ns - arrived_ns) / NS_PER_MS:.1f} ms in the future"
+            return f"the driver's timestamp is {(driver_ns - arrived_ns) / NS_PER_MS:.1f} ms in the future"
         if arrived_ns - driver_ns > MOST_AGE_NS:
-            return f"the driver's is {(arrived_ns - driver_ns) / NS_PER_S:.1f} s old"
-        return "" if driver_ns > self._last_ns else "the driver's does not advance"
+            return f"the driver's timestamp is {(arrived_ns - driver_ns) / NS_PER_S:.1f} s old"
+        return "" if driver_ns > self._last_ns else "the driver's timestamp does not advance"

@@ -1,4 +1,4 @@
-"""A camera on the network: RTSP, or MJPEG and the like over HTTP, through OpenCV's FFmpeg."""
+"""A network camera: RTSP, or MJPEG and similar over HTTP, through OpenCV's FFmpeg."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 def network_camera(input_name: str, url: str, config: CameraConfig) -> StreamCamera:
     opening = functools.partial(start, url, config)
-    # The time-out is checked about every 100 ms, so a read may come back a little before it.
+    # FFmpeg checks the timeout about every 100 ms, so a read may return slightly before it.
     patience_ms = 0.9 * config.read_timeout_ms
     return StreamCamera(input_name, without_password(url), opening, offset_ms=config.offset_ms, patience_ms=patience_ms)
 
 
 def start(url: str, config: CameraConfig) -> cv2.VideoCapture:
     settings = {
-        # Without both a server that freezes holds the reader for more than a minute.
+        # Without both, a frozen server blocks the reader for more than a minute.
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: round(config.open_timeout_ms),
         cv2.CAP_PROP_READ_TIMEOUT_MSEC: round(config.read_timeout_ms),
-        cv2.CAP_PROP_N_THREADS: 1,  # each further thread of the decoder keeps a picture back
+        cv2.CAP_PROP_N_THREADS: 1,  # each additional decoder thread delays by one image
     }
     video = cv2.VideoCapture(url, cv2.CAP_FFMPEG, [number for setting in settings.items() for number in setting])
     if not video.isOpened():
         raise DeviceError(
-            f"it cannot be reached, or gives no pictures within {config.open_timeout_ms:g} ms",
+            f"unreachable, or no image within {config.open_timeout_ms:g} ms",
             action=f"opening the camera {without_password(url)}",
-            hint="Check address, user and password: ffprobe URL",
+            hint="Check address, user name and password with: ffprobe URL",
         )
     return video
 

@@ -1,4 +1,4 @@
-"""The cameras of this machine as Linux lists them, and why one cannot be opened."""
+"""The cameras that Linux lists, and the reason why one cannot be opened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROC = Path("/proc")
 
 
 class CameraNode(Struct, frozen=True):
-    """A device file and the name that its driver gives it."""
+    """A device file and the name its driver reports."""
 
     path: str
     name: str
@@ -24,7 +24,7 @@ class CameraNode(Struct, frozen=True):
 
 
 def camera_nodes(sysfs: Path = SYSFS) -> list[CameraNode]:
-    """Every capture device; a camera's second node, which holds metadata and no pictures, is left out."""
+    """Every capture device, without the second node of a camera, which carries only metadata."""
     entries = sorted(sysfs.glob("video*"), key=lambda entry: (len(entry.name), entry.name))
     return [
         CameraNode(f"/dev/{entry.name}", _read(entry / "name") or "unnamed")
@@ -34,28 +34,29 @@ def camera_nodes(sysfs: Path = SYSFS) -> list[CameraNode]:
 
 
 class CameraIdentity(Struct, frozen=True):
-    """What a camera is known by when it comes back: what it is, and which of its kind by serial number or port."""
+    """Identifies a camera that reconnects: its kind, and the individual by serial number or port."""
 
-    kind: tuple[str, str, str]  # its name, and where USB tells them its maker and its model
+    kind: tuple[str, str, str]  # name, and over USB also vendor and product
     which: str
 
 
 def identity_of(path: str, sysfs: Path = SYSFS) -> CameraIdentity | None:
-    """None where Linux lists no such device."""
+    """None if Linux lists no such device."""
     entry = sysfs / Path(os.path.realpath(path)).name
     name = _read(entry / "name")
     if not name:
         return None
     port = Path(os.path.realpath(entry / "device"))
-    maker, model, serial = (_read(port.parent / file) for file in ("idVendor", "idProduct", "serial"))
-    return CameraIdentity((name, maker, model), serial or str(port))
+    vendor, product, serial = (_read(port.parent / file) for file in ("idVendor", "idProduct", "serial"))
+    return CameraIdentity((name, vendor, product), serial or str(port))
 
 
-def where_it_is(path: str, known: CameraIdentity, sysfs: Path = SYSFS) -> str:
-    """The device file of a camera that was at `path` before: another one, where it came back under another number.
+def current_path(path: str, known: CameraIdentity, sysfs: Path = SYSFS) -> str:
+    """The device file of a camera that was at `path` before; it may have reconnected under another number.
 
-    What is at `path` now may be another camera, whose pictures would be taken for those of the first. One of the same
-    kind is taken for it only there: without a serial number nothing tells it from its twin in another port.
+    Another camera may be at `path` now, and its images must not be mistaken for those of the first. A camera of the
+    same kind is accepted only at `path`: without a serial number it cannot be distinguished from a twin in another
+    port.
     """
     now = identity_of(path, sysfs)
     if now == known:
@@ -65,33 +66,33 @@ def where_it_is(path: str, known: CameraIdentity, sysfs: Path = SYSFS) -> str:
             return node.path
     if now is not None and now.kind != known.kind:
         raise DeviceError(
-            f"another camera is there now ({now.kind[0]})",
-            action=f"opening the camera {path} ({known.kind[0]}) again",
-            hint=f"Plug it in again. {_what_is_there()}",
+            f"another camera is connected there now ({now.kind[0]})",
+            action=f"reopening the camera {path} ({known.kind[0]})",
+            hint=f"Reconnect it. {_available()}",
         )
     return path
 
 
 def refuse_unusable(path: str) -> None:
-    """Raises DeviceError where the device file is not there or may not be opened."""
+    """Raises DeviceError if the device file is missing or this user may not open it."""
     action = f"opening the camera {path}"
     if not Path(path).exists():
-        raise DeviceError("there is no such device", action=action, hint=_what_is_there())
+        raise DeviceError("no such device", action=action, hint=_available())
     if not os.access(path, os.R_OK | os.W_OK):
-        hint = "Join the group that owns it: sudo usermod -aG video $USER, then log in again"
-        raise DeviceError("this user may not use it", action=action, hint=hint)
+        hint = "Join the group that owns it: sudo usermod -aG video $USER, then log out and in"
+        raise DeviceError("permission denied", action=action, hint=hint)
 
 
 def not_opened(path: str) -> DeviceError:
-    """The error for a device that is there and may be used, but that gives nothing: the likeliest reason."""
+    """The error for a device that exists and may be opened but delivers nothing: the most likely reason."""
     action = f"opening the camera {path}"
     if holders := holders_of(path):
-        return DeviceError(f"it is busy: used by {', '.join(holders)}", action=action, hint="End that program")
-    return DeviceError("it gives no pictures", action=action, hint=_what_is_there())
+        return DeviceError(f"the device is busy: used by {', '.join(holders)}", action=action, hint="Stop that program")
+    return DeviceError("no image received", action=action, hint=_available())
 
 
 def holders_of(path: str, proc: Path = PROC) -> list[str]:
-    """The other processes that have the device open, as far as this user may see them."""
+    """Other processes that have the device open, as far as this user can see them."""
     device, holders = os.path.realpath(path), []
     for process in proc.glob("[0-9]*"):
         if process.name == str(os.getpid()):
@@ -100,13 +101,17 @@ def holders_of(path: str, proc: Path = PROC) -> list[str]:
             if any(os.path.realpath(handle) == device for handle in (process / "fd").iterdir()):
                 holders.append(f"{_read(process / 'comm') or 'process'} ({process.name})")
         except OSError:
-            continue  # it has ended, or it is another user's
+            continue  # the process has ended or belongs to another user
     return sorted(holders)
 
 
-def _what_is_there() -> str:
+def _available() -> str:
     nodes = camera_nodes()
-    return f"Cameras here: {', '.join(map(str, nodes))}" if nodes else "No camera is connected; try --camera synthetic"
+    return (
+        f"Available cameras: {', '.join(map(str, nodes))}"
+        if nodes
+        else "No camera is connected; try --camera synthetic"
+    )
 
 
 def _read(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""Video files by OpenCV: pictures in BGR."""
+"""Decodes video files with OpenCV, to BGR."""
 
 from __future__ import annotations
 

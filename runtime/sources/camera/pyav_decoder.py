@@ -1,4 +1,4 @@
-"""Video files by PyAV (extra `video`): pictures in the planes that FFmpeg has decoded, neither copied nor converted."""
+"""Decodes video files with PyAV (extra `video`), to FFmpeg's own planes, neither copied nor converted."""
 
 from __future__ import annotations
 
@@ -24,20 +24,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Three planes of bytes. In the old ones with a j black is 0, as it is wherever the stream says that its range is full.
+# Formats of three 8-bit planes. In the old ones with a j, black is 0, as in any stream marked as full range.
 PLANAR = {f"yuv{j}{ratio}p" for j in ("", "j") for ratio in ("410", "411", "420", "422", "440", "444")}
 FULL_RANGE = 2
-# The shares of red and blue in the brightness, by FFmpeg's number of the standard. Where a stream names none (2) it is
-# taken for BT.601, as FFmpeg and OpenCV do.
+# The luma weights of red and blue, by FFmpeg's number of the color space. An unspecified one (2) is treated as BT.601,
+# as FFmpeg and OpenCV do.
 BT601, BT709, SMPTE240, BT2020 = (0.299, 0.114), (0.2126, 0.0722), (0.212, 0.087), (0.2627, 0.0593)
 SHARES = {1: BT709, 2: BT601, 5: BT601, 6: BT601, 7: SMPTE240, 9: BT2020}
-# What a file of a telephone says that it has to be turned by, counterclockwise.
-TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, -90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, -180: cv2.ROTATE_180}
+# The rotation in a phone's video file, counterclockwise.
+ROTATIONS = {
+    90: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    -90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    -180: cv2.ROTATE_180,
+}
 log = logging.getLogger(__name__)
 
 
 class PyavDecoder:
-    """Broken packets are passed over and counted."""
+    """Broken packets are skipped and counted."""
 
     name = "PyAV"
 
@@ -55,7 +60,7 @@ class PyavDecoder:
         tick = stream.time_base.numerator / stream.time_base.denominator
         self._stream, self._start, self._ns_a_tick = stream, stream.start_time or 0, tick * NS_PER_S
         self._pictures = self._decode()
-        self._first = next(self._pictures, None)  # only a picture tells how it is turned
+        self._first = next(self._pictures, None)  # the rotation is known only from an image
         if self._first is None:
             raise unreadable(path)
         self.height, self.width = self._first.picture.shape[:2]
@@ -70,7 +75,7 @@ class PyavDecoder:
         return {"undecoded": self._undecoded}
 
     def close(self) -> None:
-        """Pictures that somebody still holds stay good: each keeps its own memory."""
+        """Images still referenced stay valid: each keeps its own memory."""
         self._first = None
         self._pictures.close()
         self._container.close()
@@ -87,8 +92,8 @@ class PyavDecoder:
             try:
                 packet = next(packets, None)
             except FFmpegError as error:
-                log.warning("%s breaks off: %s", self._path, error)
-                yield from self._stream.decode(None)  # what the decoder still holds
+                log.warning("%s: the file ends early: %s", self._path, error)
+                yield from self._stream.decode(None)  # what the decoder has buffered
                 return
             if packet is None:
                 return
@@ -100,34 +105,34 @@ class PyavDecoder:
             yield from frames
 
     def _picture(self, frame: av.VideoFrame) -> Planes | NDArray[np.uint8]:
-        turn = TURNS.get(frame.rotation)
-        whole = partial(self._bgr, frame, turn)
+        rotation = ROTATIONS.get(frame.rotation)
+        whole = partial(self._bgr, frame, rotation)
         shares, layout, memory = SHARES.get(frame.colorspace), frame.format.name, frame.planes
         upside_down = memory[0].line_size < 0
         if shares is None or layout not in PLANAR or upside_down:
             return whole()
-        planes = [seen(plane, (plane.height, plane.width), (plane.line_size, 1)) for plane in memory]
-        if turn is not None:
-            planes = [cv2.rotate(plane, turn) for plane in planes]  # type: ignore[misc]  # OpenCV's stubs know no dtype
+        planes = [as_array(plane, (plane.height, plane.width), (plane.line_size, 1)) for plane in memory]
+        if rotation is not None:
+            planes = [cv2.rotate(plane, rotation) for plane in planes]  # type: ignore[misc]  # OpenCV's stubs have no dtype
         full = frame.color_range == FULL_RANGE or layout.startswith("yuvj")
         return Planes(planes, colours(*shares, full=full), whole)
 
 
 class BgrOf:
-    """FFmpeg's own conversion of a whole picture, for any thread: two at once would share one context of its."""
+    """FFmpeg's conversion of a whole image, for any thread. Locked, because conversions share one FFmpeg context."""
 
     def __init__(self) -> None:
         self._lock, self._reformatter = threading.Lock(), VideoReformatter()
 
-    def __call__(self, frame: av.VideoFrame, turn: int | None) -> NDArray[np.uint8]:
+    def __call__(self, frame: av.VideoFrame, rotation: int | None) -> NDArray[np.uint8]:
         with self._lock:
             converted = self._reformatter.reformat(frame, format="bgr24", threads=1)
         (plane,) = converted.planes
-        picture = seen(plane, (converted.height, converted.width, 3), (plane.line_size, 3, 1))
-        return picture if turn is None else cv2.rotate(picture, turn)  # type: ignore[return-value]
+        picture = as_array(plane, (converted.height, converted.width, 3), (plane.line_size, 3, 1))
+        return picture if rotation is None else cv2.rotate(picture, rotation)  # type: ignore[return-value]
 
 
-def seen(memory: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[np.uint8]:
-    """FFmpeg's memory as an array: rows may be longer than what they show. The array keeps the picture alive."""
+def as_array(memory: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[np.uint8]:
+    """FFmpeg's memory as an array; rows may be padded. The array keeps the frame alive."""
     array: NDArray[np.uint8] = np.ndarray(shape, np.uint8, memory, strides=strides)
     return array

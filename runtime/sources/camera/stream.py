@@ -1,4 +1,4 @@
-"""A live stream of pictures whose own stamps cannot be used: a network camera, a pipeline."""
+"""A live image stream without usable timestamps of its own: a network camera, a pipeline."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
     from mm_edge.runtime.clock import Clock
 
-MOST_FPS = 240  # streams that do not know their rate claim 1,000 or 90,000
+MOST_FPS = 240  # streams of unknown rate report 1,000 or 90,000
 USUAL_FPS = 30.0
 CATCH_UP_WITHIN_NS = NS_PER_S
 
 
 class StreamCamera:
-    """Gives what `start` opens, stamped at arrival. `shown` names the stream in messages.
+    """Reads the capture that `start` opens and stamps images at arrival. `shown` names the stream in messages.
 
-    To be read all the time, since what is not read queues up and comes late: pictures are dropped decoded, by the loop,
-    and never as packets. `offset_ms` takes off what the network and the decoder usually cost. `patience_ms`: what comes
-    after a longer silence is a picture that a decoder held back, not a new one.
+    It must be read continuously, since unread images queue up and arrive late: the loop drops decoded images, never
+    packets. `offset_ms` compensates the usual delay of network and decoder. `patience_ms`: an image after a longer gap
+    was delayed in the decoder and is not new.
     """
 
     live = True
@@ -50,7 +50,7 @@ class StreamCamera:
         self._clock: Clock = clock or MonotonicClock()
         self._interrupted = threading.Event()
         self._video: cv2.VideoCapture | None = None
-        self._frames = FramePool()  # takes the size of the first picture
+        self._frames = FramePool()  # takes the size of the first image
 
     def open(self) -> Opened:
         self._interrupted.clear()
@@ -67,30 +67,32 @@ class StreamCamera:
         if self._interrupted.is_set() or self._video is None:
             return None
         began_ns = self._clock.now_ns()
-        there = self._video.grab()
+        grabbed = self._video.grab()
         now_ns = self._clock.now_ns()
         t_ns = now_ns + self._offset_ns
         if self._patience_ns is not None and now_ns - began_ns >= self._patience_ns:
-            there = False
-        picture = self._frames.retrieve(self._video) if there else None
+            grabbed = False
+        picture = self._frames.retrieve(self._video) if grabbed else None
         if self._interrupted.is_set():
             return None
         if picture is None:
-            raise SourceLostError("the stream has broken off", action=f"reading the camera {self._shown}")
+            raise SourceLostError("the stream ended", action=f"reading the camera {self._shown}")
         return Capture(t_ns, picture)
 
     def _catch_up(self, video: cv2.VideoCapture, period_ns: int) -> None:
-        """Lets go what queued up while the stream was opened, until a picture has to be waited for."""
+        """Discards images that queued up while the stream was opened, until a read has to wait."""
         until_ns = self._clock.now_ns() + CATCH_UP_WITHIN_NS
         waited_ns = 0
         while waited_ns < period_ns // 2 and self._clock.now_ns() < until_ns and not self._interrupted.is_set():
             began_ns = self._clock.now_ns()
             if not video.grab():
-                raise SourceLostError("it broke off as it was opened", action=f"opening the camera {self._shown}")
+                raise SourceLostError(
+                    "the stream ended while it was opened", action=f"opening the camera {self._shown}"
+                )
             waited_ns = self._clock.now_ns() - began_ns
 
     def interrupt(self) -> None:
-        """A read that waits for a frozen server ends with its time-out, not before."""
+        """A read that waits for a frozen server ends at its timeout, not before."""
         self._interrupted.set()
 
     def figures(self) -> Mapping[str, float]:

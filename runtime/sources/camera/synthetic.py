@@ -1,4 +1,4 @@
-"""A camera that needs no device: a ball, a box and a bar that move the same way every time."""
+"""A synthetic camera without a device: a ball, a box and a bar with deterministic motion."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RED, GREEN, BLUE = (40, 40, 220), (60, 180, 60), (210, 120, 40)  # in BGR
 
 
 class SyntheticCamera:
-    """Gives picture number k at start + k periods. A reader that comes late misses pictures, as with a real camera."""
+    """Image k is due at start + k periods. A late reader misses images, as with a real camera."""
 
     live = True
 
@@ -60,7 +60,7 @@ class SyntheticCamera:
         return Capture(t_ns + self._offset_ns, frame)
 
     def draw(self, number: int, frame: Frame) -> None:
-        """Picture `number`, into `frame`. It depends on the number alone."""
+        """Draws image `number` into `frame`. It depends only on the number."""
         cv2.cvtColor(self._background, cv2.COLOR_GRAY2BGR, dst=frame)
         height, width = frame.shape[:2]
         seconds, side = number / self._fps, min(height, width)
@@ -83,7 +83,7 @@ class SyntheticCamera:
 
 
 def _background(height: int, width: int) -> NDArray[np.uint8]:
-    """A soft grey slope, so that no two regions of the picture are alike: [height, width]."""
+    """A soft grey gradient, so that no two regions are alike: [height, width]."""
     down = np.linspace(90, 160, height, dtype=np.float32)[:, None]
     right = np.linspace(-30, 30, width, dtype=np.float32)[None, :]
     return (down + right).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A camera at a Linux device file, through OpenCV."""
+"""A camera at a Linux device file, read through OpenCV."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mm_edge.runtime.source import Capture, Opened
 
 from .frames import FramePool
 from .kernel_stamps import KernelStamps
-from .mode import describe_asked, fits, negotiate
-from .nodes import identity_of, not_opened, refuse_unusable, where_it_is
+from .mode import describe_requested, fits, negotiate
+from .nodes import current_path, identity_of, not_opened, refuse_unusable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from .nodes import CameraIdentity
 
 
-# OpenCV waits this long for a picture, 10 s unless told; it reads the variable once, at its first wait. A second lets a
-# reader that waits for a stalled camera hear an interrupt.
+# How long OpenCV waits for an image (default 10 s); it reads the variable once, at its first wait. With one second, a
+# reader that waits for a stalled camera still reacts to an interrupt.
 WAIT_VARIABLE, WAIT_S = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1"
-STALL_NS = NS_PER_S // 2  # a read that fails sooner did not wait: the camera is gone
-MOST_UNDECODED = 30  # in a row; one broken picture is no reason to give up
+STALL_NS = NS_PER_S // 2  # a read that fails sooner did not wait: the camera is disconnected
+MOST_UNDECODED = 30  # in a row; a single broken image is tolerated
 log = logging.getLogger(__name__)
 
 
 class V4l2Camera:
-    """Only one thread at a time may touch an OpenCV capture; this is the thread that calls open, read and close."""
+    """Only one thread at a time may use an OpenCV capture: the thread that calls open, read and close."""
 
     live = True
 
@@ -46,17 +46,17 @@ class V4l2Camera:
         self._clock: Clock = clock or MonotonicClock()
         self._offset_ns = ms_to_ns(config.offset_ms)
         self._interrupted = threading.Event()
-        self._known: CameraIdentity | None = None  # once it has been opened
+        self._known: CameraIdentity | None = None  # set once it has been opened
         self._video: cv2.VideoCapture | None = None
         self._first: Capture | None = None
-        self._given = False
+        self._delivered = False
         self._frames, self._stamps, self._undecoded = FramePool(), KernelStamps(), 0
 
     def open(self) -> Opened:
         self._interrupted.clear()
-        self._given, self._undecoded = False, 0
-        if self._known is not None and (found := where_it_is(self._path, self._known)) != self._path:
-            log.warning("%s came back as %s", self._path, found)
+        self._delivered, self._undecoded = False, 0
+        if self._known is not None and (found := current_path(self._path, self._known)) != self._path:
+            log.warning("%s reconnected as %s", self._path, found)
             self._path = found
         refuse_unusable(self._path)
         os.environ.setdefault(WAIT_VARIABLE, WAIT_S)
@@ -67,14 +67,14 @@ class V4l2Camera:
         self._known = identity_of(self._path)
         mode = negotiate(video, self._config)
         self._stamps, self._frames = KernelStamps(), FramePool(mode.height, mode.width)
-        # A camera is open when it has given a picture, and only then is it known whether its stamps are good.
+        # A camera counts as open after its first image: only then is it known whether its timestamps are valid.
         try:
             self._first = self._capture(ms_to_ns(self._config.open_timeout_ms))
         except SourceLostError:
             self.close()
             raise not_opened(self._path) from None
         stamps = f"stamped at arrival ({self._stamps.refused})" if self._stamps.refused else "stamped by the kernel"
-        requested = "" if fits(mode, self._config) else f" (asked for {describe_asked(self._config)})"
+        requested = "" if fits(mode, self._config) else f" (requested {describe_requested(self._config)})"
         return Opened(
             f"{self._path}, {mode}{requested}, {stamps}",
             period_ns=round(NS_PER_S / mode.fps) if mode.fps else None,
@@ -82,12 +82,12 @@ class V4l2Camera:
         )
 
     def read(self) -> Capture | None:
-        first, self._first, self._given = self._first, None, True
+        first, self._first, self._delivered = self._first, None, True
         return first or self._capture(ms_to_ns(self._config.read_timeout_ms))
 
     def _capture(self, patience_ns: int) -> Capture | None:
-        """The next picture. The judge is the read alone: `isOpened` stays true when a camera is unplugged."""
-        asked_ns, undecoded = self._clock.now_ns(), 0
+        """The next image. Only the read decides: `isOpened` stays true after a camera is unplugged."""
+        began_ns, undecoded = self._clock.now_ns(), 0
         while self._video is not None and not self._interrupted.is_set():
             before_ns = self._clock.now_ns()
             if self._video.grab():
@@ -98,20 +98,20 @@ class V4l2Camera:
                 undecoded += 1
                 self._undecoded += 1
                 if undecoded == MOST_UNDECODED:
-                    raise self._lost(f"{undecoded} pictures in a row could not be decoded")
+                    raise self._lost(f"{undecoded} images in a row could not be decoded")
                 continue
             now_ns = self._clock.now_ns()
             if now_ns - before_ns < STALL_NS:
-                raise self._lost("the read fails: it was unplugged, or its driver gave up")
-            if now_ns - asked_ns >= patience_ns:
-                raise self._lost(f"no picture for {ns_to_ms(now_ns - asked_ns):.0f} ms")
+                raise self._lost("the read failed: the camera was unplugged or its driver stopped")
+            if now_ns - began_ns >= patience_ns:
+                raise self._lost(f"no image for {ns_to_ms(now_ns - began_ns):.0f} ms")
         return None
 
     def _stamp(self, arrived_ns: int) -> int:
         trusted = not self._stamps.refused
         t_ns = self._stamps.stamp(self._video.get(cv2.CAP_PROP_POS_MSEC) if self._video else 0.0, arrived_ns)
-        if trusted and self._stamps.refused and self._given:  # while it opens, Opened says so
-            log.warning("%s: pictures are stamped at arrival from now on: %s", self._path, self._stamps.refused)
+        if trusted and self._stamps.refused and self._delivered:  # while opening, Opened reports it
+            log.warning("%s: images are stamped at arrival from now on: %s", self._path, self._stamps.refused)
         return t_ns
 
     def _lost(self, found: str) -> SourceLostError:

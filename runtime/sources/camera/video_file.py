@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mm_edge.runtime.clock import NS_PER_S
 from mm_edge.runtime.source import Capture, Opened
 
-from .video_decoder import open_decoder, which_decoder
+from .choose_decoder import open_decoder, which_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from .video_decoder import VideoDecoder
 
-USUAL_FPS = 30.0  # for a file that does not tell
+USUAL_FPS = 30.0  # for a file without a frame rate
 
 
 class VideoFile:
-    """Gives every picture at the file's own time. Nothing is lost: a slow reader slows the playing down."""
+    """Plays every image at its time in the file. Nothing is lost: a slow reader slows down playback."""
 
     live = False
 
@@ -57,7 +57,7 @@ class VideoFile:
         return None if shift_ns is None else Capture(self._play.stamp_ns(media_ns), decoded.picture, shift_ns)
 
     def _stamp(self, media_ns: int | None) -> int:
-        """The file's own time of a picture, or a period after the last where that is missing or does not advance."""
+        """The image's time in the file, or one period after the previous one if it is missing or does not advance."""
         if media_ns is None or media_ns <= self._media_ns:
             media_ns = self._media_ns + self._period_ns
             self._unstamped += 1

@@ -1,1 +1,1 @@
-"""Microphones, and everything else that gives sound."""
+"""Microphones and every other source of audio."""

@@ -1,4 +1,4 @@
-"""The SPECs that give sound."""
+"""The SPECs of audio sources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def _prepare(request: Request) -> AudioPrepare:
     if not isinstance(request.input, AudioInput):
-        raise UsageError(f"input '{request.input.name}' takes no sound", action=f"opening '{request.spec}'")
+        raise UsageError(f"input '{request.input.name}' accepts no audio", action=f"opening '{request.spec}'")
     return request.input.prepare
 
 
@@ -25,7 +25,7 @@ def _synthetic(request: Request) -> Source:
 
 
 def wav(request: Request) -> Source:
-    """A wav file."""
+    """A WAV file."""
     from .wav import WavFile
 
     return WavFile(request.input.name, existing_file(request), _prepare(request), request.play)
@@ -33,7 +33,7 @@ def wav(request: Request) -> Source:
 
 def _other_file(request: Request) -> Source:
     raise UsageError(
-        "only wav files are read",
+        "only WAV files are supported",
         action=f"opening '{request.spec}' for '{request.input.name}'",
         hint=f"Convert it: ffmpeg -i {request.spec} sound.wav",
     )
@@ -51,5 +51,5 @@ FORMS = (
     Form("synthetic", "synthetic", _synthetic),
     Form("sound.wav", r".+\.wave?", wav),
     Form("", r".+\.(?:mp3|flac|ogg|opus|m4a|aac|mp4|mkv|webm)", _other_file),
-    Form("USB (a part of a device's name)", r".+", _device, takes_anything=True),
+    Form("USB (part of a device's name)", r".+", _device, takes_anything=True),
 )

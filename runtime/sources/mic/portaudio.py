@@ -1,4 +1,4 @@
-"""PortAudio: loading it, naming its microphones, and finding the one that is meant."""
+"""PortAudio: loads it, lists its microphones, and finds the requested one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BLOCKS_PER_S = 100  # callbacks
-LATENCY_S = 0.1  # what the host may buffer: room for a callback that waits for the interpreter; it delays nothing
-IN_USE = "Another program may hold it; `fuser -v /dev/snd/*` tells which"
+LATENCY_S = 0.1  # host buffer: headroom for a callback that waits for the interpreter; adds no delay
+IN_USE = "Another program may be using it; find it with: fuser -v /dev/snd/*"
 _open_streams = 0
 _scanned = False
 _lock = threading.Lock()
@@ -34,7 +34,7 @@ class Device(Struct, frozen=True):
 
 
 def load() -> Any:
-    """The sounddevice module; its wheel for Linux comes without the library that it drives."""
+    """The sounddevice module; its Linux wheel does not include the PortAudio library."""
     try:
         import sounddevice
     except OSError as error:
@@ -45,11 +45,11 @@ def load() -> Any:
 
 
 def scan(sd: Any) -> None:
-    """Looks for devices again: PortAudio lists them once, when it starts. Not while a stream is open: it would end."""
-    global _scanned  # noqa: PLW0603  # PortAudio itself is one for the whole process
+    """Rescans for devices: PortAudio lists them only when it starts. Not while a stream is open, which would end it."""
+    global _scanned  # noqa: PLW0603  # PortAudio is global to the process
     with _lock:
         if _scanned and not _open_streams:
-            sd._terminate()  # noqa: SLF001  # there is no other way, and the library's author names this one
+            sd._terminate()  # noqa: SLF001  # there is no other way; the library's author recommends this one
             sd._initialize()  # noqa: SLF001
         _scanned = True
 
@@ -69,32 +69,34 @@ def devices(sd: Any) -> list[Device]:
     ]
 
 
-def find(sd: Any, wanted: str) -> Device:
-    """By `default`, a number, or a part of the name, whose case does not matter; the whole name goes first."""
-    action, here = f"opening the microphone '{wanted}'", devices(sd)
-    names = ", ".join(map(str, here)) or "none is connected; try --mic synthetic"
-    if wanted == "default":
+def find(sd: Any, spec: str) -> Device:
+    """By `default`, number, or part of the name (case-insensitive); an exact name has priority."""
+    action, available = f"opening the microphone '{spec}'", devices(sd)
+    names = ", ".join(map(str, available)) or "none; try --mic synthetic"
+    if spec == "default":
         number = sd.default.device[0]
         if number < 0:
-            raise DeviceError("the system has no default microphone", action=action, hint=f"Microphones: {names}")
-        matches = [device for device in here if device.number == number]
-    elif wanted.isdecimal():
-        matches = [device for device in here if device.number == int(wanted)]
+            raise DeviceError(
+                "the system has no default microphone", action=action, hint=f"Available microphones: {names}"
+            )
+        matches = [device for device in available if device.number == number]
+    elif spec.isdecimal():
+        matches = [device for device in available if device.number == int(spec)]
     else:
-        word = wanted.casefold()
-        matches = [device for device in here if device.name.casefold() == word] or [
-            device for device in here if word in device.name.casefold()
+        word = spec.casefold()
+        matches = [device for device in available if device.name.casefold() == word] or [
+            device for device in available if word in device.name.casefold()
         ]
     if not matches:
-        raise DeviceError("there is no such microphone", action=action, hint=f"Microphones: {names}")
+        raise DeviceError("no such microphone", action=action, hint=f"Available microphones: {names}")
     if len(matches) > 1:
         several = ", ".join(map(str, matches))
-        raise DeviceError("the name fits several", action=action, hint=f"Say which by its number: {several}")
+        raise DeviceError("the name matches several", action=action, hint=f"Give the number: {several}")
     return matches[0]
 
 
 class Format(Struct, frozen=True):
-    """How a device is asked to record."""
+    """The format requested from a device."""
 
     rate: int
     channels: int
@@ -104,7 +106,7 @@ class Format(Struct, frozen=True):
 
 
 def format_for(sd: Any, device: Device, rate: int) -> Format:
-    """Mono at `rate` where the device can, else the nearest to it."""
+    """Mono at `rate` if the device supports it, else the nearest format."""
     candidates = [Format(a_rate, channels) for a_rate in (rate, device.rate) for channels in (1, device.channels)]
     for form in candidates:
         try:
@@ -113,11 +115,11 @@ def format_for(sd: Any, device: Device, rate: int) -> Format:
             continue
         return form
     tried = "; ".join(map(str, dict.fromkeys(candidates)))
-    raise DeviceError(f"it takes none of: {tried}", action=f"opening the microphone {device}", hint=IN_USE)
+    raise DeviceError(f"the device supports none of: {tried}", action=f"opening the microphone {device}", hint=IN_USE)
 
 
 def start(sd: Any, device: Device, form: Format, callback: Callable[..., None]) -> Any:
-    """A running stream; `callback` gets float32 [block, channels]."""
+    """Starts a stream; `callback` gets float32 [block, channels]."""
     global _open_streams  # noqa: PLW0603
     try:
         stream = sd.InputStream(

@@ -1,4 +1,4 @@
-"""Brings a stream of sound to the model's rate."""
+"""Resamples an audio stream to the model's rate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Resampler:
-    """Sample k that comes out belongs to sample k * rate / goal that went in: nothing is shifted, only given later."""
+    """Output sample k corresponds to input sample k * rate / goal: no shift, only delayed delivery."""
 
     def __init__(self, rate: int, goal: int) -> None:
         self.rate, self.goal = rate, goal
@@ -21,7 +21,7 @@ class Resampler:
             self._stream = soxr.ResampleStream(rate, goal, 1, dtype="float32", quality=soxr.HQ)
 
     def push(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
-        """What has become ready. With `last` all that was held back comes too."""
+        """The samples that are ready; with `last`, also all that are buffered."""
         if self._stream is None:
             return samples
         ready: NDArray[np.float32] = self._stream.resample_chunk(samples, last=last)

@@ -1,6 +1,6 @@
-"""Reads wav files: PCM of 8, 16, 24 and 32 bits and floats, also under the extensible header.
+"""Reads WAV files: PCM with 8, 16, 24 and 32 bits and floats, also with the extensible header.
 
-The standard library's `wave` refuses floats, and before Python 3.12 the extensible header, which ffmpeg and most
+The standard library's `wave` rejects floats and, before Python 3.12, the extensible header, which ffmpeg and most
 recorders write for 24 bits.
 """
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
-UNKNOWN_LENGTH = 0xFFFFFFFF  # what a recorder writes that streams and never comes back to fill it in
+UNKNOWN_LENGTH = 0xFFFFFFFF  # written by recorders that stream and never update the header
 
 
 class Wav(Struct, frozen=True):
-    """A wav file's samples, read as they are asked for."""
+    """The samples of a WAV file, read on demand."""
 
     rate: int
     channels: int
-    kind: str  # as people say it: PCM 16 bit
-    samples: int  # a channel
+    kind: str  # for display: PCM 16 bit
+    samples: int  # per channel
     _raw: NDArray[np.uint8]  # [samples, channels, bytes], mapped from the file
     _float: bool
 
@@ -41,11 +41,11 @@ class Wav(Struct, frozen=True):
 
 
 def read_wav(path: Path) -> Wav:
-    action = f"reading the sound {path}"
+    action = f"reading the WAV file {path}"
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            raise InputError("it is no wav file", action=action, hint=f"Convert it: ffmpeg -i {path.name} sound.wav")
+            raise InputError("not a WAV file", action=action, hint=f"Convert it: ffmpeg -i {path.name} sound.wav")
         layout: tuple[int, int, int, int] | None = None
         while len(header := file.read(8)) == 8:
             name, size = header[:4], int.from_bytes(header[4:], "little")
@@ -55,35 +55,37 @@ def read_wav(path: Path) -> Wav:
                 return _wav(path, file, size, layout, action)
             else:
                 file.seek(size, 1)
-            file.seek(size % 2, 1)  # chunks begin at even places
-    raise InputError("it has no sound in it", action=action, hint="It may have been cut off while it was written")
+            file.seek(size % 2, 1)  # chunks start at even offsets
+    raise InputError(
+        "the file contains no audio", action=action, hint="It may have been truncated while it was written"
+    )
 
 
 def _layout(chunk: bytes, action: str) -> tuple[int, int, int, int]:
-    """Format, channels, rate, bytes a sample."""
+    """Format, channels, rate, bytes per sample."""
     if len(chunk) < 16:
-        raise InputError("its format chunk is cut off", action=action)
+        raise InputError("the format chunk is truncated", action=action)
     form, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", chunk)
     if form == EXTENSIBLE and len(chunk) >= 26:
         form = int.from_bytes(chunk[24:26], "little")
     if (form, bits) not in {(PCM, 8), (PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32), (FLOAT, 64)} or not channels:
         raise InputError(
-            f"its samples are of a kind that is not read (format {form}, {bits} bits, {channels} channels)",
+            f"unsupported sample format (format {form}, {bits} bits, {channels} channels)",
             action=action,
             hint="Convert it: ffmpeg -i FILE -c:a pcm_s16le sound.wav",
         )
     if not 1_000 <= rate <= 768_000:
-        raise InputError(f"its rate is {rate} Hz", action=action, hint="1,000 to 768,000 Hz are read")
+        raise InputError(f"unsupported sample rate {rate} Hz", action=action, hint="1,000 to 768,000 Hz are supported")
     return form, channels, rate, bits // 8
 
 
 def _wav(path: Path, file: BinaryIO, size: int, layout: tuple[int, int, int, int], action: str) -> Wav:
     form, channels, rate, width = layout
     start = file.tell()
-    there = path.stat().st_size - start
-    samples = min(there, there if size in {0, UNKNOWN_LENGTH} else size) // (channels * width)
+    available = path.stat().st_size - start
+    samples = min(available, available if size in {0, UNKNOWN_LENGTH} else size) // (channels * width)
     if samples == 0:
-        raise InputError("it holds no sample", action=action)
+        raise InputError("the file contains no samples", action=action)
     raw = np.memmap(path, np.uint8, mode="r", offset=start, shape=(samples, channels, width))
     return Wav(rate, channels, f"{'float' if form == FLOAT else 'PCM'} {8 * width} bit", samples, raw, form == FLOAT)
 
@@ -94,7 +96,7 @@ def _to_float(raw: NDArray[np.uint8], is_float: bool) -> NDArray[np.float32]:
     if is_float:
         floats: NDArray[np.float32] = np.ascontiguousarray(raw).view(f"<f{width}")[..., 0].astype(np.float32)
         return floats
-    if width == 1:  # the one kind without a sign
+    if width == 1:  # the only unsigned format
         unsigned: NDArray[np.float32] = raw[..., 0].astype(np.float32)
         unsigned -= 128
         unsigned /= 128

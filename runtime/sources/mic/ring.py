@@ -1,4 +1,4 @@
-"""How much sound is kept for those who have not heard it yet."""
+"""The size of the audio ring buffer that readers read from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mm_edge.runtime.sound import SoundRing
 if TYPE_CHECKING:
     from mm_edge.spec import AudioPrepare
 
-KEPT_S, KEPT_HOPS = 4, 8  # beyond the window, whichever is more: how far a reader may be behind
+KEPT_S, KEPT_HOPS = 4, 8  # beyond the window, whichever is more: how far a reader may lag
 
 
 def ring_for(prepare: AudioPrepare) -> SoundRing:

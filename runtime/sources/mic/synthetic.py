@@ -1,4 +1,4 @@
-"""A microphone that needs no device: a tone that climbs from 200 Hz to 2 kHz every four seconds."""
+"""A synthetic microphone without a device: a tone sweep from 200 Hz to 2 kHz every four seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SWEEP_S, LOW_HZ, HIGH_HZ, LOUDNESS = 4.0, 200.0, 2000.0, 0.3
 
 
 class SyntheticMic:
-    """Gives hop number k once its last sample is due, stamped with its first."""
+    """Delivers hop k when its last sample is due, stamped with its first."""
 
     live = True
 
@@ -64,7 +64,7 @@ class SyntheticMic:
 
 
 def sweep(rate: int) -> NDArray[np.float32]:
-    """One sweep; it ends in the phase it began with, so that it can be played round and round."""
+    """One sweep; it ends in its initial phase, so that it can be repeated."""
     seconds = np.arange(round(SWEEP_S * rate)) / rate
     cycles = LOW_HZ * seconds + (HIGH_HZ - LOW_HZ) * seconds**2 / (2 * SWEEP_S)
     return (LOUDNESS * np.sin(2 * np.pi * cycles)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A wav file played as a microphone, hop by hop."""
+"""A WAV file played as a microphone, hop by hop."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from mm_edge.runtime.sources.play import PlayClock
     from mm_edge.spec import AudioPrepare
 
-READ_S = 0.5  # of the file at a time
+READ_S = 0.5  # of the file per read
 
 
 class WavFile:
-    """Gives each hop when its last sample is due, stamped with its first, as a microphone does. Nothing is lost."""
+    """Delivers each hop when its last sample is due, stamped with its first, like a microphone. Nothing is lost."""
 
     live = False
 
@@ -62,7 +62,7 @@ class WavFile:
         return Capture(t_ns, SoundBlock(self._ring, end, end - first), shift_ns, until_ns)
 
     def _next_hop(self) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-        """A hop, or what is left of the file."""
+        """A hop, or the rest of the file."""
         hop, chunk = self._prepare.hop, round(READ_S * self._wav.rate)
         while len(self._ready) < hop and self._read < self._wav.samples:
             samples = self._wav.mono(self._read, chunk)

@@ -1,4 +1,4 @@
-"""The SPECs that give text."""
+"""The SPECs of text sources."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _literal(request: Request) -> Source:
 
 
 def script(request: Request) -> Source:
-    """A take's text."""
+    """The text of a take."""
     from mm_edge.runtime.sources.played_list import PlayedList
 
     from .script import read_script

@@ -1,4 +1,4 @@
-"""Text as it is typed: each line of standard input is one."""
+"""Text from standard input, one line at a time."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from mm_edge.runtime.clock import Clock
 
 READ_BYTES = 65_536
-MOST_BYTES = 1 << 20  # of one line; what is longer is cut there
+MOST_BYTES = 1 << 20  # of one line; a longer one is split there
 
 
 class TextLines:
-    """Gives every line that is not empty, stamped when it came. It ends with the input."""
+    """Delivers every non-empty line, stamped at arrival. Ends with the input."""
 
     live = True
 
     def __init__(self, input_name: str, file: int | None = None, clock: Clock | None = None) -> None:
         self.name, self.input = "text", input_name
         self._file, self._clock = file, clock or MonotonicClock()
-        self._pending = b""  # outlives close(): what has been taken from standard input does not come again
+        self._pending = b""  # kept across close(): data read from standard input cannot be read again
         self._wake: tuple[int, int] | None = None
 
     def open(self) -> Opened:
@@ -44,11 +44,11 @@ class TextLines:
         return None
 
     def _line(self) -> bytes | None:
-        """The next line; at the end of the input what is left without a line break; None after that."""
+        """The next line; at the end of the input the rest without a line break; then None."""
         if self._file is None or self._wake is None:
             return None
         while b"\n" not in self._pending and len(self._pending) < MOST_BYTES:
-            # Not sys.stdin.readline: nothing could end its wait, and a run that ends would hang on it.
+            # Not sys.stdin.readline: its wait cannot be interrupted, and the end of a run would hang on it.
             ready, _, _ = select.select([self._wake[0], self._file], [], [])
             if self._wake[0] in ready:
                 return None

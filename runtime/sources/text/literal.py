@@ -1,4 +1,4 @@
-"""A text that stands until somebody sets another."""
+"""A fixed text that can be replaced while the run continues."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LiteralText:
-    """Gives its text once, then waits for `put`, which any thread may call. Of texts put in a row the last counts."""
+    """Delivers its text once, then waits for `put`, which any thread may call. Of several puts the last wins."""
 
     live = True
 
@@ -24,7 +24,7 @@ class LiteralText:
         self._clock: Clock = clock or MonotonicClock()
         self._changed = threading.Condition()
         self._text, self._put_ns = text, 0
-        self._told = self._interrupted = False
+        self._delivered = self._interrupted = False
 
     @property
     def text(self) -> str:
@@ -32,20 +32,20 @@ class LiteralText:
 
     def put(self, text: str) -> None:
         with self._changed:
-            self._text, self._put_ns, self._told = text, self._clock.now_ns(), False
+            self._text, self._put_ns, self._delivered = text, self._clock.now_ns(), False
             self._changed.notify_all()
 
     def open(self) -> Opened:
         with self._changed:
-            self._put_ns, self._told, self._interrupted = self._clock.now_ns(), False, False
+            self._put_ns, self._delivered, self._interrupted = self._clock.now_ns(), False, False
         return Opened(f"text '{self._text}'", ready=True)
 
     def read(self) -> Capture | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._interrupted or not self._told)
+            self._changed.wait_for(lambda: self._interrupted or not self._delivered)
             if self._interrupted:
                 return None
-            self._told = True
+            self._delivered = True
             return Capture(self._put_ns, self._text)
 
     def interrupt(self) -> None:
@@ -57,4 +57,4 @@ class LiteralText:
         return {}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""

@@ -1,4 +1,4 @@
-"""A take's text: one JSON object a line, {"t_ms": 0, "text": "the red ball"}."""
+"""The text of a take: JSON lines such as {"t_ms": 0, "text": "the red ball"}."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Line(Strict, frozen=True):
-    """A text and when it was said."""
+    """A text and its time."""
 
     t_ms: Milliseconds
     text: str
@@ -30,11 +30,11 @@ def read_script(path: Path) -> list[tuple[int, str]]:
         try:
             line = msgspec.json.decode(raw, type=Line)
         except msgspec.DecodeError as error:
-            hint = 'A line looks like {"t_ms": 0, "text": "the red ball"}'
+            hint = 'Example of a line: {"t_ms": 0, "text": "the red ball"}'
             raise InputError(f"line {number}: {error}", action=f"reading {path}", hint=hint) from None
         media_ns = ms_to_ns(line.t_ms)
         if script and media_ns <= script[-1][0]:
-            found = f"line {number}: t_ms {line.t_ms:g} is not after the line before it"
+            found = f"line {number}: t_ms {line.t_ms:g} is not later than in the previous line"
             raise InputError(found, action=f"reading {path}", hint="Sort the lines by t_ms")
         script.append((media_ns, line.text))
     return script

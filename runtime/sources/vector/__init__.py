@@ -1,1 +1,1 @@
-"""Numbers from sensors."""
+"""Sensor readings."""

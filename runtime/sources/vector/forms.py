@@ -1,4 +1,4 @@
-"""The SPECs that give numbers."""
+"""The SPECs of vector sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def table(request: Request) -> Source:
     from .table import read_table
 
     if not isinstance(request.input, VectorInput):
-        raise UsageError(f"input '{request.input.name}' takes no numbers", action=f"opening '{request.spec}'")
+        raise UsageError(f"input '{request.input.name}' accepts no sensor vector", action=f"opening '{request.spec}'")
     path = existing_file(request)
     load = functools.partial(read_table, path, request.input.prepare.size)
     return PlayedList("sensor", request.input.name, path.name, load, request.play)

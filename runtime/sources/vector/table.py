@@ -1,4 +1,4 @@
-"""Sensor numbers from a file: csv with the columns t_ms and one a number, or jsonl {"t_ms": 0, "values": [...]}."""
+"""Sensor vectors from a file: CSV with t_ms and one column per value, or JSON lines {"t_ms": 0, "values": [...]}."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 
 class Line(Strict, frozen=True):
-    """Numbers and when they were measured."""
+    """A vector and its time."""
 
     t_ms: Milliseconds
     values: list[float]
 
 
 def read_table(path: Path, size: int) -> list[tuple[int, NDArray[np.float32]]]:
-    """Media time in nanoseconds and `size` numbers."""
+    """Media time in nanoseconds and `size` values."""
     table: list[tuple[int, NDArray[np.float32]]] = []
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
     for number, t_ms, values in rows:
         where = f"reading line {number} of {path}"
         if len(values) != size:
-            raise InputError(f"{len(values)} numbers", action=where, hint=f"The input takes {size}")
+            raise InputError(f"the line has {len(values)} values", action=where, hint=f"The input expects {size}")
         media_ns = ms_to_ns(t_ms)
         if table and media_ns <= table[-1][0]:
-            raise InputError(f"t_ms {t_ms:g} is not after the line before it", action=where, hint="Sort it by t_ms")
+            raise InputError(f"t_ms {t_ms:g} is not later than in the previous line", action=where, hint="Sort by t_ms")
         table.append((media_ns, np.array(values, np.float32)))
     return table
 
@@ -47,17 +47,22 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, float, list[float]]]:
         lines = csv.reader(file)
         columns = [column.strip() for column in next(lines, [])]
         if "t_ms" not in columns:
-            found = f"the columns {columns}"
-            raise InputError(found, action=f"reading {path}", hint="Its first line names the columns: t_ms,x,y")
+            found = f"no column t_ms in {columns}"
+            raise InputError(
+                found, action=f"reading {path}", hint="The first line names the columns, for example t_ms,x,y"
+            )
         at = columns.index("t_ms")
         for row in filter(None, lines):
             try:
                 numbers = [float(cell) for cell in row]
                 t_ms = numbers.pop(at)
             except (ValueError, IndexError):
-                raise InputError(f"{row}", action=f"reading line {lines.line_num} of {path} as numbers") from None
+                raise InputError(f"not all numbers: {row}", action=f"reading line {lines.line_num} of {path}") from None
             if not (math.isfinite(t_ms) and t_ms >= 0):
-                raise InputError(f"t_ms {t_ms}", action=f"reading line {lines.line_num} of {path}")
+                raise InputError(
+                    f"t_ms must be finite and not negative, found {t_ms}",
+                    action=f"reading line {lines.line_num} of {path}",
+                )
             yield lines.line_num, t_ms, numbers
 
 
@@ -67,6 +72,6 @@ def _json_rows(path: Path) -> Iterator[tuple[int, float, list[float]]]:
             try:
                 line = msgspec.json.decode(raw, type=Line)
             except msgspec.DecodeError as error:
-                hint = 'A line looks like {"t_ms": 0, "values": [0.1, 0.2]}'
+                hint = 'Example of a line: {"t_ms": 0, "values": [0.1, 0.2]}'
                 raise InputError(str(error), action=f"reading line {number} of {path}", hint=hint) from None
             yield number, line.t_ms, line.values

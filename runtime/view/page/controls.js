@@ -1,4 +1,4 @@
-// Buttons and keys: light or dark, and for a file pause and step.
+// Buttons and keys: light or dark theme, and pause and step for file playback.
 
 import { find, forgetColours, mark, say } from "./dom.js";
 
@@ -13,9 +13,9 @@ function paint() {
   forgetColours();
 }
 
-function turn() {
+function toggleTheme() {
   chosen = root.dataset.theme === "dark" ? "light" : "dark";
-  try { localStorage.setItem("theme", chosen); } catch { /* a browser that keeps nothing asks again next time */ }
+  try { localStorage.setItem("theme", chosen); } catch { /* without storage the choice lasts until the page is closed */ }
   paint();
 }
 
@@ -25,10 +25,10 @@ export function listen(link) {
   paint();
   const pause = () => link.play(find("pause").textContent === "Pause" ? "pause" : "resume");
   const step = () => link.play("step");
-  find("theme").addEventListener("click", turn);
+  find("theme").addEventListener("click", toggleTheme);
   find("pause").addEventListener("click", pause);
   find("step").addEventListener("click", step);
-  const keys = { "/": () => find("prompt").focus(), t: turn, " ": () => !find("pause").hidden && pause(), ".": () => !find("step").hidden && step() };
+  const keys = { "/": () => find("prompt").focus(), t: toggleTheme, " ": () => !find("pause").hidden && pause(), ".": () => !find("step").hidden && step() };
   document.addEventListener("keydown", (event) => {
     const busy = event.target.closest("input, button, a, textarea, select") && event.key === " ";
     if (event.target.closest("input, textarea") || busy || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -43,6 +43,6 @@ export function drawControls({ paused }) {
   const file = paused !== null;
   mark(find("pause"), "hidden", file ? null : "");
   mark(find("play-keys"), "hidden", file ? null : "");
-  say(find("pause"), paused ? "Go on" : "Pause");
+  say(find("pause"), paused ? "Resume" : "Pause");
   mark(find("step"), "hidden", paused ? null : "");
 }

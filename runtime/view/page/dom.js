@@ -1,4 +1,4 @@
-// Finds and makes elements. Text is only ever set as text: what a robot or a visitor says is never markup.
+// Finds and makes elements. Text is only set as text content: data from a robot or a visitor is never markup.
 
 export const find = (id) => document.getElementById(id);
 
@@ -12,7 +12,7 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// Writes only what has changed, so that nothing is laid out and nothing is read aloud twice.
+// Writes only changed text, so that nothing is laid out or announced twice.
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -22,7 +22,7 @@ export function mark(element, name, value) {
   else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
-// One child per key, in order; children that stay are not touched.
+// One child per key, in order; unchanged children are not touched.
 export function keep(parent, keys, create) {
   const there = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   keys.forEach((key, place) => {
@@ -38,7 +38,7 @@ export function keep(parent, keys, create) {
   return [...parent.children];
 }
 
-// A canvas in device pixels, cleared, with its context scaled to CSS pixels. Its size is read when it has changed.
+// A cleared canvas in device pixels, with its context scaled to CSS pixels. Its size is read only when it changes.
 const sizes = new WeakMap();
 const watcher = new ResizeObserver((entries) => {
   for (const { target, contentRect } of entries) sizes.set(target, [contentRect.width, contentRect.height]);
@@ -60,7 +60,7 @@ export function surface(canvas, { clear = true } = {}) {
   return { context, width, height, resized };
 }
 
-// Whether any of it is on the screen: nothing is drawn that nobody can see.
+// Whether any of the canvas is on screen: nothing invisible is drawn.
 const inSight = new WeakMap();
 const looker = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) inSight.set(target, isIntersecting);

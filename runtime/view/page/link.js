@@ -1,27 +1,27 @@
-// The websocket: takes frames and states apart, says when a frame was drawn, and comes back when it was cut.
+// The websocket: unpacks frames and states, acknowledges drawn frames, and reconnects.
 
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 3000;
-const SILENT_MS = 2000; // states come four times a second: longer silence is a cut that nobody has told us of
+const SILENT_MS = 2000; // states arrive four times per second: a longer silence is a lost connection
 
 export class Link extends EventTarget {
   #socket = null;
   #retry = FIRST_RETRY_MS;
-  #heard = performance.now();
+  #lastMessage = performance.now();
 
   open() {
     const { protocol, host } = window.location;
     const socket = new WebSocket(`${protocol === "https:" ? "wss" : "ws"}://${host}/live`);
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => { this.#retry = FIRST_RETRY_MS; this.#heard = performance.now(); };
+    socket.onopen = () => { this.#retry = FIRST_RETRY_MS; this.#lastMessage = performance.now(); };
     socket.onmessage = ({ data }) => {
-      this.#heard = performance.now();
+      this.#lastMessage = performance.now();
       if (typeof data === "string") this.dispatchEvent(new CustomEvent("state", { detail: JSON.parse(data) }));
       else this.dispatchEvent(new CustomEvent("frame", { detail: unpack(data) }));
     };
     socket.onclose = () => {
       if (this.#socket !== socket) return;
-      this.dispatchEvent(new Event("cut"));
+      this.dispatchEvent(new Event("disconnect"));
       setTimeout(() => this.open(), this.#retry);
       this.#retry = Math.min(2 * this.#retry, LONGEST_RETRY_MS);
     };
@@ -30,7 +30,7 @@ export class Link extends EventTarget {
 
   watch() {
     setInterval(() => {
-      if (performance.now() - this.#heard > SILENT_MS) this.dispatchEvent(new Event("cut"));
+      if (performance.now() - this.#lastMessage > SILENT_MS) this.dispatchEvent(new Event("disconnect"));
     }, 500);
   }
 

@@ -1,15 +1,15 @@
-// Brings it together: frames are drawn as they come, states four times a second, plots no more often than the eye needs.
+// The entry point: draws frames as they arrive, states four times per second, and plots at a lower rate.
 
 import { listen as listenControls, drawControls } from "./controls.js";
-import { decide, drawDecisions, learn as learnKinds } from "./decides.js";
+import { drawOutputs, learn as learnKinds, record } from "./outputs.js";
 import { find, mark, say } from "./dom.js";
 import { drawEvents, drawInputs, drawMachine } from "./inputs.js";
 import { Link } from "./link.js";
 import { learn, show, stale } from "./picture.js";
 import { drawTexts, listen as listenPrompt, read } from "./prompt.js";
-import { drawSound, hear } from "./sound.js";
+import { addSound, drawSound } from "./sound.js";
 import { drawStages } from "./stages.js";
-import { duration, number, state as inWords } from "./words.js";
+import { duration, number, state as stateName } from "./format.js";
 
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 const PLOT_MS = 100;
@@ -21,12 +21,12 @@ let drawing = false;
 let plotted = 0;
 let latest = null;
 let ended = false;
-// Read by the tests: how many frames were drawn, and when the first was.
+// Used by the tests: the number of frames drawn, and the time of the first.
 window.drawn = { frames: 0, first: null };
 
 link.addEventListener("frame", ({ detail }) => {
-  hear(detail.head, detail.pcm);
-  decide(detail.head);
+  addSound(detail.head, detail.pcm);
+  record(detail.head);
   read(detail.head);
   latest = detail.head;
   newest = detail;
@@ -46,17 +46,17 @@ async function draw() {
   drawing = false;
 }
 
-// One timer for all plots, and only while there is something new and somebody looks.
+// One timer for all plots, active only while there is new data and the page is visible.
 function plot(now) {
   requestAnimationFrame(plot);
   if (!latest || now - plotted < (calm.matches ? CALM_PLOT_MS : PLOT_MS)) return;
   plotted = now;
-  drawDecisions(latest);
+  drawOutputs(latest);
   drawSound();
 }
 
 link.addEventListener("state", ({ detail: { run, page } }) => {
-  mark(find("cut"), "hidden", "");
+  mark(find("disconnected"), "hidden", "");
   ended = run.health === "ended";
   stale(!page.paused && (run.idle_s === null || run.idle_s > 1));
   learn(run);
@@ -75,28 +75,28 @@ function head(run, { paused }) {
   document.title = run.model ? `${run.model} – mm-edge` : "mm-edge";
   const silent = run.idle_s !== null && run.idle_s > 1 && run.health !== "ended";
   mark(find("health"), "data-state", run.health);
-  const well = silent ? `${inWords(run.health)}, no prediction for ${Math.floor(run.idle_s)} s` : why(run);
-  say(find("health"), paused && run.health === "ok" ? "Paused" : well);
+  const status = silent ? `${stateName(run.health)}, no prediction for ${Math.floor(run.idle_s)} s` : describe(run);
+  say(find("health"), paused && run.health === "ok" ? "Paused" : status);
   say(find("rate"), `${number(run.rate_hz)} /s`);
   say(find("latency"), run.stages.total ? `${number(run.stages.total.p50)} ms` : "–");
   say(find("latency-worst"), run.stages.total ? `${number(run.stages.total.p99)} ms` : "–");
   say(find("running"), duration(run.running_s));
 }
 
-function why({ health, sources, inputs }) {
-  if (health !== "degraded") return inWords(health);
-  const bad = Object.entries(sources).filter(([, { state }]) => ["lost", "stale", "reconnecting"].includes(state)).map(([name, { state }]) => `${name} ${inWords(state)}`);
+function describe({ health, sources, inputs }) {
+  if (health !== "degraded") return stateName(health);
+  const bad = Object.entries(sources).filter(([, { state }]) => ["lost", "stale", "reconnecting"].includes(state)).map(([name, { state }]) => `${name} ${stateName(state)}`);
   const missing = Object.entries(inputs).filter(([, { state }]) => state === "missing").map(([name]) => `${name} missing`);
-  return [inWords(health), ...(bad.length ? bad : missing)].join(", ");
+  return [stateName(health), ...(bad.length ? bad : missing)].join(", ");
 }
 
-link.addEventListener("cut", () => {
+link.addEventListener("disconnect", () => {
   stale(true);
-  if (ended) return; // the robot said goodbye
-  mark(find("health"), "data-state", "cut");
-  say(find("health"), "Cut off");
-  mark(find("cut"), "hidden", null);
-  say(find("cut"), "The connection to the robot is cut. What is shown is old. Trying again.");
+  if (ended) return; // the run has ended normally
+  mark(find("health"), "data-state", "disconnected");
+  say(find("health"), "Disconnected");
+  mark(find("disconnected"), "hidden", null);
+  say(find("disconnected"), "Connection to the robot lost. The data shown is not current. Reconnecting…");
 });
 
 listenControls(link);

@@ -1,7 +1,7 @@
-// The camera's picture, with what the model made of it drawn over it in the picture's own pixels.
+// The camera image with the model's outputs drawn over it, in image pixels.
 
 import { colour, find, keep, make, mark, say, seen } from "./dom.js";
-import { hue, percent, reading } from "./words.js";
+import { hue, percent, reading } from "./format.js";
 
 const canvas = find("picture");
 const context = canvas.getContext("2d", { alpha: false });
@@ -29,10 +29,10 @@ export async function show({ head, jpeg }) {
   label(head);
 }
 
-// The canvas has the pixels that the screen shows: what is drawn over the picture is as fine, and nothing is scaled twice.
+// The canvas has the resolution of the screen, so overlays are sharp and nothing is scaled twice.
 function fit(bitmap) {
-  const wanted = shownWidth(bitmap.width, bitmap.height) * (window.devicePixelRatio || 1);
-  const scale = Math.min(MOST_WIDTH, wanted) / bitmap.width;
+  const target = shownWidth(bitmap.width, bitmap.height) * (window.devicePixelRatio || 1);
+  const scale = Math.min(MOST_WIDTH, target) / bitmap.width;
   const size = [Math.round(bitmap.width * scale), Math.round(bitmap.height * scale)];
   if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
   return size;
@@ -54,7 +54,7 @@ function overlay(name, value, map, unit) {
   }
 }
 
-// A dark line under a light one is seen on any picture.
+// A dark line under a light one is visible on any image.
 function stroke(path, unit, light) {
   context.lineWidth = 4 * unit;
   context.strokeStyle = "rgb(0 0 0 / 65%)";
@@ -93,8 +93,8 @@ function point(name, { x, y, score }, unit) {
   tag(`${name} ${percent(score)}`, x + 18 * unit, y - 12 * unit, unit);
 }
 
-// The map itself, where the model gives one: rows of bytes, laid over the part of the picture that it covers. Where it is
-// highest is what it says; how sure the model is, says the score.
+// The heatmap, if the model returns one: rows of bytes, drawn over the part of the image that it covers. Its maximum is
+// the position; the score is the model's confidence.
 const heat = document.createElement("canvas");
 function glow({ size: [columns, rows], box: [x0, y0, x1, y1], values }) {
   [heat.width, heat.height] = [columns, rows];
@@ -107,13 +107,13 @@ function glow({ size: [columns, rows], box: [x0, y0, x1, y1], values }) {
   context.drawImage(heat, x0, y0, x1 - x0, y1 - y0);
 }
 
-// What has a place stands there; the rest is told in a corner.
+// Outputs with a position are drawn there; the others are listed in a corner.
 const drawn = (value) => typeof value?.x === "number" || (Array.isArray(value) && !value[0]?.prompt);
 
-// Over the picture for the eye; on the picture, once in two seconds, for those who are read to.
+// The caption over the image, and every two seconds the label for screen readers.
 function label({ outputs }) {
-  const told = Object.entries(outputs).filter(([name, value]) => !drawn(value) && !["scores", "embedding"].includes(kinds[name]));
-  const words = new Map(told.map(([name, value]) => [name, reading(value, kinds[name])]));
+  const listed = Object.entries(outputs).filter(([name, value]) => !drawn(value) && !["scores", "embedding"].includes(kinds[name]));
+  const words = new Map(listed.map(([name, value]) => [name, reading(value, kinds[name])]));
   const rows = keep(caption, [...words.keys()], (name) => make("li", {}, `${name} `, make("b")));
   for (const row of rows) {
     const { head, score } = words.get(row.dataset.key);
@@ -122,6 +122,6 @@ function label({ outputs }) {
   if (performance.now() - described > 2000) {
     described = performance.now();
     const all = Object.entries(outputs).map(([name, value]) => `${name}: ${reading(value, kinds[name]).head}`);
-    mark(canvas, "aria-label", `The camera's picture. ${all.join("; ")}`);
+    mark(canvas, "aria-label", `Camera image. ${all.join("; ")}`);
   }
 }

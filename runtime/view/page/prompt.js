@@ -1,9 +1,9 @@
-// The live prompt: typed here, used by the model's next prediction, and said to be so once it was.
+// The live prompt: entered here, used from the next prediction on, and confirmed once it is used.
 
 import { find, keep, make, mark, say } from "./dom.js";
 
 const box = find("prompt");
-let asked = null;
+let requested = null;
 let used = null;
 
 export function listen(link) {
@@ -23,30 +23,30 @@ export function listen(link) {
 }
 
 function set(link, text) {
-  asked = text.trim();
-  if (!link.text(asked)) {
-    say(find("prompt-state"), "Not sent: the connection is cut.");
-    asked = null;
-  } else if (asked !== used) {
-    say(find("prompt-state"), "Sent; the next prediction uses it.");
+  requested = text.trim();
+  if (!link.text(requested)) {
+    say(find("prompt-state"), "Not sent: no connection.");
+    requested = null;
+  } else if (requested !== used) {
+    say(find("prompt-state"), "Sent. Takes effect with the next prediction.");
   }
 }
 
 export function read({ text }) {
   const now = Object.values(text)[0];
-  if (now === undefined || (now === used && asked === null)) return;
-  if (now === asked || asked === null) {
-    const mine = now === asked;
-    asked = null;
-    if (now !== used || mine) say(find("prompt-state"), `The model reads “${now}”.`);
+  if (now === undefined || (now === used && requested === null)) return;
+  if (now === requested || requested === null) {
+    const mine = now === requested;
+    requested = null;
+    if (now !== used || mine) say(find("prompt-state"), `Prompt in use: “${now}”`);
     if (used === null && document.activeElement !== box) box.value = now;
     used = now;
   }
 }
 
-// A prompt that comes from a file is shown and cannot be changed.
+// A prompt from a file is shown but cannot be changed.
 export function drawTexts({ texts, can_type: can }) {
-  mark(find("reads"), "hidden", can || texts.length ? null : "");
+  mark(find("text"), "hidden", can || texts.length ? null : "");
   mark(find("prompt-form"), "hidden", can ? null : "");
   const chips = keep(find("texts"), can ? texts : [], (text) => make("li", {}, make("button", { type: "button", text })));
   for (const chip of chips) mark(chip.firstChild, "aria-pressed", String(chip.dataset.key === used));

@@ -1,4 +1,4 @@
-// The microphone as the model hears it: waveform and spectrogram of the last seconds.
+// The audio input of the model: waveform and spectrogram of the last seconds.
 
 import { colour, find, mark, seen, surface } from "./dom.js";
 
@@ -11,19 +11,19 @@ const LOWEST_HZ = 60;
 const wave = find("wave");
 const spectrum = find("spectrum");
 let rate = 0;
-let end = 0; // number of the next sample of the stream that has not been heard yet
-let columns = []; // one for each half window: its loudest and its bands
+let end = 0; // number of the next new sample of the stream
+let columns = []; // one for each half window: its peak and its bands
 let rest = new Float32Array(0);
 let kept = null;
 
-export function hear({ sound }, pcm) {
+export function addSound({ sound }, pcm) {
   if (!sound) return;
   if (sound.rate !== rate) begin(sound.rate);
-  mark(find("hears"), "hidden", null);
+  mark(find("audio"), "hidden", null);
   const known = sound.end - pcm.length;
-  if (sound.end < end) end = known; // the stream began again
+  if (sound.end < end) end = known; // the stream restarted
   const gap = Math.min(known - end, rate * SECONDS);
-  if (end && gap > 0) take(new Float32Array(gap)); // what was missed is silence, as long as it was
+  if (end && gap > 0) take(new Float32Array(gap)); // missed samples are shown as silence
   const fresh = pcm.subarray(Math.max(0, end - known));
   end = sound.end;
   take(Float32Array.from(fresh, (v) => v / 32768));
@@ -37,7 +37,7 @@ function begin(newRate) {
   kept = bands();
 }
 
-// Half windows: each column looks at the one before and its own.
+// Half windows: each column covers the previous one and its own.
 const HOP = WINDOW / 2;
 let last = new Float32Array(HOP);
 function take(samples) {
@@ -57,7 +57,7 @@ function take(samples) {
 
 const hann = Float32Array.from({ length: WINDOW }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / WINDOW));
 
-// For each band the first and last bin of the transform; each band is the same step of pitch.
+// For each band the first and last bin of the transform; all bands have the same width on a logarithmic scale.
 function bands() {
   const top = rate / 2;
   const edge = (i) => LOWEST_HZ * (top / LOWEST_HZ) ** (i / BANDS);

@@ -1,9 +1,9 @@
-// Every stage's p50 and p99: as figures, and as lines over the last minute.
+// The p50 and p99 latency of every stage: as numbers, and as a chart of the last minute.
 
 import { colour, find, keep, make, mark, say, seen, surface } from "./dom.js";
-import { number } from "./words.js";
+import { number } from "./format.js";
 
-const POINTS = 240; // states come four times a second
+const POINTS = 240; // states arrive four times per second
 const pasts = new Map();
 
 export function drawStages({ stages }) {
@@ -11,7 +11,7 @@ export function drawStages({ stages }) {
   const body = find("stages").tBodies[0];
   const rows = keep(body, names, (name) => make(
     "tr", name === "total" ? { class: "whole" } : {}, make("th", { scope: "row", text: name }),
-    make("td", {}, make("canvas", { role: "img", "aria-label": `${name}: the last minute` })), make("td"), make("td"),
+    make("td", {}, make("canvas", { role: "img", "aria-label": `${name}: latency over the last minute` })), make("td"), make("td"),
   ));
   for (const row of rows) {
     const { p50, p99 } = stages[row.dataset.key];
@@ -28,7 +28,7 @@ export function drawStages({ stages }) {
   mark(find("stages"), "hidden", names.length ? null : "");
 }
 
-// From zero, so that a line's height tells its size; the band between the lines is the spread.
+// The axis starts at zero; the band between the lines is the range from p50 to p99.
 function draw(canvas, past) {
   if (!seen(canvas)) return;
   const { context, width, height } = surface(canvas);

@@ -1,4 +1,4 @@
-"""mm-edge devices: the cameras and microphones that can be named to `mm-edge run`."""
+"""mm-edge devices: lists the cameras and microphones of this machine."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def devices(
-    json: Annotated[bool, typer.Option("--json", help="Give all of it as JSON, for machines.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List cameras with their modes, and microphones, as `mm-edge run` takes them."""
+    """List the cameras and their modes, and the microphones, with the names that `mm-edge run` accepts."""
     from mm_edge.doctor.cameras import video_devices
     from mm_edge.doctor.sound import portaudio
 
@@ -21,8 +21,12 @@ def devices(
     if json:
         import msgspec
 
-        told = {"cameras": cameras, "microphones": sound.told.get("microphones", []), "sound": sound.failed or "good"}
-        typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=1))
+        from mm_edge.doctor.report import DevicesReport
+
+        microphones = sound.result.get("microphones", [])
+        found = {"cameras": cameras, "microphones": microphones, "sound": sound.failed or "ok"}
+        report = msgspec.convert(found, DevicesReport)
+        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=1))
         return
     _print_cameras(cameras)
     _print_microphones(sound)
@@ -32,7 +36,7 @@ def _print_cameras(cameras: list[dict[str, Any]]) -> None:
     from mm_edge.cli.terminal import add, console, table
 
     if not cameras:
-        typer.echo("no camera; --camera also takes a file, a stream, 'synthetic' or 'none'")
+        typer.echo("no camera found; --camera also accepts a file, a stream, 'synthetic' or 'none'")
         return
     listed = table("--camera", "name", "format", "size", "fps")
     for camera in cameras:
@@ -41,7 +45,7 @@ def _print_cameras(cameras: list[dict[str, Any]]) -> None:
                 listed,
                 camera["camera"],
                 camera.get("name", camera["path"]),
-                camera["failed"] or "lists no modes",
+                camera["failed"] or "no modes listed",
                 "",
                 "",
             )
@@ -55,12 +59,12 @@ def _print_cameras(cameras: list[dict[str, Any]]) -> None:
 def _print_microphones(sound: Probe) -> None:
     from mm_edge.cli.terminal import add, console, table
 
-    found = sound.told.get("microphones", [])
+    found = sound.result.get("microphones", [])
     if not found:
         why = f" ({sound.failed}; see mm-edge doctor)" if sound.failed else ""
-        typer.echo(f"no microphone{why}; --mic also takes a file, 'synthetic' or 'none'")
+        typer.echo(f"no microphone found{why}; --mic also accepts a file, 'synthetic' or 'none'")
         return
-    listed = table("--mic", "name", "through", "channels", "rate")
+    listed = table("--mic", "name", "host API", "channels", "rate")
     for each in found:
         number = f"{each['index']} (default)" if each["default"] else str(each["index"])
         add(listed, number, each["name"], each["host"], str(each["channels"]), f"{each['rate']:g} Hz")

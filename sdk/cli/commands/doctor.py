@@ -1,4 +1,4 @@
-"""mm-edge doctor: what this machine has, what is missing, and what to do about it."""
+"""mm-edge doctor: checks the hardware, drivers and packages of this machine."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ if TYPE_CHECKING:
 
     from mm_edge.doctor.finding import Finding
 
-MARKS = {"good": ("✓", "green"), "note": ("!", "yellow"), "missing": ("-", "bright_black"), "broken": ("✗", "red")}
+MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "missing": ("-", "bright_black"), "error": ("✗", "red")}
 
 
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Give all of it as JSON, for machines.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what this machine has, what is missing, and what to do about it."""
+    """Check the hardware, drivers and packages of this machine, with a hint for each problem."""
     from mm_edge.doctor.examine import examine
     from mm_edge.jetson.board import board
     from mm_edge.jetson.power import power
     from mm_edge.runtime.engines.selection.survey import survey
 
-    findings = examine({"Engine of a run": (survey,), "Board": (board, power)})
+    findings = examine({"Engine selection": (survey,), "Board": (board, power)})
     if json:
         import msgspec
 
         from mm_edge import __version__
+        from mm_edge.doctor.report import DoctorReport
 
-        typer.echo(msgspec.json.format(msgspec.json.encode({"mm_edge": __version__, "findings": findings}), indent=1))
+        report = DoctorReport(__version__, findings)
+        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=1))
     else:
         _print(findings)
 
@@ -50,23 +52,20 @@ def _print(findings: dict[str, list[Finding]]) -> None:
         rows.add_column(overflow="fold")
         for each in found:
             mark, color = MARKS[each.state]
-            rows.add_row(Text(mark, style=color), Text(each.name), _told(each))
+            rows.add_row(Text(mark, style=color), Text(each.name), _described(each))
         out.print(Text(heading, style="bold"))
         out.print(rows)
         out.print()
     every = [each for found in findings.values() for each in found]
     counts = {state: sum(each.state == state for each in every) for state in MARKS}
-    out.print(
-        Text(
-            f"{counts['good']} good, {counts['note']} to note, {counts['missing']} not there, {counts['broken']} broken"
-        )
-    )
+    passed = f"{counts['ok']} ok, {counts['warning']} warnings"
+    out.print(Text(f"{passed}, {counts['missing']} not available, {counts['error']} errors"))
 
 
-def _told(finding: Finding) -> Text:
+def _described(finding: Finding) -> Text:
     from rich.text import Text
 
-    told = Text(finding.found, style="bright_black" if finding.state == "missing" else "")
+    text = Text(finding.found, style="bright_black" if finding.state == "missing" else "")
     if finding.hint:
-        told.append(f"\n→ {finding.hint}", style="cyan")
-    return told
+        text.append(f"\n→ {finding.hint}", style="cyan")
+    return text

@@ -1,4 +1,4 @@
-"""mm-edge inspect: tells what a bundle takes, gives, costs and loses."""
+"""mm-edge inspect: shows the inputs, parts, outputs and accuracy of a bundle."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .mmb file or a bundle's folder.")],
-    json: Annotated[bool, typer.Option("--json", help="Give all of it as JSON, for machines.")] = False,
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .mmb file or a bundle folder.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what a bundle takes, gives, costs and loses; the whole of it is verified first."""
+    """Verify a bundle and show its inputs, parts, outputs, cost and measured accuracy."""
     from mm_edge.bundle.bundle import Bundle
 
     with Bundle.open(bundle) as opened:
@@ -33,8 +33,8 @@ def inspect(
 def _print_json(bundle: Bundle) -> None:
     import msgspec
 
-    told = {"path": str(bundle.path), "bytes": bundle.size, "signature": bundle.signature, "manifest": bundle.manifest}
-    typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=1))
+    shown = {"path": str(bundle.path), "bytes": bundle.size, "signature": bundle.signature, "manifest": bundle.manifest}
+    typer.echo(msgspec.json.format(msgspec.json.encode(shown), indent=1))
 
 
 def _print_tables(bundle: Bundle) -> None:
@@ -44,7 +44,7 @@ def _print_tables(bundle: Bundle) -> None:
     from mm_edge.cli.terminal import console
 
     manifest, out = bundle.manifest, console()
-    signed = f"signed by {bundle.signature.key}, not checked" if bundle.signature else "not signed"
+    signed = f"signed by {bundle.signature.key}, signature not checked" if bundle.signature else "not signed"
     head = f"version {manifest.version}, {len(manifest.digests)} files, {decimal(bundle.size)}, {escape(signed)}"
     out.print(f"[bold]{manifest.name}[/] {head}")
     if manifest.description:
@@ -59,10 +59,10 @@ def _inputs(manifest: Manifest) -> Table:
     from mm_edge.cli.terminal import add, table
     from mm_edge.spec import modality_of
 
-    inputs = table("takes", "modality", "tensor", "max age", "if missing")
+    inputs = table("input", "modality", "tensor", "max age", "if missing")
     for spec in manifest.inputs:
         sync = manifest.sync.inputs.get(spec.name)
-        age, missing = ("", "drives the loop") if spec.name == manifest.sync.driver else ("any", "hold")
+        age, missing = ("", "driver") if spec.name == manifest.sync.driver else ("any", "hold")
         if sync and spec.name != manifest.sync.driver:
             age, missing = "any" if sync.max_age_ms is None else f"{sync.max_age_ms:g} ms", sync.missing
         add(inputs, spec.name, modality_of(spec), f"{spec.dtype} {_shape(spec.shape)}", age, missing)
@@ -74,22 +74,23 @@ def _parts(manifest: Manifest) -> Table:
 
     from mm_edge.cli.terminal import add, table
 
-    parts = table("parts", "kind", "reads", "gives", "crosses a tick", "parameters", "FLOPs", "precisions", "at export")
+    columns = ("kind", "reads", "outputs", "cached", "parameters", "FLOPs", "precisions", "latency at export")
+    parts = table("part", *columns)
     for part in manifest.parts:
         reads = "\n".join(read.source for read in part.reads.values())
         gives = "\n".join(f"{tensor.name} {_shape(tensor.shape)}" for tensor in part.gives)
-        crossing = "\n".join(decimal(size) if size else "" for size in _crossing(manifest, part))
+        cached = "\n".join(decimal(size) if size else "" for size in _cached(manifest, part))
         sizes = "\n".join(
             f"{name} {decimal(manifest.digests[made.file].size)}" for name, made in part.artefacts.items()
         )
         cost = "\n".join(f"{name} {ms:.2f} ms" for name, ms in part.cost.ms.items())
         work = f"{part.cost.parameters:,}", f"{part.cost.flops:,}"
-        add(parts, part.name, part.kind, reads, gives, crossing, *work, sizes, cost)
+        add(parts, part.name, part.kind, reads, gives, cached, *work, sizes, cost)
     return parts
 
 
-def _crossing(manifest: Manifest, part: Part) -> list[int]:
-    """Bytes of each tensor that goes on to another part, at its usual size; 0 for what leaves the model."""
+def _cached(manifest: Manifest, part: Part) -> list[int]:
+    """Bytes of each tensor that another part reads, at its usual size; 0 for a model output."""
     import numpy as np
 
     read = {read.source for other in manifest.parts for read in other.reads.values()}
@@ -102,7 +103,7 @@ def _crossing(manifest: Manifest, part: Part) -> list[int]:
 
 
 def _saved(manifest: Manifest) -> list[str]:
-    """What the live loop does not compute again, input by input: the work of the encoders that have nothing new."""
+    """The share of the work that the live loop skips when only one input has new data, by input."""
     flops = {part.name: part.cost.flops for part in manifest.parts}
     if not sum(flops.values()) or len(manifest.parts) == 1:
         return []
@@ -114,18 +115,18 @@ def _saved(manifest: Manifest) -> list[str]:
             if part.kind == "encode" and not any(_is_of(read.source, spec.name) for read in part.reads.values())
         )
         shares.append(f"{spec.name} {idle / sum(flops.values()):.0%}")
-    return ["work saved while only one input has something new: " + ", ".join(shares)]
+    return ["work skipped when only one input has new data: " + ", ".join(shares)]
 
 
 def _is_of(source: str, name: str) -> bool:
-    """Whether a part reads this input, or its mask."""
+    """Whether a part reads this input or its mask."""
     return source in {f"input:{name}", f"input:{name}.mask"}
 
 
 def _outputs(manifest: Manifest) -> Table:
     from mm_edge.cli.terminal import add, table
 
-    outputs = table("gives", "kind", "labels")
+    outputs = table("output", "kind", "labels")
     for spec in manifest.outputs:
         add(outputs, spec.name, str(spec.__struct_config__.tag), " ".join(getattr(spec, "labels", ())))
     return outputs
@@ -134,10 +135,10 @@ def _outputs(manifest: Manifest) -> Table:
 def _parity(manifest: Manifest) -> Table:
     from mm_edge.cli.terminal import add, table
 
-    parity = table("loses", "precision", "tensor", "max error", "cosine", "agreement", "samples", "")
+    parity = table("accuracy of", "precision", "tensor", "max error", "cosine", "agreement", "samples", "")
     packed = {"fp32", *(precision for part in manifest.parts for precision in part.artefacts)}
     for row in manifest.parity:
-        failed = "FAILED" if row.precision in packed else "failed, left out"
+        failed = "FAILED" if row.precision in packed else "failed, not included"
         agreement = "" if row.agreement is None else f"{row.agreement:.1%}"
         cells = (row.scope, row.precision, row.tensor, f"{row.max_error:.2g}", f"{row.cosine:.5f}", agreement)
         add(parity, *cells, f"{row.samples} {row.data}", "passed" if row.passed else failed)

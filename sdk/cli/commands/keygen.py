@@ -1,4 +1,4 @@
-"""mm-edge keygen: makes the pair of keys that bundles are signed and checked with."""
+"""mm-edge keygen: creates a key pair for signing bundles."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import typer
 
 
 def keygen(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the two keys go; made if it is not there.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the two keys; created if missing.")],
 ) -> None:
-    """Make a key pair to sign bundles with; no key is ever overwritten."""
+    """Create a key pair for signing bundles. Existing keys are never overwritten."""
     from mm_edge.bundle.signing import generate_keys
 
     private, public = generate_keys(folder)
-    typer.echo(f"{private}  private: keep it; sign with: mm-edge export SOURCE -o BUNDLE --sign {private}")
-    typer.echo(f"{public}  public: give it away; check with: mm-edge verify BUNDLE --key {public}")
+    typer.echo(f"{private}  private, keep it secret; sign with: mm-edge export SOURCE -o BUNDLE --sign {private}")
+    typer.echo(f"{public}  public, distribute it; verify with: mm-edge verify BUNDLE --key {public}")

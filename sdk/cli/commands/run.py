@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mm_edge.cli.gc_paused import uncollected
+from mm_edge.cli.gc_paused import gc_paused
 
 if TYPE_CHECKING:
     from mm_edge.bundle.bundle import Bundle
@@ -104,11 +104,11 @@ def run(
 
     mm-edge run --demo --view 8700                                  the demo, in the browser
     """
-    from mm_edge.errors import NotBuiltYetError
+    from mm_edge.errors import NotImplementedYetError
 
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings would break the table; what matters is told by us
     if record is not None:
-        raise NotBuiltYetError(
+        raise NotImplementedYetError(
             "recording is not built yet",
             action=f"--record {record}",
             hint="Leave it out; --jsonl and --trace are there",
@@ -127,7 +127,7 @@ def run(
         *(f"{key}={value}" for key, value in flags.items() if value is not None),
     ]
     options = {"camera": camera or [], "mic": mic or [], "text": text or []}
-    with uncollected():
+    with gc_paused():
         opened, config_made, sources, play = _wire(bundle, config, changes, options, take, demo=demo)
         from mm_edge.runtime.session.live import Live
 

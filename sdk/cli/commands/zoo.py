@@ -1,4 +1,4 @@
-"""mm-edge zoo: lists the models that ship with mm-edge, with their model cards."""
+"""mm-edge zoo: lists the included models and their model cards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 
 def zoo(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the models that ship with mm-edge."""
+    """List the included models and their model cards."""
     from mm_edge.zoo import catalog
 
     cards = {name: {**catalog.card(name), "trained": str(catalog.is_trained(name)).lower()} for name in catalog.names()}
@@ -24,4 +24,4 @@ def zoo(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fals
         for field, text in card.items():
             add(shown, field, text)
         console().print(shown)
-    typer.echo("train one: mm-edge train zoo:NAME [--quick]    export one: mm-edge export zoo:NAME -o NAME.mmb")
+    typer.echo("Train: mm-edge train zoo:NAME [--quick]    Export: mm-edge export zoo:NAME -o NAME.mmb")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from mm_edge.atomic_write import atomic_path
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -23,11 +25,9 @@ def save(
     for name, optimizer in optimizers.items():
         for number, entry in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{name}/{number}/{key}": value for key, value in entry.items()}
-    partial = path.with_suffix(".partial")
-    save_file(
-        {key: value.contiguous() for key, value in tensors.items()}, str(partial), metadata={"state": json.dumps(state)}
-    )
-    partial.rename(path)
+    whole = {key: value.contiguous() for key, value in tensors.items()}
+    with atomic_path(path) as partial:
+        save_file(whole, str(partial), metadata={"state": json.dumps(state)})
 
 
 def load(path: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ SENTENCE = spec.TextOutput(
 
 @dataclass
 class Inputs:
-    """Of a manifest a decoder asks for the inputs alone."""
+    """A decoder uses only the inputs of a manifest."""
 
     def input(self, name):
         return {"image": IMAGE, "text": TEXT}[name]
@@ -61,13 +61,13 @@ def test_every_kind_has_its_decoder(output, tensors, expected):
     assert out == expected if isinstance(expected, list) else expected.items() <= out.items()
 
 
-def test_a_place_in_what_is_no_picture_is_refused():
-    with pytest.raises(BundleError, match="'text', which is no picture"):
+def test_a_position_in_a_text_input_is_rejected():
+    with pytest.raises(BundleError, match="'text', which is not an image"):
         decoder(spec.PointOutput("o", {}, "text"), Inputs(), no_file)
 
 
 def script(*tokens):
-    """A part that says these tokens, whatever it is asked; keeps what it was asked."""
+    """A part that returns fixed tokens and records its inputs."""
     action = []
 
     def step(token):
@@ -93,5 +93,5 @@ def test_text_that_does_not_end_is_cut_off():
 
 
 def test_a_broken_tokenizer_is_refused():
-    with pytest.raises(BundleError, match=r"words\.json.*no tokenizer"):
+    with pytest.raises(BundleError, match=r"words\.json.*not a valid tokenizer"):
         decoder(SENTENCE, Inputs(), lambda _name: b"\xff{}")

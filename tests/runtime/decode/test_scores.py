@@ -84,7 +84,7 @@ def test_padding_rows_take_no_share_of_the_prompts():
 
 
 def test_more_prompts_than_scores_are_refused():
-    with pytest.raises(InputError, match="3 prompts and scores for 2"):
+    with pytest.raises(InputError, match="got 3 prompts, but the model returns scores for 2"):
         SimilarityDecoder(SIMILARITY).decode(
             {"scores": np.zeros((1, 2), np.float32)}, DecodeContext(prompts={"text": ("a", "b", "c")})
         )

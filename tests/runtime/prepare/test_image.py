@@ -1,4 +1,4 @@
-"""Pictures: the right pixels in the caller's own memory, and nothing left behind."""
+"""Images: the right pixels in the caller's own memory, and no allocation."""
 
 import threading
 
@@ -21,7 +21,7 @@ def prepared(picture, into=None, **settings):
 
 
 def colourful(height, width):
-    """Each channel says something of its own."""
+    """Each channel has its own content."""
     picture = np.zeros((height, width, 3), np.uint8)
     picture[..., 0] = np.linspace(0, 255, width, dtype=np.uint8)[None]
     picture[..., 1] = np.linspace(0, 255, height, dtype=np.uint8)[:, None]
@@ -83,8 +83,8 @@ def test_a_view_with_gaps_between_its_rows_is_a_picture_like_any_other():
         "x",
     ],
 )
-def test_what_is_no_picture_is_refused(picture):
-    with pytest.raises(InputError, match=r"uint8 \[height, width, 3\] in BGR"):
+def test_what_is_not_an_image_is_rejected(picture):
+    with pytest.raises(InputError, match=r"BGR image uint8 \[height, width, 3\]"):
         prepared(picture, size=(8, 8))
 
 

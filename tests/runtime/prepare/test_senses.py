@@ -1,4 +1,4 @@
-"""Sound, text, numbers and films: what arrives in the model's tensors."""
+"""Audio, text, vectors and video: the contents of the model's tensors."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_the_window_ends_where_the_block_ends_and_begins_with_silence(written, w
     np.testing.assert_array_equal(array[0], np.concatenate((np.zeros(window, np.float32), sound))[-window:])
 
 
-def test_sound_that_was_overwritten_is_told():
+def test_overwritten_audio_is_reported():
     ring = SoundRing(100)
     ring.write(np.ones(150, np.float32))
     prepare = preparer(AudioInput("audio", AudioPrepare(16000, 80, 10)), nothing)
@@ -59,7 +59,7 @@ def test_sound_that_was_overwritten_is_told():
         prepare.write(SoundBlock(ring, 120, 10), {"": np.empty((1, 80), np.float32)})
 
 
-def test_sound_that_was_overwritten_while_it_was_copied_is_told():
+def test_audio_overwritten_while_it_was_copied_is_reported():
     class Overtaking(SoundRing):
         def window(self, end, length):
             view = super().window(end, length).copy()
@@ -75,7 +75,7 @@ def test_sound_that_was_overwritten_while_it_was_copied_is_told():
 
 def test_a_window_longer_than_the_ring_and_what_is_no_sound_are_refused():
     prepare = preparer(AudioInput("audio", AudioPrepare(16000, 80, 10)), nothing)
-    with pytest.raises(InputError, match="a ring of 40 samples"):
+    with pytest.raises(InputError, match="ring buffer of 40 samples"):
         prepare.write(SoundBlock(SoundRing(40), 0, 0), {"": np.empty((1, 80), np.float32)})
     with pytest.raises(InputError, match="SoundBlock"):
         prepare.write(np.zeros(80, np.float32), {"": np.empty((1, 80), np.float32)})
@@ -101,7 +101,7 @@ def test_prompts_are_rows_and_their_number_is_the_arrays():
     ids = np.zeros((2, 2), np.int64)
     prepare.write(" red | blue ball |", {"": ids})
     assert ids.tolist() == [[2, 9], [4, 3]]
-    with pytest.raises(InputError, match=r"3 in .red\|blue\|ball."):
+    with pytest.raises(InputError, match=r"got 3 in .red\|blue\|ball."):
         prepare.write("red|blue|ball", {"": ids})
 
 

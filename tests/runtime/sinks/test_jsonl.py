@@ -1,4 +1,4 @@
-"""The lines that users script against, and what becomes of them when there is no room."""
+"""The JSON lines of a run, also on a full disk."""
 
 import errno
 import json
@@ -74,7 +74,7 @@ def test_standard_output_stays_open_after_the_sink(run, predict, capfd):
     assert json.loads(line)["kind"] == "prediction"
 
 
-def test_a_path_that_cannot_be_written_is_told_at_once(tmp_path, run):
+def test_an_unwritable_path_is_reported_at_once(tmp_path, run):
     with pytest.raises(UsageError, match="No such file or directory"):
         JsonlSink(str(tmp_path / "nowhere" / "out.jsonl")).open(run)
 
@@ -107,7 +107,7 @@ def test_a_full_disk_is_one_error_and_leaves_whole_lines(tmp_path):
         [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True, timeout=60
     ).stdout.splitlines()
     assert said[-1] == "failures 1"
-    assert "ends with the last whole line" in said[0]
+    assert "ends with the last complete line" in said[0]
     content = path.read_bytes()
     assert 900 < len(content) < 1000
     assert content.endswith(b"}\n")

@@ -25,5 +25,5 @@ def test_a_plug_in_is_handed_the_rest_of_its_spec(monkeypatch):
     monkeypatch.setattr(EntryPoint, "load", lambda self: make_kept)
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **wanted: EntryPoints([point]).select(**wanted))
     assert open_sink("radio:channel 7").rest == "channel 7"
-    with pytest.raises(UsageError, match=r"--sink lamp: there is no such sink. Give one of: jsonl:FILE, null, radio"):
+    with pytest.raises(UsageError, match=r"--sink lamp: no such sink. Use one of: jsonl:FILE, null, radio"):
         open_sink("lamp")

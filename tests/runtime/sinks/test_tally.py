@@ -1,4 +1,4 @@
-"""The tally, and what the terminal, a log and Prometheus make of it."""
+"""The status of a run, and how the terminal, a log and Prometheus show it."""
 
 import io
 
@@ -64,7 +64,7 @@ def test_a_rate_counts_captures_and_not_uses(tally, clock, predict):
     assert tally.view().inputs["image"].rate_hz == pytest.approx(90, rel=0.05)
 
 
-def test_silence_is_told_and_the_rate_falls_to_nothing(tally, clock, predict):
+def test_a_stall_is_reported_and_the_rate_drops_to_zero(tally, clock, predict):
     feed(tally, clock, predict, 90)
     clock.advance(4 * NS_PER_S)
     view = tally.view()
@@ -150,7 +150,7 @@ def test_a_terminal_keeps_the_last_table(run, predict, summary):
         ("the red ball", "the red ball"),
         ({"label": "stop", "score": 0.971, "scores": {}}, "stop  0.97"),
         ({"x": 411.6, "y": 96.0, "score": 0.9}, "x 412  y 96  0.90"),
-        ({"x": None, "y": None, "score": 0.1}, "not seen  0.10"),
+        ({"x": None, "y": None, "score": 0.1}, "not detected  0.10"),
         ({"a": 0.1, "b": 0.9, "c": 0.5, "d": 0.2}, "b 0.90  c 0.50  d 0.20"),
         ([], "none"),
         ([{"box": [0, 0, 1, 1], "label": "cup", "score": 0.5}] * 4, "cup 0.50  cup 0.50  cup 0.50  and 1 more"),

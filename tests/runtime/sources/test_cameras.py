@@ -1,4 +1,4 @@
-"""Cameras: what was asked and what is given, stamps, and every way to fail that was measured."""
+"""Cameras: requested and actual modes, timestamps, and every measured failure."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ def clock():
 
 @pytest.fixture
 def plug(monkeypatch, clock):
-    """Connects a camera that behaves as told and gives the source for it, and the camera."""
+    """Connects a fake camera; returns the source for it and the camera."""
 
     def connect(config=AS_IT_IS, *, modes=WEBCAM, **behaviour):
         videos = []
@@ -64,29 +64,29 @@ def plug(monkeypatch, clock):
         ({"MJPG": [(640, 480, 20)], "YUYV": [(640, 480, 15)]}, CameraConfig(fps=30), "640x480 MJPG at 20 fps"),
     ],
 )
-def test_the_mode_is_what_the_camera_gives_not_what_set_says(clock, modes, requested, given):
+def test_the_mode_is_read_back_from_the_camera(clock, modes, requested, given):
     video = FakeVideo(clock, modes=modes)
     mode = negotiate(video, requested)
     assert str(mode) == given
     assert (mode.width, mode.height, mode.fourcc) == (video.width, video.height, video.fourcc)
 
 
-def test_a_camera_that_tells_no_rate(clock):
+def test_a_camera_without_a_frame_rate(clock):
     assert str(negotiate(FakeVideo(clock, modes={"YUYV": [(640, 480, 0)]}), CameraConfig())) == "640x480 YUYV"
     assert Mode(1, 1, 0.0, "YUYV").fps == 0
 
 
-def test_asked_and_given_are_both_told(plug):
+def test_requested_and_actual_mode_are_both_reported(plug):
     source, _ = plug(CameraConfig(width=1920, height=1080, fps=60), modes=RAW_ONLY)
     opened = source.open()
-    assert "1280x720 YUYV at 12.5 fps (asked for 1920x1080 at 60 fps)" in opened.detail
+    assert "1280x720 YUYV at 12.5 fps (requested 1920x1080 at 60 fps)" in opened.detail
     assert opened.period_ns == 80 * NS_PER_MS
 
 
 # --- stamps
 
 
-def test_a_plausible_stamp_of_the_kernel_is_taken_with_the_offset(plug):
+def test_a_plausible_kernel_timestamp_is_used_with_the_offset(plug):
     source, _ = plug(CameraConfig(offset_ms=-20))
     assert "stamped by the kernel" in source.open().detail
     first, second = source.read(), source.read()
@@ -99,11 +99,11 @@ def test_a_plausible_stamp_of_the_kernel_is_taken_with_the_offset(plug):
     [
         (lambda now_ms: now_ms + 36, "36.0 ms in the future"),
         (lambda now_ms: now_ms - 29_000, "29.0 s old"),
-        (lambda _: 0.0, "gives none"),
+        (lambda _: 0.0, "sets no timestamp"),
         (lambda now_ms: now_ms - 1000.001, "1.0 s old"),
     ],
 )
-def test_an_implausible_stamp_is_replaced_by_the_arrival_and_said(plug, clock, caplog, stamp_ms, why):
+def test_an_implausible_timestamp_is_replaced_by_the_arrival_time_and_reported(plug, clock, caplog, stamp_ms, why):
     source, _ = plug(stamp_ms=lambda: stamp_ms(clock.now_ns() / NS_PER_MS))
     with caplog.at_level("WARNING", "mm_edge"):
         opened = source.open()
@@ -113,7 +113,7 @@ def test_an_implausible_stamp_is_replaced_by_the_arrival_and_said(plug, clock, c
     assert source.read().t_ns == START_NS + 10 * NS_PER_MS
 
 
-def test_a_stamp_that_is_stuck_is_not_trusted_again():
+def test_a_stuck_timestamp_is_rejected_for_good():
     stamps = KernelStamps()
     assert stamps.stamp(995.0, 1000 * NS_PER_MS) == 995 * NS_PER_MS
     assert stamps.stamp(995.0, 1010 * NS_PER_MS) == 1010 * NS_PER_MS
@@ -122,7 +122,7 @@ def test_a_stamp_that_is_stuck_is_not_trusted_again():
     assert stamps.stamp(1025.0, 1020 * NS_PER_MS) == 1020 * NS_PER_MS + 1  # and time still advances
 
 
-def test_trust_that_is_lost_later_is_logged_once(plug, clock, caplog):
+def test_a_later_rejection_is_logged_once(plug, clock, caplog):
     ahead = [0.0]
     source, _ = plug(stamp_ms=lambda: clock.now_ns() / NS_PER_MS - 5 + ahead[0])
     source.open()
@@ -152,13 +152,13 @@ def test_an_unplugged_camera_is_lost_at_once_and_can_be_opened_again(plug):
     assert source.read().payload.shape == (480, 640, 3)
 
 
-def test_a_camera_that_stalls_for_a_moment_goes_on_and_one_that_stays_stalled_is_lost(plug, clock):
+def test_a_short_stall_is_tolerated_and_a_long_one_is_a_loss(plug, clock):
     source, _ = plug(script=["ok", "stall", "ok", "stall", "stall", "stall"])
     source.open()
     source.read()
     assert source.read() is not None
     before = clock.now_ns()
-    with pytest.raises(SourceLostError, match="no picture for 2000 ms"):
+    with pytest.raises(SourceLostError, match="no image for 2000 ms"):
         source.read()
     assert clock.now_ns() - before == 2 * NS_PER_S
 
@@ -180,7 +180,7 @@ def test_an_interrupt_ends_the_wait_for_a_stalled_camera(plug, clock):
     assert clock.now_ns() - before == NS_PER_S
 
 
-def test_opencv_is_told_to_wait_a_second_and_not_ten(plug, monkeypatch):
+def test_opencv_waits_one_second_instead_of_ten(plug, monkeypatch):
     monkeypatch.delenv(v4l2.WAIT_VARIABLE, raising=False)
     source, _ = plug()
     source.open()
@@ -190,7 +190,7 @@ def test_opencv_is_told_to_wait_a_second_and_not_ten(plug, monkeypatch):
     assert os.environ[v4l2.WAIT_VARIABLE] == "4"
 
 
-def test_a_broken_picture_is_passed_over_and_counted_and_many_are_a_loss(plug):
+def test_a_broken_image_is_skipped_and_counted_and_many_are_a_loss(plug):
     source, _ = plug(script=["ok", "broken", "ok"] + ["broken"] * v4l2.MOST_UNDECODED)
     source.open()
     source.read()
@@ -200,7 +200,7 @@ def test_a_broken_picture_is_passed_over_and_counted_and_many_are_a_loss(plug):
         source.read()
 
 
-def test_pictures_that_are_held_are_not_overwritten(plug):
+def test_images_in_use_are_not_overwritten(plug):
     source, _ = plug()
     source.open()
     held = [source.read().payload for _ in range(5)]
@@ -211,27 +211,27 @@ def test_pictures_that_are_held_are_not_overwritten(plug):
 # --- what is not there
 
 
-def test_a_camera_that_opens_and_gives_nothing(plug):
+def test_a_camera_that_opens_and_delivers_nothing(plug):
     source, videos = plug(script=["stall"] * 9)
-    with pytest.raises(DeviceError, match=r"gives no pictures.*/dev/video2 \(HD Webcam\)"):
+    with pytest.raises(DeviceError, match=r"no image received.*/dev/video2 \(HD Webcam\)"):
         source.open()
     assert videos[0].released
 
 
-def test_a_camera_that_somebody_else_uses(plug, monkeypatch):
+def test_a_camera_in_use_by_another_program(plug, monkeypatch):
     source, _ = plug(opened=False)
     monkeypatch.setattr(nodes, "holders_of", lambda _: ["cheese (4711)"])
     with pytest.raises(DeviceError, match=r"busy: used by cheese \(4711\)"):
         source.open()
 
 
-def test_missing_and_forbidden_are_told_apart(tmp_path, monkeypatch):
+def test_missing_and_forbidden_are_different_errors(tmp_path, monkeypatch):
     monkeypatch.setattr(nodes, "camera_nodes", list)
     with pytest.raises(DeviceError, match=r"no such device.*--camera synthetic"):
         nodes.refuse_unusable(str(tmp_path / "video9"))
     (tmp_path / "video0").touch()
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(DeviceError, match=r"may not use it.*usermod -aG video"):
+    with pytest.raises(DeviceError, match=r"permission denied.*usermod -aG video"):
         nodes.refuse_unusable(str(tmp_path / "video0"))
 
 
@@ -266,16 +266,16 @@ def usb(tmp_path):
             shutil.rmtree(self.sysfs / node)
 
         def find(self, path, known):
-            return nodes.where_it_is(path, known, self.sysfs)
+            return nodes.current_path(path, known, self.sysfs)
 
     return Usb()
 
 
-def test_a_camera_that_comes_back_under_another_number_is_found_by_its_port(usb):
+def test_a_camera_that_reconnects_under_another_number_is_found_by_its_port(usb):
     known = usb.plug("video0", "1-2")
     usb.plug("video2", "1-4")  # its twin
     usb.unplug("video0")
-    assert usb.find("/dev/video0", known) == "/dev/video0"  # not the twin: nothing is there yet
+    assert usb.find("/dev/video0", known) == "/dev/video0"  # not the twin: nothing is connected yet
     usb.plug("video4", "1-2")
     assert usb.find("/dev/video0", known) == "/dev/video4"
 
@@ -288,18 +288,20 @@ def test_a_camera_with_a_serial_number_is_found_in_any_port(usb):
     assert usb.find("/dev/video0", known) == "/dev/video2"
 
 
-def test_a_camera_without_a_number_may_come_back_in_another_port_under_its_old_name(usb):
+def test_a_camera_without_a_serial_number_may_reconnect_at_another_port_under_its_old_name(usb):
     known = usb.plug("video0", "1-2")
     usb.unplug("video0")
     usb.plug("video0", "2-1")
     assert usb.find("/dev/video0", known) == "/dev/video0"
 
 
-def test_another_camera_in_its_place_is_not_taken_for_it(usb):
+def test_another_camera_in_its_place_is_rejected(usb):
     known = usb.plug("video0", "1-2")
     usb.unplug("video0")
     usb.plug("video0", "1-2", name="Thermal", model="1111")
-    with pytest.raises(DeviceError, match=r"/dev/video0 \(HD Webcam\) again: another camera is there now \(Thermal\)"):
+    with pytest.raises(
+        DeviceError, match=r"reopening .*/dev/video0 \(HD Webcam\): another camera is connected there now \(Thermal\)"
+    ):
         usb.find("/dev/video0", known)
 
 
@@ -307,14 +309,14 @@ def test_what_linux_does_not_list_has_no_identity(tmp_path):
     assert nodes.identity_of("/dev/video0", tmp_path) is None
 
 
-def test_a_camera_is_opened_again_where_it_is_now(plug, monkeypatch, caplog):
+def test_a_camera_is_reopened_where_it_is_now(plug, monkeypatch, caplog):
     source, _ = plug()
     monkeypatch.setattr(v4l2, "identity_of", lambda _: "the camera")
     assert source.open().detail.startswith("/dev/video0, ")
     source.close()
-    monkeypatch.setattr(v4l2, "where_it_is", lambda path, known: "/dev/video4")
+    monkeypatch.setattr(v4l2, "current_path", lambda path, known: "/dev/video4")
     assert source.open().detail.startswith("/dev/video4, ")
-    assert "/dev/video0 came back as /dev/video4" in caplog.text
+    assert "/dev/video0 reconnected as /dev/video4" in caplog.text
     source.close()
 
 
@@ -326,7 +328,7 @@ def test_who_holds_a_device(tmp_path):
         handles.mkdir(parents=True)
         (handles / "3").symlink_to(target)
         (handles.parent / "comm").write_text("cheese\n")
-    (tmp_path / "proc" / "19").mkdir()  # another user's: its handles cannot be listed
+    (tmp_path / "proc" / "19").mkdir()  # another user's process: its handles cannot be listed
     assert nodes.holders_of(str(device), tmp_path / "proc") == ["cheese (17)"]
 
 
@@ -379,12 +381,12 @@ def test_passwords_in_urls(url, shown):
 def test_a_server_that_does_not_answer(streamed):
     streamed(opened=False)
     source = network.network_camera("image", "rtsp://user:secret@host/a", CameraConfig())
-    with pytest.raises(DeviceError, match="no pictures within 3000 ms") as caught:
+    with pytest.raises(DeviceError, match="no image within 3000 ms") as caught:
         source.open()
     assert "secret" not in str(caught.value)
 
 
-def test_a_stream_stamps_at_arrival_takes_new_sizes_and_is_lost_when_it_breaks_off(streamed, clock):
+def test_a_stream_stamps_at_arrival_accepts_new_sizes_and_is_lost_when_it_ends(streamed, clock):
     streamed(script=["ok", "ok", "gone"])
     source = StreamCamera("image", "x", lambda: cv2.VideoCapture("x"), offset_ms=-50, clock=clock)
     source.open()
@@ -393,7 +395,7 @@ def test_a_stream_stamps_at_arrival_takes_new_sizes_and_is_lost_when_it_breaks_o
     source._video.width = 320
     second = source.read()
     assert (first.payload.shape, second.payload.shape) == ((480, 640, 3), (480, 320, 3))
-    with pytest.raises(SourceLostError, match="broken off"):
+    with pytest.raises(SourceLostError, match="the stream ended"):
         source.read()
     source.interrupt()
     assert source.read() is None
@@ -401,7 +403,7 @@ def test_a_stream_stamps_at_arrival_takes_new_sizes_and_is_lost_when_it_breaks_o
     assert source.read() is None
 
 
-def test_a_stream_that_does_not_know_its_rate_is_not_believed(streamed):
+def test_an_implausible_stream_rate_is_ignored(streamed):
     streamed()
     cv2_video = cv2.VideoCapture("x")
     cv2_video.fps = 90_000

@@ -1,4 +1,4 @@
-"""Pictures, tables and takes, from files made here."""
+"""Images, tables and takes, from generated files."""
 
 import json
 
@@ -36,7 +36,7 @@ def test_numbered_pictures_come_in_the_order_of_their_numbers(tmp_path):
     (tmp_path / "x.png").write_bytes(b"")
     play = ManualPlayClock(start_ns=0)
     source = ImageFiles("image", tmp_path / "%d.png", 10.0, play)
-    assert source.open().detail.endswith("3 pictures at 10 fps")
+    assert source.open().detail.endswith("3 images at 10 fps")
     captures = [source.read() for _ in range(4)]
     assert [int(capture.payload[0, 0, 0]) for capture in captures[:3]] == [1, 2, 10]
     assert [capture.t_ns for capture in captures[:3]] == [0, NS_PER_S // 10, NS_PER_S // 5]
@@ -49,7 +49,7 @@ def test_a_folder_and_a_single_picture(tmp_path):
         cv2.imwrite(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
     assert [file.name for file in pictures_at(tmp_path)] == ["a.png", "b.jpg"]
     assert pictures_at(tmp_path / "b.jpg") == [tmp_path / "b.jpg"]
-    with pytest.raises(UsageError, match="there is no picture"):
+    with pytest.raises(UsageError, match="no image found"):
         pictures_at(tmp_path / "%05d.jpg")
 
 
@@ -73,14 +73,14 @@ def test_tables_of_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "found"),
     [
-        ("a.csv", "", "columns"),
-        ("a.csv", "x,y\n1,2\n", "columns"),
-        ("a.csv", "t_ms,x,y\n0,1\n", "1 numbers"),
+        ("a.csv", "", "no column t_ms"),
+        ("a.csv", "x,y\n1,2\n", "no column t_ms"),
+        ("a.csv", "t_ms,x,y\n0,1\n", "has 1 values"),
         ("a.csv", "t_ms,x,y\n0,1,b\n", "line 2"),
-        ("a.csv", "t_ms,x,y\n-1,1,2\n", "t_ms -1"),
-        ("a.csv", "t_ms,x,y\nnan,1,2\n", "t_ms nan"),
+        ("a.csv", "t_ms,x,y\n-1,1,2\n", "found -1"),
+        ("a.csv", "t_ms,x,y\nnan,1,2\n", "found nan"),
         ("a.csv", "t_ms,x,y\n5,1,2\n5,1,2\n", "line 3"),
-        ("a.jsonl", '{"t_ms": 0, "values": [1]}', "1 numbers"),
+        ("a.jsonl", '{"t_ms": 0, "values": [1]}', "has 1 values"),
         ("a.jsonl", '{"t_ms": 0, "values": "x"}', "line 1"),
     ],
 )
@@ -97,7 +97,7 @@ def take(tmp_path):
     return tmp_path
 
 
-def test_a_take_gives_each_input_its_stream_and_leaves_out_what_it_lacks(take):
+def test_a_take_maps_streams_to_inputs_and_omits_missing_ones(take):
     play = ManualPlayClock()
     sources = open_take(take, [IMAGE, AUDIO, TEXT], SourcesConfig(), play)
     assert {name: source.name for name, source in sources.items()} == {"image": "camera", "text": "text"}
@@ -107,7 +107,7 @@ def test_a_take_gives_each_input_its_stream_and_leaves_out_what_it_lacks(take):
     assert sources["text"].read().payload == "red"
 
 
-def test_a_stream_that_is_named_after_its_input_goes_first(take):
+def test_a_stream_named_after_its_input_has_priority(take):
     wrist = ImageInput("wrist", ImagePrepare((8, 8)))
     assert stream_of(take, wrist) == take / "camera.mp4"
     (take / "wrist").mkdir()
@@ -117,8 +117,8 @@ def test_a_stream_that_is_named_after_its_input_goes_first(take):
     assert stream_of(take, VectorInput("arm", VectorPrepare(2))) == take / "arm.csv"
 
 
-def test_a_folder_that_is_no_take_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"no stream for any input.*sound\.wav"):
+def test_a_folder_that_is_not_a_take_is_rejected(tmp_path):
+    with pytest.raises(UsageError, match=r"no file for any input.*sound\.wav"):
         open_take(tmp_path, [AUDIO], SourcesConfig(), ManualPlayClock())
     with pytest.raises(UsageError, match="no such folder"):
         open_take(tmp_path / "x", [AUDIO], SourcesConfig(), ManualPlayClock())

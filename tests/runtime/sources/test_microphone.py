@@ -1,4 +1,4 @@
-"""The microphone: its clock, its rates, its faults, with a PortAudio that does what a test says."""
+"""The microphone: clock, rates and faults, with a simulated PortAudio."""
 
 import itertools
 import queue
@@ -40,7 +40,7 @@ def test_the_fit_finds_the_drift_and_the_time_through_the_jitter(drift_ppm, rate
     assert clock.time_of(sample) - true_ns == pytest.approx(0.3 * NS_PER_MS, abs=0.15 * NS_PER_MS)  # the mean lateness
 
 
-def test_a_callback_that_was_held_up_moves_nothing():
+def test_a_delayed_callback_moves_nothing():
     clock = SampleClock(16000)
     for number in range(500):
         held_up_ns = 80 * NS_PER_MS if number % 50 == 49 else 0
@@ -48,7 +48,7 @@ def test_a_callback_that_was_held_up_moves_nothing():
     assert clock.time_of(80_000) == pytest.approx(5 * NS_PER_S, abs=0.4 * NS_PER_MS)
 
 
-def test_when_samples_were_lost_unnoticed_the_clock_finds_out_within_a_second():
+def test_the_clock_detects_unreported_sample_loss_within_a_second():
     clock = SampleClock(16000)
     for number in range(1000):
         lost_ns = 250 * NS_PER_MS if number >= 300 else 0
@@ -58,14 +58,14 @@ def test_when_samples_were_lost_unnoticed_the_clock_finds_out_within_a_second():
     assert clock.drift_ppm == pytest.approx(0, abs=5)
 
 
-def test_the_very_first_callback_already_gives_a_time():
+def test_the_first_callback_already_gives_a_time():
     clock = SampleClock(16000)
     clock.observe(0, START_NS)
     assert clock.time_of(1600) == START_NS + 100 * NS_PER_MS
     assert clock.drift_ppm == 0
 
 
-def test_a_month_does_not_wear_it_out():
+def test_it_stays_precise_for_a_month():
     clock, rate = SampleClock(48000), 48000
     first = 30 * 24 * 3600 * rate
     for number in range(200):
@@ -77,7 +77,7 @@ def test_a_month_does_not_wear_it_out():
 
 
 class Lab:
-    """A microphone whose callbacks a test makes, at times of its own."""
+    """A microphone whose callbacks the test makes, at chosen times."""
 
     def __init__(self, monkeypatch, *, latency_s=0.03, wave=lambda n: n % 1000 / 1000, **fake):
         self.sd = FakeSoundDevice(on_start=self._first, **fake)
@@ -87,8 +87,8 @@ class Lab:
         monkeypatch.setattr(portaudio, "_scanned", False)
         monkeypatch.setattr(device_module.time, "monotonic_ns", lambda: self.now_ns)
 
-    def source(self, wanted="default", **config):
-        self.mic = Microphone("audio", wanted, PREPARE, MicConfig(**config))
+    def source(self, spec="default", **config):
+        self.mic = Microphone("audio", spec, PREPARE, MicConfig(**config))
         return self.mic
 
     def _first(self, stream):
@@ -118,7 +118,7 @@ def test_hops_at_the_models_rate_stamped_by_the_converter(lab):
     here = lab(rates=(16000,))
     source = here.source(offset_ms=2)
     opened = source.open()
-    assert opened.detail == "microphone 0 'USB Mic' (ALSA), 16000 Hz, 1 ch, stamped by its converter's time"
+    assert opened.detail == "microphone 0 'USB Mic' (ALSA), 16000 Hz, 1 ch, stamped by the converter's time"
     assert opened.period_ns == 100 * NS_PER_MS
     here.hear(19)
     first, second = source.read(), source.read()
@@ -136,7 +136,7 @@ def test_hops_at_the_models_rate_stamped_by_the_converter(lab):
 @pytest.mark.parametrize(
     "adc_s",
     [
-        lambda _: 0.0,  # never told
+        lambda _: 0.0,  # never set
         lambda _: 77.0,  # stuck
         lambda now_s: now_s + 5,  # in the future
         lambda now_s: now_s - 0.001,  # captured before it could have been heard
@@ -159,7 +159,7 @@ def test_a_converter_time_that_cannot_be_is_not_taken(lab, adc_s):
 def test_another_rate_is_resampled_and_stamped_all_the_same(lab):
     here = lab(rates=(48000,), wave=lambda n: np.sin(2 * np.pi * 250 * n / 48000))
     source = here.source()
-    assert "48000 Hz, 1 ch (asked for 16000 Hz), resampled to 16000 Hz" in source.open().detail
+    assert "48000 Hz, 1 ch (requested 16000 Hz), resampled to 16000 Hz" in source.open().detail
     here.hear(29)
     captures = [source.read(), source.read()]
     assert captures[0].t_ns == pytest.approx(START_NS - 20 * NS_PER_MS, abs=1000)
@@ -193,18 +193,18 @@ def test_callbacks_that_stop_are_a_loss_and_it_can_be_opened_again(lab, monkeypa
     source.close()
     here.sd.names = ("Speakerphone", "USB Mic")
     opened = source.open()
-    assert here.sd.scans == 1  # PortAudio lists its devices once, unless it is told to look again
+    assert here.sd.scans == 1  # PortAudio lists its devices once, unless it is rescanned
     assert opened.detail.startswith("microphone 0 'Speakerphone'")
     here.hear(9)
     assert source.read().payload.end == 1600
     source.close()
 
 
-def test_a_microphone_that_is_never_heard_does_not_open(lab, monkeypatch):
+def test_a_microphone_without_audio_does_not_open(lab, monkeypatch):
     here = lab(rates=(16000,))
     here.sd.on_start = lambda stream: None
     monkeypatch.setattr(device_module, "START_S", 0.0)
-    with pytest.raises(DeviceError, match="gives no sound"):
+    with pytest.raises(DeviceError, match="no audio received"):
         here.source().open()
 
 
@@ -217,7 +217,7 @@ def test_an_interrupt_ends_a_wait(lab):
     source.close()
 
 
-def test_sound_that_the_host_lost_is_counted_and_the_time_is_right_after_it(lab):
+def test_audio_lost_by_the_host_is_counted_and_the_time_stays_right(lab):
     here = lab(rates=(16000,))
     source = here.source()
     source.open()
@@ -232,7 +232,7 @@ def test_sound_that_the_host_lost_is_counted_and_the_time_is_right_after_it(lab)
     source.close()
 
 
-def test_a_reader_that_is_far_behind_hears_silence_for_what_it_missed_and_keeps_count(lab):
+def test_a_late_reader_gets_silence_for_missed_samples_and_keeps_count(lab):
     here = lab(rates=(16000,))
     source = here.source()
     source.open()
@@ -265,13 +265,13 @@ def test_time_never_goes_back(lab):
 
 def test_devices_by_default_number_and_name(lab):
     here = lab(names=("HDA Intel: ALC295", "USB Audio: Mic", "USB"), rates=(16000,), default=1)
-    for wanted, number in (("default", 1), ("0", 0), ("alc295", 0), ("audio", 1), ("usb", 2)):
-        assert portaudio.find(here.sd, wanted).number == number
-    with pytest.raises(DeviceError, match=r"fits several.*by its number: 1 'USB Audio: Mic' \(ALSA\), 2 'USB'"):
+    for spec, number in (("default", 1), ("0", 0), ("alc295", 0), ("audio", 1), ("usb", 2)):
+        assert portaudio.find(here.sd, spec).number == number
+    with pytest.raises(DeviceError, match=r"matches several.*Give the number: 1 'USB Audio: Mic' \(ALSA\), 2 'USB'"):
         portaudio.find(here.sd, "us")
-    for wanted in ("9", "3", "nothing like it"):  # 3 is the loudspeaker
+    for spec in ("9", "3", "nothing like it"):  # 3 is the loudspeaker
         with pytest.raises(DeviceError, match=r"no such microphone.*0 'HDA Intel: ALC295'"):
-            portaudio.find(here.sd, wanted)
+            portaudio.find(here.sd, spec)
 
 
 def test_without_any_microphone(lab):
@@ -286,7 +286,7 @@ def test_a_microphone_that_is_in_use_or_takes_no_format(lab):
     with pytest.raises(DeviceError, match=r"Device unavailable.*fuser"):
         here.source().open()
     here.sd.refuses_to_start, here.sd.check_input_settings = False, refuse
-    with pytest.raises(DeviceError, match="takes none of: 16000 Hz, 1 ch; 16000 Hz, 2 ch"):
+    with pytest.raises(DeviceError, match="supports none of: 16000 Hz, 1 ch; 16000 Hz, 2 ch"):
         here.source().open()
 
 
@@ -320,8 +320,8 @@ def test_devices_are_not_looked_for_again_while_a_stream_is_open(lab):
     first.close()
 
 
-def test_the_callback_leaves_nothing_but_a_note(lab):
-    """It must not wait, resample or write to the model's ring: that is the reader's."""
+def test_the_callback_only_leaves_a_note(lab):
+    """It must not block, resample or write to the model's ring buffer: that is the reader's job."""
     here = lab(rates=(48000,))
     source = here.source()
     source.open()

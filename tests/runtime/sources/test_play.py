@@ -1,4 +1,4 @@
-"""The play clock: order, pace, pause and step, with hands that are moved instead of waited for."""
+"""The play clock: order, pace, pause and step, on a manual clock."""
 
 import threading
 
@@ -12,7 +12,7 @@ from mm_edge.runtime.sources import play as play_module
 from mm_edge.runtime.sources.play import PlayClock
 
 
-def test_captures_come_at_their_time_and_tell_how_far_real_time_is_ahead():
+def test_captures_arrive_on_time_and_report_the_lag():
     play = ManualPlayClock(start_ns=100 * NS_PER_S)
     seat = play.seat()
     play.open(seat)
@@ -30,7 +30,7 @@ def test_at_full_speed_nobody_waits_for_the_clock():
     assert play.position_ns == 3600 * NS_PER_S
 
 
-def test_a_stream_that_was_left_is_let_go_at_once():
+def test_a_stream_that_was_left_returns_at_once():
     play = ManualPlayClock()
     seat, other = play.seat(), play.seat()
     play.open(seat)
@@ -62,7 +62,7 @@ def test_played_again_it_begins_again():
 
 
 def run_streams(play, streams):
-    """Plays lists of media times in threads; gives what came out, in order."""
+    """Plays lists of media times in threads; returns the captures in order."""
     seats = [play.seat(leads=leads) for leads, _ in streams]
     order, lock = [], threading.Lock()
 
@@ -88,7 +88,7 @@ def run_streams(play, streams):
 
 @pytest.mark.parametrize("speed", ["max", "real"])
 @given(times=st.lists(st.lists(st.integers(0, 20), max_size=15, unique=True).map(sorted), min_size=1, max_size=4))
-def test_whatever_the_threads_do_captures_come_in_the_order_of_their_time(speed, times):
+def test_captures_are_ordered_by_time_regardless_of_threads(speed, times):
     streams = [(number == 0, stream) for number, stream in enumerate(times)]
     order = run_streams(PlayClock(speed), streams)
     assert sorted(order) == sorted(
@@ -97,7 +97,7 @@ def test_whatever_the_threads_do_captures_come_in_the_order_of_their_time(speed,
     assert [entry[:2] for entry in order] == sorted(entry[:2] for entry in order)  # the leader last at equal times
 
 
-def test_while_paused_time_stands_and_a_step_goes_to_the_next_picture():
+def test_while_paused_time_stands_and_a_step_advances_to_the_next_image():
     play = PlayClock("real")
     pictures, sound = play.seat(leads=True), play.seat()
     out, came = [], threading.Semaphore(0)
@@ -136,7 +136,7 @@ def test_while_paused_time_stands_and_a_step_goes_to_the_next_picture():
         assert not thread.is_alive()
 
 
-def test_resumed_it_goes_on_from_where_it_stood():
+def test_it_resumes_where_it_was_paused():
     play = ManualPlayClock(start_ns=0)
     seat = play.seat()
     play.open(seat)
@@ -149,7 +149,7 @@ def test_resumed_it_goes_on_from_where_it_stood():
     assert play.position_ns == 2 * NS_PER_S
 
 
-def test_a_stream_that_hangs_is_overtaken_and_counts_again_when_it_is_back(monkeypatch, caplog):
+def test_a_blocked_stream_is_overtaken_and_considered_again_when_it_returns(monkeypatch, caplog):
     monkeypatch.setattr(play_module, "PATIENCE_S", 0.0)
     play = ManualPlayClock("max")
     stuck, other = play.seat(), play.seat()
@@ -158,5 +158,5 @@ def test_a_stream_that_hangs_is_overtaken_and_counts_again_when_it_is_back(monke
     assert stuck.state == "busy"  # and stays so
     with caplog.at_level("WARNING", "mm_edge"):
         assert play.wait(other, 7) is not None
-    assert "held up" in caplog.text
+    assert "has been blocked" in caplog.text
     assert play.wait(stuck, 9) is not None

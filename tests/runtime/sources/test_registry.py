@@ -1,4 +1,4 @@
-"""The grammar of SPECs: every form, every refusal, plug-ins."""
+"""The grammar of SPECs: every form, every error, plug-ins."""
 
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
@@ -100,16 +100,16 @@ def test_none_is_no_source(modality):
 @pytest.mark.parametrize(
     ("modality", "spec", "found"),
     [
-        ("image", "nonsense", "'nonsense' is none of the forms that give image.*Write one of: 0 .*rtsp://"),
+        ("image", "nonsense", "'nonsense' is not a valid image source.*Use one of: 0 .*rtsp://"),
         ("image", "missing.mp4", "no such file"),
-        ("image", "missing/%d.png", "no picture"),
-        ("image", "", "none of the forms"),
+        ("image", "missing/%d.png", "no image found"),
+        ("image", "", "'' is not a valid image source"),
         ("audio", "missing.wav", "no such file"),
-        ("audio", "music.mp3", "only wav files are read"),
-        ("vector", "5", "none of the forms that give vector"),
+        ("audio", "music.mp3", "only WAV files are supported"),
+        ("vector", "5", "not a valid vector source"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_one_message(modality, spec, found):
+def test_an_invalid_spec_is_rejected_with_one_message(modality, spec, found):
     with pytest.raises(UsageError, match=found):
         opened(spec, modality)
 

@@ -1,4 +1,4 @@
-"""Text: that stands, that is typed, that is played."""
+"""Text: literal, from standard input, and played."""
 
 import contextlib
 import os
@@ -139,7 +139,7 @@ def test_a_script_is_played_at_its_times(tmp_path):
         ('{"t_ms": 5}', "line 2: .*text"),
         ('{"t_ms": 5, "text": "x", "more": 1}', "line 2: .*more"),
         ("red", "line 2"),
-        ('{"t_ms": 0, "text": "x"}', "line 2: t_ms 0 is not after"),
+        ('{"t_ms": 0, "text": "x"}', "line 2: t_ms 0 is not later"),
     ],
 )
 def test_a_broken_script_is_refused_with_its_line(tmp_path, line, found):

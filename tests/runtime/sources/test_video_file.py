@@ -1,4 +1,4 @@
-"""Video files, by each decoder: every picture, at its time, in its colours; and what is broken."""
+"""Video files, with each decoder: every image, its time, its colors, and broken files."""
 
 import logging
 import threading
@@ -15,8 +15,8 @@ from videos import encode, write_video
 from mm_edge.errors import InputError, MissingExtraError
 from mm_edge.runtime.clock import NS_PER_MS, NS_PER_S
 from mm_edge.runtime.picture import Planes
-from mm_edge.runtime.sources.camera import video_decoder
-from mm_edge.runtime.sources.camera.video_decoder import which_decoder
+from mm_edge.runtime.sources.camera import choose_decoder
+from mm_edge.runtime.sources.camera.choose_decoder import which_decoder
 from mm_edge.runtime.sources.camera.video_file import VideoFile
 from mm_edge.runtime.sources.play import PlayClock
 
@@ -78,30 +78,30 @@ def test_pictures_that_are_let_go_are_read_into_again(tmp_path, decoder):
 def test_a_file_that_is_no_video_is_refused(tmp_path, decoder, content):
     (tmp_path / "camera.mp4").write_bytes(content)
     source = VideoFile("image", tmp_path / "camera.mp4", ManualPlayClock(), decoder)
-    with pytest.raises(InputError, match="no pictures can be read"):
+    with pytest.raises(InputError, match="no images can be decoded"):
         source.open()
     source.close()
 
 
-def test_pyav_is_taken_where_it_is_there_and_pays(monkeypatch):
+def test_pyav_is_used_if_installed_and_faster(monkeypatch):
     assert [which_decoder("auto", speed) for speed in ("max", "real")] == ["pyav", "opencv"]
     assert [which_decoder("pyav", "real"), which_decoder("opencv", "max")] == ["pyav", "opencv"]
-    monkeypatch.setattr(video_decoder, "find_spec", lambda _: None)
+    monkeypatch.setattr(choose_decoder, "find_spec", lambda _: None)
     assert which_decoder("auto", "max") == "opencv"
     with pytest.raises(MissingExtraError, match=r"mm-edge\[video\]"):
         which_decoder("pyav", "max")
 
 
 @pytest.mark.parametrize(("cores", "real", "fast"), [(1, 1, 1), (2, 1, 1), (4, 2, 2), (16, 2, 4)])
-def test_the_lanes_keep_half_of_the_cores(tmp_path, monkeypatch, cores, real, fast):
-    monkeypatch.setattr(video_decoder, "usable_cores", lambda: cores)
+def test_the_workers_keep_half_of_the_cores(tmp_path, monkeypatch, cores, real, fast):
+    monkeypatch.setattr(choose_decoder, "usable_cores", lambda: cores)
     requested = []
     monkeypatch.setattr(
         "mm_edge.runtime.sources.camera.pyav_decoder.PyavDecoder",
         lambda path, threads: requested.append((path, threads)),
     )
     for speed in ("real", "max"):
-        video_decoder.open_decoder("pyav", tmp_path, speed)
+        choose_decoder.open_decoder("pyav", tmp_path, speed)
     assert requested == [(tmp_path, real), (tmp_path, fast)]
 
 
@@ -267,8 +267,8 @@ def test_a_read_that_waits_is_interrupted(tmp_path, decoder):
     source.close()
 
 
-def test_ffmpegs_words_do_not_spill_over(tmp_path, capfd):
-    """It writes its own complaints to the terminal unless told otherwise."""
+def test_ffmpeg_prints_nothing(tmp_path, capfd):
+    """By default it writes its own messages to the terminal."""
     path = write_video(tmp_path / "camera.mp4")
     path.write_bytes(path.read_bytes()[:-30])
     VideoFile("image", path, ManualPlayClock("max"), "pyav")

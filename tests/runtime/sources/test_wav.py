@@ -81,17 +81,17 @@ def test_a_file_whose_length_was_never_filled_in_or_that_was_cut_off_is_read_to_
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"", "no wav file"),
-        (b"ID3" + b"\0" * 100, "no wav file"),
-        (b"RIFF\0\0\0\0WAVE", "no sound in it"),
-        (b"RIFF\0\0\0\0WAVEdata\4\0\0\0\0\0\0\0", "no sound in it"),
-        (b"RIFF\0\0\0\0WAVEfmt \4\0\0\0\1\0\1\0", "cut off"),
+        (b"", "not a WAV file"),
+        (b"ID3" + b"\0" * 100, "not a WAV file"),
+        (b"RIFF\0\0\0\0WAVE", "contains no audio"),
+        (b"RIFF\0\0\0\0WAVEdata\4\0\0\0\0\0\0\0", "contains no audio"),
+        (b"RIFF\0\0\0\0WAVEfmt \4\0\0\0\1\0\1\0", "truncated"),
         (b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 2, 1, 16000, 0, 0, 4), "format 2, 4 bits"),
         (b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 0, 16000, 0, 0, 16), "0 channels"),
         (b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 1, 0, 0, 0, 16), "0 Hz"),
     ],
 )
-def test_what_is_no_sound_is_refused(tmp_path, content, found):
+def test_what_is_not_a_wav_file_is_rejected(tmp_path, content, found):
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(InputError, match=found):
         read_wav(tmp_path / "a.wav")

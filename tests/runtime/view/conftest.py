@@ -1,4 +1,4 @@
-"""A robot that is made up, feeding a real server: pictures, sound, a prompt and decisions at 30 a second."""
+"""A simulated robot that feeds a real server: images, audio, a prompt and outputs at 30 per second."""
 
 import functools
 import threading
@@ -45,7 +45,7 @@ ENGINE = {
     "precision": {"encode_image": "fp32", "fuse": "fp32"},
     "driver": "image",
     "depth": 2,
-    "lanes": 2,
+    "workers": 2,
 }
 NO_FIGURES = {"captured": {}, "dropped": {}, "latency_ms": {}, "age_ms": {}, "engine": {}}
 
@@ -85,13 +85,13 @@ def manifest():
 
 
 def bell(x, y, rows=30, columns=40):
-    """How sure a heat map is of a place in the picture."""
+    """A heatmap's score at a position in the image."""
     across, down = (np.arange(columns) + 0.5) * 1280 / columns, (np.arange(rows) + 0.5) * 720 / rows
     return np.exp(-((across[None] - x) ** 2 + (down[:, None] - y) ** 2) / (2 * 60.0**2)).astype(np.float32)
 
 
 class FilePlayer:
-    """What holds and steps a file."""
+    """Pauses and steps file playback."""
 
     def __init__(self):
         self.paused = False
@@ -109,7 +109,7 @@ class FilePlayer:
 
 @functools.cache
 def scenes(size=SIZE, count=60):
-    """A table with a ball that goes round; each picture with the place of the ball."""
+    """Images of a table with a circling ball, and the ball's position."""
     height, width = size
     grain = cv2.resize(np.random.default_rng(0).normal(0, 5, (height // 8, 8)).astype(np.float32), (width, height))
     fall = np.linspace(168, 118, height, dtype=np.float32)[:, None, None] * np.array([0.78, 0.9, 1.0], np.float32)
@@ -132,31 +132,31 @@ def scenes(size=SIZE, count=60):
 
 
 class Robot(threading.Thread):
-    """Feeds a server as the runtime does, from a thread of its own, until it is told to stop."""
+    """Feeds a server like the runtime, from its own thread, until it is stopped."""
 
     def __init__(self, server, *, fps=30.0, pictures=None):
         super().__init__(daemon=True)
         self.server, self.fps = server, fps
         self.text = "the red ball"
-        self.used = []  # every prompt that a prediction was made with
+        self.used = []  # every prompt used for a prediction
         self.captured = self.seq = 0
         self.feeding = threading.Event()
         self.feeding.set()
-        self.hearing = True
-        self.late_ms = []  # how late each prediction was handed over: what a busy server costs the loop
+        self.mic_connected = True
+        self.late_ms = []  # the delay of each prediction: what a busy server costs the loop
         self._over = threading.Event()
         self._pictures = pictures or scenes()
         self._ring = SoundRing(4 * RATE)
         self._heard = 0
         server.open(RunInfo(manifest(), FED_BY, ENGINE, NAMES, self.counts))
         for source in ("camera", "mic", "text"):
-            self.tell(source, "live")
+            self.report(source, "live")
 
     def counts(self):
         captured = {"image": self.captured, "audio": self._heard, "text": 1}
         return Counts(captured, {"image": {"overrun": self.captured // 40, "stale": 0}})
 
-    def tell(self, source, state, detail=""):
+    def report(self, source, state, detail=""):
         self.server.take(Event(time.monotonic_ns(), source, state, detail))
 
     def run(self):
@@ -184,7 +184,7 @@ class Robot(threading.Thread):
         sure = float(0.9 + 0.08 * np.sin(self.seq / 11))
         wobble = float(np.random.default_rng(self.seq).gamma(2, 0.4))
         samples = {"image": Sample("image", self.captured, now, picture), "text": Sample("text", 0, now, self.text)}
-        if self.hearing:
+        if self.mic_connected:
             samples["audio"] = Sample("audio", self._heard, now, SoundBlock(self._ring, self._ring.written, step))
         stages = {"prepare.image": 0.4, "encode.image": 7.4 + wobble, "encode.audio": 2.1, "fuse": 1.1, "decode": 0.08}
         scores = {label: sure if label == sign else (1 - sure) / 3 for label in SIGNS}
@@ -199,12 +199,12 @@ class Robot(threading.Thread):
             },
             inputs={
                 "image": InputAge(self.captured, 9.2 + wobble, "fresh"),
-                "audio": InputAge(self._heard, 31.0, "held") if self.hearing else InputAge(None, None, "missing"),
+                "audio": InputAge(self._heard, 31.0, "held") if self.mic_connected else InputAge(None, None, "missing"),
                 "text": InputAge(0, 4000.0, "held"),
             },
             latency_ms={**stages, "total": sum(stages.values()) + 1},
             deadline_missed=False,
-            health="ok" if self.hearing else "degraded",
+            health="ok" if self.mic_connected else "degraded",
             sources=samples,
             maps={"target": HeatMap(bell(x, y), (0.0, 0.0, 1280.0, 720.0))},
         )
@@ -224,7 +224,7 @@ def player():
 
 @pytest.fixture
 def serve():
-    """Starts servers on free ports, and ends them with their robots."""
+    """Starts servers on free ports, and stops them with their robots."""
     started = []
 
     def make(*, feed=True, fps=30.0, pictures=None, **options):

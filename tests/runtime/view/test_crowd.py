@@ -1,4 +1,4 @@
-"""Many who watch, badly: slow, silent, half gone, hostile. The run goes on, and memory stays flat."""
+"""Many bad viewers: slow, silent, half open, hostile. The run continues, and memory stays flat."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ def resident_mb():
 
 
 async def draw_for(port, seconds, *, drawing=True):
-    """A page that watches, and draws or does not. Gives how many frames it was sent."""
+    """A page that draws or does not. Returns the number of frames sent to it."""
     frames = 0
     end = time.monotonic() + seconds
     async with (
@@ -44,7 +44,7 @@ async def draw_for(port, seconds, *, drawing=True):
 
 
 def handshake(port):
-    """A websocket whose other end then neither reads nor answers: as good as half open."""
+    """A websocket whose client then neither reads nor responds, like a half-open connection."""
     dead = socket.create_connection(("127.0.0.1", port))
     dead.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     dead.sendall(
@@ -71,7 +71,7 @@ def test_fifty_who_watch_and_ten_who_do_not_read_leave_the_run_and_the_memory_al
     assert resident_mb() - before_mb < 30
     assert robot.seq - made > 8 * 30 * 0.8
     assert robot.is_alive()
-    assert all(frames == 2 for frames in seen[::5]), seen  # who does not draw was sent no third
+    assert all(frames == 2 for frames in seen[::5]), seen  # a viewer that does not draw gets no third frame
     assert min(frames for n, frames in enumerate(seen) if n % 5) > 8
 
 
@@ -83,7 +83,7 @@ def _small_pictures():
     return [(cv2.resize(rng.integers(0, 256, (9, 16, 3), np.uint8), SMALL[::-1]), (10.0, 10.0)) for _ in range(30)]
 
 
-def test_one_viewer_too_many_is_told_so(serve):
+def test_a_viewer_over_the_limit_is_rejected(serve):
     server, _ = serve(feed=False)
 
     async def crowd():
@@ -99,7 +99,7 @@ def test_one_viewer_too_many_is_told_so(serve):
 
 
 @pytest.mark.slow
-def test_connections_that_ask_for_nothing_are_closed_and_too_many_refused(serve):
+def test_connections_without_a_request_are_closed_and_too_many_rejected(serve):
     server, robot = serve(feed=False)
     silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(MOST_CONNECTIONS + 20)]
     time.sleep(0.2)

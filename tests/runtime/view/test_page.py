@@ -1,4 +1,4 @@
-"""The page in a real Chromium: it is quick, it draws, it listens, it tells, and everybody can use it."""
+"""The page in a real Chromium: it loads fast, draws, takes input, reports errors, and is accessible."""
 
 import contextlib
 import shutil
@@ -29,7 +29,7 @@ WIDE, PHONE = (1440, 1000), (390, 844)
 
 @pytest.fixture
 def browse(tmp_path):
-    """Opens browsers with a profile of their own; at the end no one of them may have logged an error."""
+    """Opens browsers with separate profiles; at the end none may have logged an error."""
     opened = []
 
     def start(size=WIDE, *, dark=False):
@@ -43,20 +43,20 @@ def browse(tmp_path):
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         browser = webdriver.Chrome(options=options, service=Service(DRIVER))
         opened.append(browser)
-        wanted = {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
+        media = {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
         return browser
 
     start.tolerated = ()
     yield start
-    complaints = [entry for browser in opened for entry in browser.get_log("browser")]
+    logged = [entry for browser in opened for entry in browser.get_log("browser")]
     for browser in opened:
         browser.quit()
-    assert not [entry for entry in complaints if not any(word in entry["message"] for word in start.tolerated)]
+    assert not [entry for entry in logged if not any(word in entry["message"] for word in start.tolerated)]
 
 
 def until(browser, script, seconds=5.0):
-    """Waits for a script to give something true; gives it and how long that took."""
+    """Waits until a script returns a true value; returns it and the time that took."""
     began = time.monotonic()
     while time.monotonic() - began < seconds:
         if found := browser.execute_script(f"return {script}"):
@@ -69,11 +69,11 @@ def text_of(element):
     return f"document.getElementById('{element}').textContent"
 
 
-def test_it_is_there_within_a_second(serve, browse):
+def test_it_loads_within_a_second(serve, browse):
     server, _ = serve()
     browser = browse()
     first_ms = []
-    for _ in range(3):  # the best of three: other work on the machine is no fault of the page
+    for _ in range(3):  # the best of three: other load on the machine is not the page's fault
         browser.get(server.link)
         until(browser, "window.drawn.first")
         first_ms.append(browser.execute_script("return window.drawn.first"))
@@ -81,11 +81,11 @@ def test_it_is_there_within_a_second(serve, browse):
 
 
 def busy_share(seconds=1.0):
-    """How much of all cores other work takes just now."""
+    """The share of all cores used by other work."""
 
     def ticks():
         every = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]]
-        return sum(every), every[3] + every[4]  # idle, and waiting for a disk
+        return sum(every), every[3] + every[4]  # idle, and waiting for I/O
 
     total, idle = ticks()
     time.sleep(seconds)
@@ -95,7 +95,7 @@ def busy_share(seconds=1.0):
 
 def test_it_draws_nearly_every_frame_for_ten_seconds(serve, browse):
     if busy_share() > 0.15:
-        pytest.skip("the machine is busy with something else; Chromium draws with the processor here")
+        pytest.skip("the machine is busy; Chromium renders on the CPU here")
     server, robot = serve()
     browser = browse()
     browser.get(server.link)
@@ -111,53 +111,53 @@ def test_it_draws_nearly_every_frame_for_ten_seconds(serve, browse):
     assert max(shares) >= 0.95, shares
 
 
-def test_what_is_typed_reaches_the_models_next_prediction(serve, browse):
+def test_a_typed_prompt_reaches_the_next_prediction(serve, browse):
     server, robot = serve()
     browser = browse()
     browser.get(server.link)
-    until(browser, f"{text_of('prompt-state')} == 'The model reads “the red ball”.'")
+    until(browser, f"{text_of('prompt-state')} == 'Prompt in use: “the red ball”'")
     ActionChains(browser).send_keys("/").perform()
     box = browser.switch_to.active_element
     assert box.get_attribute("id") == "prompt"
     box.send_keys(Keys.CONTROL, "a")
     box.send_keys('<img src=x onerror="window.hacked=1"> & "quotes"', Keys.ENTER)
-    until(browser, f"{text_of('prompt-state')}.startsWith('The model reads “<img')")
+    until(browser, f"{text_of('prompt-state')}.startsWith('Prompt in use: “<img')")
     assert robot.used[-1] == '<img src=x onerror="window.hacked=1"> & "quotes"'
     # Data, never markup: not in the page, not in the list of prompts.
     assert browser.execute_script("return [window.hacked ?? null, document.images.length]") == [None, 0]
     browser.find_element(By.XPATH, "//ul[@id='texts']//button[.='the red ball']").click()
-    until(browser, f"{text_of('prompt-state')} == 'The model reads “the red ball”.'")
+    until(browser, f"{text_of('prompt-state')} == 'Prompt in use: “the red ball”'")
     assert robot.used[-1] == "the red ball"
 
 
-def test_a_lost_source_is_shown_within_a_second_and_heals(serve, browse):
+def test_a_lost_source_is_shown_within_a_second_and_recovers(serve, browse):
     server, robot = serve()
     browser = browse()
     browser.get(server.link)
-    until(browser, f"{text_of('health')} == 'All well'")
-    robot.hearing = False
-    robot.tell("mic", "lost", "no sound for 500 ms")
+    until(browser, f"{text_of('health')} == 'OK'")
+    robot.mic_connected = False
+    robot.report("mic", "lost", "no audio for 500 ms")
     _, seconds = until(browser, f"{text_of('health')} == 'Degraded, mic lost'")
     assert seconds < 1
-    assert "no sound for 500 ms" in browser.find_element(By.ID, "inputs").text
-    assert "mic: lost. no sound for 500 ms" in browser.find_element(By.ID, "events").text
-    robot.hearing = True
-    robot.tell("mic", "live")
-    _, seconds = until(browser, f"{text_of('health')} == 'All well'")
+    assert "no audio for 500 ms" in browser.find_element(By.ID, "inputs").text
+    assert "mic: lost, no audio for 500 ms" in browser.find_element(By.ID, "events").text
+    robot.mic_connected = True
+    robot.report("mic", "live")
+    _, seconds = until(browser, f"{text_of('health')} == 'OK'")
     assert seconds < 1
 
 
-def test_a_camera_that_is_lost_is_not_hidden_by_its_last_picture(serve, browse):
+def test_a_lost_camera_is_not_hidden_by_its_last_image(serve, browse):
     server, robot = serve()
     browser = browse()
     browser.get(server.link)
     until(browser, "window.drawn.frames > 5")
     robot.feeding.clear()
-    robot.tell("camera", "lost", "it was unplugged")
+    robot.report("camera", "lost", "it was unplugged")
     until(browser, "document.querySelector('.stage').hasAttribute('data-stale')", 3)
     until(browser, f"{text_of('health')}.startsWith('Degraded, no prediction for')", 3)
     robot.feeding.set()
-    robot.tell("camera", "live")
+    robot.report("camera", "live")
     until(browser, "!document.querySelector('.stage').hasAttribute('data-stale')", 3)
 
 
@@ -166,9 +166,9 @@ CANVASES = "[...document.querySelectorAll('canvas')].map((canvas) => canvas.toDa
 
 def test_every_plot_moves(serve, browse):
     server, _ = serve()
-    browser = browse((1440, 2000))  # what is below the edge of the screen is not drawn
+    browser = browse((1440, 2000))  # what is off screen is not drawn
     browser.get(server.link)
-    until(browser, "document.querySelectorAll('canvas').length == 13", 5)  # picture, 2 of sound, 4 outputs, 6 stages
+    until(browser, "document.querySelectorAll('canvas').length == 13", 5)  # camera, 2 of audio, 4 outputs, 6 stages
     time.sleep(1)
     before = browser.execute_script(f"return {CANVASES}")
     time.sleep(1.2)
@@ -176,7 +176,7 @@ def test_every_plot_moves(serve, browse):
     assert [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a == b] == []
 
 
-def test_a_cut_is_told_and_healed(serve, browse):
+def test_a_lost_connection_is_shown_and_restored(serve, browse):
     browse.tolerated = ("WebSocket connection", "ERR_CONNECTION_REFUSED")
     server, robot = serve(feed=False)
     for _ in range(3):
@@ -185,17 +185,17 @@ def test_a_cut_is_told_and_healed(serve, browse):
     browser.get(server.link)
     until(browser, f"{text_of('model')} == 'scout v3'")
     server.close()
-    until(browser, "!document.getElementById('cut').hidden")
-    assert browser.execute_script(f"return {text_of('health')}") == "Cut off"
+    until(browser, "!document.getElementById('disconnected').hidden")
+    assert browser.execute_script(f"return {text_of('health')}") == "Disconnected"
     from mm_edge.runtime.view.server import ViewServer
 
-    again = ViewServer(port=server.port)
-    with contextlib.closing(again):
-        again.start()
-        until(browser, "document.getElementById('cut').hidden", 8)
+    restarted = ViewServer(port=server.port)
+    with contextlib.closing(restarted):
+        restarted.start()
+        until(browser, "document.getElementById('disconnected').hidden", 8)
 
 
-def test_a_file_is_held_and_stepped_by_keys(serve, browse, player):
+def test_a_file_is_paused_and_stepped_by_keys(serve, browse, player):
     server, _ = serve(controls=player)
     browser = browse()
     browser.get(server.link)
@@ -205,14 +205,14 @@ def test_a_file_is_held_and_stepped_by_keys(serve, browse, player):
     assert player.paused
     until(browser, f"{text_of('health')} == 'Paused'")
     browser.find_element(By.TAG_NAME, "body").send_keys("..")
-    until(browser, f"{text_of('pause')} == 'Go on'")
+    until(browser, f"{text_of('pause')} == 'Resume'")
     assert player.steps == 2
     browser.find_element(By.ID, "pause").click()
     until(browser, "document.getElementById('step').hidden")
     assert not player.paused
 
 
-def test_light_and_dark_by_wish_and_by_key(serve, browse):
+def test_light_and_dark_by_preference_and_by_key(serve, browse):
     server, _ = serve(feed=False)
     browser = browse(dark=True)
     theme = "document.documentElement.dataset.theme"
@@ -227,7 +227,7 @@ def test_light_and_dark_by_wish_and_by_key(serve, browse):
 FOCUSABLE = "[...document.querySelectorAll('a[href], button, input')].filter((e) => e.offsetParent !== null).length"
 
 
-def test_everything_is_reached_by_the_tab_key_and_seen_to_be(serve, browse, player):
+def test_every_control_is_reachable_by_tab_with_a_visible_focus(serve, browse, player):
     server, _ = serve(controls=player)
     browser = browse()
     browser.get(server.link)
@@ -240,10 +240,10 @@ def test_everything_is_reached_by_the_tab_key_and_seen_to_be(serve, browse, play
             "const e = document.activeElement;"
             "return [e.tagName, e.id || e.textContent || e.href, getComputedStyle(e).outlineStyle]"
         )
-        if kind != "BODY":  # the browser's own bar comes between the last and the first
+        if kind != "BODY":  # the browser's own toolbar comes between the last and the first
             reached.add(name)
             assert outline != "none", name
-    assert {"theme", "pause", "prompt", "Set", "the red ball", "state", "metrics", "stream"} <= reached
+    assert {"theme", "pause", "prompt", "Set", "the red ball", "State (JSON)", "Metrics", "Video stream"} <= reached
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -254,7 +254,7 @@ def test_axe_finds_nothing_serious(serve, browse, player, size, dark):
     browser = browse(size, dark=dark)
     browser.get(server.link)
     until(browser, "window.drawn.frames > 5")
-    robot.tell("mic", "lost", "no sound for 500 ms")
+    robot.report("mic", "lost", "no audio for 500 ms")
     player.pause()
     until(browser, f"{text_of('health')}.startsWith('Degraded')")
     browser.execute_script(files(axe).joinpath("axe.min.js").read_text())
@@ -264,7 +264,7 @@ def test_axe_finds_nothing_serious(serve, browse, player, size, dark):
     assert [(rule["id"], [node["html"][:120] for node in rule["nodes"]]) for rule in serious] == []
 
 
-def test_a_phone_need_not_scroll_sideways(serve, browse):
+def test_a_phone_does_not_scroll_sideways(serve, browse):
     server, _ = serve()
     browser = browse(PHONE)
     browser.get(server.link)

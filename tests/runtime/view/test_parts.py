@@ -1,4 +1,4 @@
-"""Small parts of the page's server on their own: names, links, sound."""
+"""Units of the page's server: names, links, audio."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from mm_edge.runtime.view.sound import newest_samples
 from mm_edge.sample import Prediction, Sample
 
 
-def test_a_board_goes_by_its_own_name_and_a_computer_by_its_processor(tmp_path):
+def test_a_board_is_named_by_its_model_and_a_computer_by_its_processor(tmp_path):
     board, processor = tmp_path / "model", tmp_path / "cpuinfo"
     assert machine_name(board, processor).count(", ") == 1
     processor.write_text("processor\t: 0\nmodel name\t: Some  Processor @ 3 GHz\nmodel name\t: another\n")
@@ -29,13 +29,13 @@ def test_a_link_for_others_names_an_address_that_others_reach():
     assert ViewServer("::1", 8700).link == "http://[::1]:8700/"
 
 
-def test_the_invitation_holds_the_link_and_for_a_phone_its_code():
+def test_the_invitation_contains_the_link_and_a_qr_code_for_a_phone():
     here = ViewServer(port=8700)
-    assert here.invitation() == "The live page: http://127.0.0.1:8700/"
+    assert here.invitation() == "Live page: http://127.0.0.1:8700/"
     link = "http://192.168.1.5:8700/?token=abc"
-    told = invitation(link, token=True)
-    assert link in told
-    assert sum(set(line) <= set(" █▀▄\x1b[0123456789;m") and len(line) > 20 for line in told.splitlines()) > 12
+    text = invitation(link, token=True)
+    assert link in text
+    assert sum(set(line) <= set(" █▀▄\x1b[0123456789;m") and len(line) > 20 for line in text.splitlines()) > 12
 
 
 @pytest.mark.parametrize(("written", "shown"), [(100, 100), (4_000, 4_000), (50_000, 4_000)])

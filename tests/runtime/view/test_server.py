@@ -1,4 +1,4 @@
-"""The page's server, spoken to as browsers, programs and strangers do."""
+"""The page's server, accessed by browsers, programs and attackers."""
 
 import asyncio
 import base64
@@ -41,7 +41,7 @@ async def watching(server, **options):
 
 
 async def until(page, wanted, seconds=5.0):
-    """The next message of a kind; what comes before is let go."""
+    """The next message of a kind; earlier ones are dropped."""
     async with asyncio.timeout(seconds) if hasattr(asyncio, "timeout") else _plain_timeout(seconds):
         while True:
             message = await page.receive()
@@ -73,7 +73,7 @@ def state_of(message):
 # --- what programs ask ------------------------------------------------------------------------------------------
 
 
-def test_the_page_is_whole_and_keeps_to_itself(serve):
+def test_the_page_is_complete_and_self_contained(serve):
     server, _ = serve(feed=False)
     status, headers, body = ask(server, "/")
     assert status == 200
@@ -109,7 +109,7 @@ def test_state_health_and_metrics(serve):
         server.take(robot.predict())
     status, _, body = ask(server, "/healthz")
     assert (status, json.loads(body)["health"]) == (200, "ok")
-    robot.tell("camera", "lost", "it was unplugged")
+    robot.report("camera", "lost", "it was unplugged")
     assert json.loads(ask(server, "/healthz")[2])["health"] == "degraded"
     state = json.loads(ask(server, "/api/state")[2])
     assert (state["model"], state["predictions"]) == ("scout", 5)
@@ -124,7 +124,7 @@ def test_state_health_and_metrics(serve):
     assert families["mm_edge_predictions"].samples[0].value == 5
 
 
-def test_a_port_that_is_taken_is_told_at_once():
+def test_a_port_in_use_is_reported_at_once():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -179,8 +179,8 @@ def test_a_viewer_that_does_not_draw_is_sent_two_frames_and_then_the_newest(serv
 
     frames, states, late = asyncio.run(watch())
     assert len(frames) == 2
-    assert states >= 3  # who is slow with pictures still learns how the run is
-    assert late["seq"] > frames[1]["seq"] + 20  # a second of frames was left out
+    assert states >= 3  # a viewer slow with images still gets the state
+    assert late["seq"] > frames[1]["seq"] + 20  # a second of frames was skipped
 
 
 def test_nothing_is_encoded_while_nobody_watches(serve, monkeypatch):
@@ -211,10 +211,10 @@ def test_an_event_is_shown_at_once(serve):
     async def watch():
         async with watching(server) as page:
             await until(page, state_of)
-            robot.tell("mic", "lost", "no sound for 500 ms")
-            told = time.monotonic()
+            robot.report("mic", "lost", "no audio for 500 ms")
+            sent = time.monotonic()
             await until(page, lambda m: ((s := state_of(m)) and s["run"]["sources"]["mic"]["state"] == "lost") or None)
-            return time.monotonic() - told
+            return time.monotonic() - sent
 
     assert asyncio.run(watch()) < 1.0
 
@@ -279,7 +279,7 @@ NO_MESSAGES = (
 
 
 @pytest.mark.parametrize("message", NO_MESSAGES, ids=lambda message: repr(message[:40]))
-def test_what_is_no_message_ends_the_connection_and_nothing_else(serve, message):
+def test_an_invalid_message_ends_only_the_connection(serve, message):
     texts = []
     server, robot = serve(feed=False, set_text=texts.append)
 
@@ -291,7 +291,7 @@ def test_what_is_no_message_ends_the_connection_and_nothing_else(serve, message)
             assert page.close_code in {1003, 1008}
 
     asyncio.run(watch())
-    server.take(robot.predict())  # raises if the server has died of it
+    server.take(robot.predict())  # raises if the server has died
     assert ask(server, "/healthz")[0] == 200
     assert texts == []
 
@@ -301,7 +301,7 @@ def test_a_giant_message_and_a_flood_end_the_connection(serve):
 
     async def giant():
         async with watching(server) as page:
-            with contextlib.suppress(ConnectionError):  # it hangs up while we still send
+            with contextlib.suppress(ConnectionError):  # it closes the connection while we still send
                 await page.send_str("a" * 10_000_000)
             while (await page.receive()).type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
                 pass
@@ -390,7 +390,7 @@ def test_the_link_becomes_a_cookie_that_no_script_reads(serve):
     assert "SameSite=Strict" in cookie
 
 
-def test_a_server_for_others_has_a_token_whether_asked_or_not():
+def test_a_server_beyond_loopback_always_has_a_token():
     assert ViewServer("0.0.0.0").token
     assert ViewServer("192.168.1.5").token != ViewServer("192.168.1.5").token
     assert ViewServer("127.0.0.1").token is None
@@ -410,7 +410,7 @@ def test_the_run_ends_for_pages_too(serve):
             return time.monotonic() - began
 
     assert asyncio.run(watch()) < 1.0
-    server.take(robot.predict())  # after the end it is told in vain
+    server.take(robot.predict())  # ignored after the end
 
 
 def test_with_nobody_watching_the_server_takes_less_than_a_hundredth_of_a_core(serve):

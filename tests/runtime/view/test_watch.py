@@ -1,4 +1,4 @@
-"""Watching from another machine: by its address, by its link, through ssh; in this terminal."""
+"""Viewing a remote run: by address, by link, through ssh, and in the terminal."""
 
 import getpass
 import io
@@ -38,13 +38,13 @@ def test_what_is_no_address_is_refused(url):
         Robot.at(url)
 
 
-def test_a_robot_that_is_not_there_or_wants_its_token(serve):
+def test_an_unreachable_robot_and_a_missing_token(serve):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        with pytest.raises(UnavailableError, match=r"refused.*Is the run still on"):
+        with pytest.raises(UnavailableError, match=r"refused.*Check that the run is active"):
             Robot.at(f"127.0.0.1:{probe.getsockname()[1]}").state()
     server, _ = serve(feed=False, token="right")
-    with pytest.raises(UsageError, match=r"wants its token.*whole link"):
+    with pytest.raises(UsageError, match=r"token is required.*full link"):
         Robot.at(f"127.0.0.1:{server.port}").state()
     assert Robot.at(server.link).state().model == "scout"
 
@@ -68,9 +68,9 @@ def test_the_same_table_without_a_browser(serve):
 def test_the_command_says_in_one_line_what_is_wrong(capsys):
     assert command(["view", "ssh://"]) == 2
     assert command(["view", "run.mcap"]) == 3
-    told = capsys.readouterr().err.splitlines()
-    assert told[0] == "error: reaching ssh://: it names no host. Example: ssh://me@robot/8700"
-    assert len(told) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "error: reaching ssh://: the URL has no host. Example: ssh://me@robot/8700"
+    assert len(lines) == 2
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def sshd(tmp_path, monkeypatch):
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}")
     if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)  # where it locks itself in before anybody has logged in
+        Path("/run/sshd").mkdir(exist_ok=True)  # sshd's privilege separation directory
     server = subprocess.Popen([sshd, "-D", "-f", str(tmp_path / "sshd_config")], stderr=subprocess.DEVNULL)
     for _ in range(100):
         with socket.socket() as probe:
@@ -115,12 +115,12 @@ def test_through_ssh_to_a_page_that_listens_only_on_its_own_machine(serve, sshd)
         assert port != server.port
         assert Robot.at(f"127.0.0.1:{port}").state().model == "scout"
     with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0  # the way is closed
+        assert probe.connect_ex(("127.0.0.1", port)) != 0  # the tunnel is closed
 
 
-def test_an_ssh_that_does_not_get_in_is_told(sshd):
+def test_a_failing_ssh_is_reported(sshd):
     with (
-        pytest.raises(UnavailableError, match="ssh ended with code 255"),
+        pytest.raises(UnavailableError, match="ssh exited with code 255"),
         tunnel(sshd.replace("ssh://", "ssh://nobody-")),
     ):
         pass

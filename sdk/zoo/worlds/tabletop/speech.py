@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mm_edge.atomic_write import atomic_path
 from mm_edge.errors import UnavailableError
 
 from .scene import SPLIT_NUMBER
@@ -169,10 +170,8 @@ def bank(
                 spoken[str(number)] = sound
                 if progress is not None:
                     progress(number + 1, len(wanted))
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        save_file(spoken, str(partial))
-        partial.rename(path)
+        with atomic_path(path) as partial:
+            save_file(spoken, str(partial))
     kept = load_file(str(path))
     sounds: Sounds = {word: [] for word in (*SIGNS, "other", "talk")}
     for number, (text, *_) in enumerate(wanted):

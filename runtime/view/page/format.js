@@ -1,4 +1,4 @@
-// Values in words, and the hue that a label keeps.
+// Formats values for display, and assigns a hue to each label.
 
 export const number = (value, digits = 1) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 export const percent = (score) => `${Math.round(score * 100)} %`;
@@ -12,15 +12,15 @@ export function duration(seconds) {
 
 export const ago = (seconds) => (seconds < 60 ? `${Math.floor(seconds)} s ago` : `${Math.floor(seconds / 60)} min ago`);
 
-// What a state means, for people who do not know the word.
+// The display name of each state.
 const STATES = {
-  starting: "starting", live: "live", stale: "silent", lost: "lost", reconnecting: "trying again", ended: "ended",
-  fresh: "fresh", held: "used again", missing: "missing", waiting: "waiting", ok: "All well", degraded: "Degraded",
+  starting: "starting", live: "live", stale: "stale", lost: "lost", reconnecting: "reconnecting", ended: "ended",
+  fresh: "fresh", held: "reused", missing: "missing", waiting: "waiting", ok: "OK", degraded: "Degraded",
 };
 export const state = (word) => STATES[word] ?? word;
 
-// An output as the documents describe it: a headline, a score, and bars where there are several scores. Plain numbers are
-// shares of nothing: they are told as they are.
+// A decoded output as a headline, a score, and bars if it has several scores. Plain numbers are not shares, so they have
+// no bars.
 export function reading(value, kind) {
   if (kind === "scores" || kind === "embedding") return plain(value);
   if (typeof value === "string") return { head: value || "–", label: value, score: null, bars: [] };
@@ -29,7 +29,7 @@ export function reading(value, kind) {
   if (value && "label" in value) return { head: value.label, label: value.label, score: value.score, bars: ranked(Object.entries(value.scores)) };
   if (value && "x" in value) {
     const seen = value.x !== null;
-    return { head: seen ? `x ${Math.round(value.x)}, y ${Math.round(value.y)}` : "not seen", label: seen ? "seen" : null, score: value.score, bars: [] };
+    return { head: seen ? `x ${Math.round(value.x)}, y ${Math.round(value.y)}` : "not detected", label: seen ? "detected" : null, score: value.score, bars: [] };
   }
   if (value) return best(Object.entries(value));
   return { head: "–", label: null, score: null, bars: [] };
@@ -38,8 +38,8 @@ export function reading(value, kind) {
 function plain(value) {
   const named = !Array.isArray(value);
   const numbers = named ? Object.entries(value) : value.map((v, i) => [String(i), v]);
-  const told = numbers.map(([name, v]) => (named ? `${name} ${significant(v)}` : significant(v)));
-  return { head: told.length > 6 ? `${told.length} numbers` : told.join(", "), label: null, score: null, bars: [], numbers: numbers.slice(0, 6) };
+  const formatted = numbers.map(([name, v]) => (named ? `${name} ${significant(v)}` : significant(v)));
+  return { head: formatted.length > 6 ? `${formatted.length} numbers` : formatted.join(", "), label: null, score: null, bars: [], numbers: numbers.slice(0, 6) };
 }
 
 const significant = (value) => String(Number(value.toPrecision(3)));
@@ -62,7 +62,7 @@ function best(pairs) {
 
 const ranked = (pairs) => pairs.filter(([, score]) => typeof score === "number").sort((a, b) => b[1] - a[1]).slice(0, 5);
 
-// In the order in which labels turn up, so that a label has the same hue everywhere and as long as the page is open.
+// Assigned in order of appearance, so that a label keeps its hue everywhere while the page is open.
 const hues = new Map();
 export function hue(label) {
   if (!hues.has(label)) hues.set(label, hues.size % 8);

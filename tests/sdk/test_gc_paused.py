@@ -1,10 +1,10 @@
-"""The start without the garbage collector: off while it lasts, as it was afterwards, what is made then set aside."""
+"""Startup with the garbage collector paused: disabled meanwhile, restored afterwards, objects frozen."""
 
 import gc
 
 import pytest
 
-from mm_edge.cli.gc_paused import uncollected
+from mm_edge.cli.gc_paused import gc_paused
 
 
 @pytest.fixture(autouse=True)
@@ -14,23 +14,23 @@ def as_it_was():
     gc.enable()
 
 
-def test_it_is_off_while_it_lasts_and_what_was_made_is_set_aside():
+def test_it_is_disabled_meanwhile_and_new_objects_are_frozen():
     before = gc.get_freeze_count()
-    with uncollected():
+    with gc_paused():
         assert not gc.isenabled()
         made = [[] for _ in range(1000)]
     assert gc.isenabled()
     assert gc.get_freeze_count() >= before + len(made)
 
 
-def test_it_is_on_again_after_an_error():
-    with pytest.raises(OSError, match="broken"), uncollected():
+def test_it_is_enabled_again_after_an_error():
+    with pytest.raises(OSError, match="broken"), gc_paused():
         raise OSError("broken")
     assert gc.isenabled()
 
 
-def test_who_has_switched_it_off_finds_it_off():
+def test_a_disabled_collector_stays_disabled():
     gc.disable()
-    with uncollected():
+    with gc_paused():
         pass
     assert not gc.isenabled()

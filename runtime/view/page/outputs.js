@@ -1,25 +1,25 @@
-// What the model decides: now, in words and bars, and over the last minute as a strip for each output.
+// The model's outputs: the current values with score bars, and one timeline per output over the last minute.
 
 import { colour, find, keep, make, say, seen, surface } from "./dom.js";
-import { hue, percent, reading } from "./words.js";
+import { hue, percent, reading } from "./format.js";
 
 const SPAN_MS = 60_000;
-const MOST_STRETCHES = 4000; // a minute of plain numbers at 60 a second
-const rows = new Map(); // by output: stretches of time over which it said the same
-let spoken = new Map();
-let spokenAt = 0;
+const MOST_SPANS = 4000; // a minute of plain numbers at 60 per second
+const rows = new Map(); // by output: spans of time with the same value
+let announced = new Map();
+let announcedAt = 0;
 
 let kinds = {};
 export const learn = (run) => { kinds = run.kinds; };
 
-export function decide({ outputs }) {
+export function record({ outputs }) {
   const now = performance.now();
   for (const [name, value] of Object.entries(outputs)) {
     const { label, score, numbers } = reading(value, kinds[name]);
     const row = rows.get(name) ?? [];
     rows.set(name, row);
     const last = row.at(-1);
-    // A silence of a second ends a stretch: nothing was decided then.
+    // A gap of one second ends a span: there was no prediction.
     if (numbers) row.push({ numbers, from: now, to: now });
     else if (last && last.label === label && now - last.to < 1000) {
       last.to = now;
@@ -28,11 +28,11 @@ export function decide({ outputs }) {
       row.push({ label, score, from: now, to: now });
     }
     while (row.length && row[0].to < now - SPAN_MS) row.shift();
-    if (row.length > MOST_STRETCHES) row.shift();
+    if (row.length > MOST_SPANS) row.shift();
   }
 }
 
-export function drawDecisions({ outputs }) {
+export function drawOutputs({ outputs }) {
   const names = Object.keys(outputs);
   const shown = keep(find("outputs"), names, (name) => make(
     "li", {}, make("h3", {}, make("span", { text: name }), make("b", {}, make("span"), make("small"))), make("div", { class: "bars" }),
@@ -43,7 +43,7 @@ export function drawDecisions({ outputs }) {
     return make("div", {}, make("span", { text: name }), canvas);
   });
   for (const line of lines) past(line.lastChild, rows.get(line.dataset.key) ?? []);
-  speak(outputs);
+  announce(outputs);
 }
 
 function now(block, { head, score, bars }) {
@@ -61,7 +61,7 @@ function now(block, { head, score, bars }) {
   });
 }
 
-function past(canvas, stretches) {
+function past(canvas, spans) {
   if (!seen(canvas)) return;
   const { context, width, height } = surface(canvas);
   const end = performance.now();
@@ -70,8 +70,8 @@ function past(canvas, stretches) {
   context.fillRect(0, height - 1, width, 1);
   context.font = "12px system-ui, sans-serif";
   context.textBaseline = "middle";
-  if (stretches.at(-1)?.numbers) lines(context, stretches, x, height);
-  for (const { label, from, to } of stretches) {
+  if (spans.at(-1)?.numbers) lines(context, spans, x, height);
+  for (const { label, from, to } of spans) {
     if (label === null || label === undefined) continue;
     const [left, right] = [Math.max(0, x(from)), Math.max(x(to), x(from) + 1)];
     const tint = colour(hue(label));
@@ -87,9 +87,9 @@ function past(canvas, stretches) {
   }
 }
 
-// Each number on a scale of its own, as they may have nothing to do with each other.
-function lines(context, stretches, x, height) {
-  const shown = stretches.filter(({ numbers }) => numbers);
+// Each number has its own scale, since they may be unrelated.
+function lines(context, spans, x, height) {
+  const shown = spans.filter(({ numbers }) => numbers);
   shown.at(-1).numbers.forEach(([name], i) => {
     const values = shown.map(({ numbers }) => numbers[i]?.[1] ?? 0);
     const [least, most] = [Math.min(...values), Math.max(...values)];
@@ -100,14 +100,14 @@ function lines(context, stretches, x, height) {
   });
 }
 
-// Read aloud when it changes, at most every three seconds, and never the first time.
-function speak(outputs) {
+// Announced to screen readers when it changes, at most every three seconds, and never the first time.
+function announce(outputs) {
   const time = performance.now();
-  if (time - spokenAt < 3000) return;
+  if (time - announcedAt < 3000) return;
   const heads = new Map(Object.entries(outputs).map(([name, value]) => [name, reading(value, kinds[name])]).filter(([, r]) => r.bars.length).map(([name, r]) => [name, r.head]));
-  const changed = [...heads].filter(([name, head]) => spoken.has(name) && spoken.get(name) !== head);
-  spoken = heads;
+  const changed = [...heads].filter(([name, head]) => announced.has(name) && announced.get(name) !== head);
+  announced = heads;
   if (!changed.length) return;
-  spokenAt = time;
-  say(find("said"), changed.map(([name, head]) => `${name}: ${head}`).join(". "));
+  announcedAt = time;
+  say(find("announcement"), changed.map(([name, head]) => `${name}: ${head}`).join(". "));
 }

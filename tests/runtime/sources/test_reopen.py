@@ -1,16 +1,16 @@
-"""A take that is repeated: its streams begin each round together, and stop when they are told."""
+"""A repeated take: its streams start each round together, and stop on interrupt."""
 
 import threading
 
 from mm_edge.runtime.sources.play import PlayClock
 from mm_edge.runtime.sources.played_list import PlayedList
-from mm_edge.runtime.sources.reopen import again
+from mm_edge.runtime.sources.reopen import reopen
 
 
 def streams(play):
     short = PlayedList("text", "text", "short", lambda: [(0, "a"), (10, "b")], play)
     long = PlayedList("sensor", "sensor", "long", lambda: [(5, 1), (15, 2), (25, 3)], play)
-    return again([short, long])
+    return reopen([short, long])
 
 
 def read_until(source, count, into):
@@ -42,7 +42,7 @@ def test_every_round_holds_the_whole_take_with_stamps_that_go_on():
 def test_a_stream_that_waits_for_the_others_can_be_interrupted():
     alone = PlayedList("text", "text", "alone", lambda: [(0, "a")], PlayClock("max"))
     never = PlayedList("sensor", "sensor", "never read", list, PlayClock("max"))
-    source, _ = again([alone, never])
+    source, _ = reopen([alone, never])
     read = []
     thread = threading.Thread(target=read_until, args=(source, 100, read))
     thread.start()
