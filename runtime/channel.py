@@ -99,7 +99,7 @@ class SampleChannel(Channel["Sample"]):
         """Nothing that is still to come ends at or before this."""
         return FOREVER_NS if self.closed else max(self._newest_ns, self.promised_ns)
 
-    def settle(self, limit_ns: int) -> Sample | None:
+    def newest_until(self, limit_ns: int) -> Sample | None:
         """The newest sample that ends at or before `limit_ns`. Older ones are let go: no later tick wants them."""
         unused = False
         while self.items and self.items[0].end_ns <= limit_ns:

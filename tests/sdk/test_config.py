@@ -94,7 +94,7 @@ def test_setting_into_a_value_is_told(file):
 
 def test_a_fault_of_the_file_is_not_blamed_on_a_setting(file):
     with pytest.raises(ConfigError) as caught:
-        load_config(RunConfig, file("[loop]\ndepth = 99\n"), ["loop.lanes=1"])
+        load_config(RunConfig, file("[loop]\ndepth = 99\n"), ["loop.workers=1"])
     assert "--set" not in str(caught.value)
 
 

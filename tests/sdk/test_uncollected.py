@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from mm_edge.cli.gc_paused import uncollected
+from mm_edge.cli.gc_paused import gc_paused
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def as_it_was():
 
 def test_it_is_off_while_it_lasts_and_what_was_made_is_set_aside():
     before = gc.get_freeze_count()
-    with uncollected():
+    with gc_paused():
         assert not gc.isenabled()
         made = [[] for _ in range(1000)]
     assert gc.isenabled()
@@ -24,13 +24,13 @@ def test_it_is_off_while_it_lasts_and_what_was_made_is_set_aside():
 
 
 def test_it_is_on_again_after_an_error():
-    with pytest.raises(OSError, match="broken"), uncollected():
+    with pytest.raises(OSError, match="broken"), gc_paused():
         raise OSError("broken")
     assert gc.isenabled()
 
 
 def test_who_has_switched_it_off_finds_it_off():
     gc.disable()
-    with uncollected():
+    with gc_paused():
         pass
     assert not gc.isenabled()

@@ -83,7 +83,7 @@ class TensorRtCompiler:
                 loaded = load_engine(self.library, self.read_file(file.file), order)
                 shown = check_layers(self.library, loaded.engine, order, partial(heavy_layers, self.library, order))
             except WorkFailedError as error:
-                self.watch.say(f"the engine of {order.label} in the bundle is not used: {error.found}")
+                self.watch.announce(f"the engine of {order.label} in the bundle is not used: {error.found}")
                 return None
             self.told[part.name] = f"from the bundle, built for {target}; {shown}"
             return loaded
@@ -102,7 +102,7 @@ class TensorRtCompiler:
 
     def _build(self, key: Key, order: Order, looked: Looked) -> TensorRtCompiled:
         usual = "" if looked.usual_s is None else f"; it took {looked.usual_s:.0f} s before"
-        self.watch.say(f"building {order.label} with {self.library.title}: {looked.why}{usual}")
+        self.watch.announce(f"building {order.label} with {self.library.title}: {looked.why}{usual}")
         started_s = time.monotonic()
         built = build_engine(
             self.library,
@@ -118,7 +118,7 @@ class TensorRtCompiler:
         self.cache.keep(key, built.engine, seconds, str(shown))
         self.cache.keep_timings(key, built.timings)
         self.told[order.part.name] = f"built in {seconds:.1f} s; {shown}"
-        self.watch.say("; ".join([f"built {order.label} in {seconds:.1f} s; {shown}", *built.notes]))
+        self.watch.announce("; ".join([f"built {order.label} in {seconds:.1f} s; {shown}", *built.notes]))
         return loaded
 
     def _key(self, order: Order) -> Key:

@@ -73,7 +73,7 @@ class Meter:
                 return
             self._told_s, share = now_s, self._share
         elapsed_s = now_s - self._started_s
-        self.watch.tell(Step(self.label, phase, share, elapsed_s, self._left_s(share, elapsed_s)))
+        self.watch.report(Step(self.label, phase, share, elapsed_s, self._left_s(share, elapsed_s)))
 
     def _left_s(self, share: float, elapsed_s: float) -> float | None:
         if self.usual_s is not None and self.usual_s > elapsed_s:

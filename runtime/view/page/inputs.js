@@ -50,7 +50,7 @@ export function drawEvents({ events }) {
   });
 }
 
-const SHOWN = ["machine", "engine", "version", "provider", "device", "precision", "compute", "driver", "depth", "lanes"];
+const SHOWN = ["machine", "engine", "version", "provider", "device", "precision", "compute", "driver", "depth", "workers"];
 export function drawMachine({ engine: told }, { machine }) {
   const engine = { machine, ...told };
   const keys = SHOWN.filter((key) => key in engine);

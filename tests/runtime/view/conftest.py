@@ -45,7 +45,7 @@ ENGINE = {
     "precision": {"encode_image": "fp32", "fuse": "fp32"},
     "driver": "image",
     "depth": 2,
-    "lanes": 2,
+    "workers": 2,
 }
 NO_FIGURES = {"captured": {}, "dropped": {}, "latency_ms": {}, "age_ms": {}, "engine": {}}
 

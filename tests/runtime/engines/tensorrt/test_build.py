@@ -153,7 +153,7 @@ def test_heavy_layers_are_counted_without_a_build(library):
 
 def test_a_build_tells_how_far_it_is(library, shipped):
     steps = []
-    build_engine(library, order_of(shipped, "encode_image", "fp32"), Watch(tell=steps.append))
+    build_engine(library, order_of(shipped, "encode_image", "fp32"), Watch(report=steps.append))
     assert {step.label for step in steps} == {"encode_image fp32"}
     shares = [step.share for step in steps]
     assert shares == sorted(shares)
@@ -162,7 +162,7 @@ def test_a_build_tells_how_far_it_is(library, shipped):
 
 
 def test_a_build_that_is_stopped_ends_at_its_next_step(library, shipped):
-    watch = Watch(tell=lambda step: watch.stopped.set())
+    watch = Watch(report=lambda step: watch.stopped.set())
     with pytest.raises(BuildStopped):
         build_engine(library, order_of(shipped, "encode_image", "fp32"), watch)
 

@@ -91,7 +91,7 @@ def test_a_build_for_another_machine_bounds_no_memory_of_this_one(requested):
 def test_the_time_that_is_left_is_told(monkeypatch, usual_s, left_s):
     steps, now = [], SimpleNamespace(s=0.0)
     monkeypatch.setattr(progress.time, "monotonic", lambda: now.s)
-    monitor = make_monitor(TRT, Meter("fuse fp16", Watch(tell=steps.append), usual_s, _started_s=0.0))
+    monitor = make_monitor(TRT, Meter("fuse fp16", Watch(report=steps.append), usual_s, _started_s=0.0))
     monitor.phase_start("Building engine", None, 2)
     now.s = 1.0
     monitor.phase_start("Timing kernels", "Building engine", 10)

@@ -42,7 +42,7 @@ class Machine:
         return self.free
 
     def compiler(self, **changes):
-        return TensorRtCompiler(self.library, self, Watch(say=self.said.append), self.cache, **changes)
+        return TensorRtCompiler(self.library, self, Watch(announce=self.said.append), self.cache, **changes)
 
     def compile(self, graph=b"graph", precision="fp16", **changes):
         return self.compiler(**changes).compile(PART, precision, graph, SHAPES)

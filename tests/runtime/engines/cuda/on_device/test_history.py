@@ -16,7 +16,7 @@ from mm_edge.bundle.writer import write_bundle
 from mm_edge.config import LoopConfig, RunConfig
 from mm_edge.runtime.engines.cuda.history import DeviceHistory
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.spec import ImageInput, ImagePrepare, ScoresOutput, Sync, TensorSpec
 
 SOON_S, SIZE, LENGTH, TICKS = 60.0, 8, 5, 60
@@ -102,8 +102,8 @@ def bundle(tmp_path_factory):
 
 
 def told(bundle, engine, depth):
-    kept, config = Kept(), RunConfig(loop=LoopConfig(depth=depth, lanes=4))
-    with Session(bundle, config, [Script("image", pictures(TICKS, size=SIZE))], [kept], engine=engine) as session:
+    kept, config = Kept(), RunConfig(loop=LoopConfig(depth=depth, workers=4))
+    with Run(bundle, config, [Script("image", pictures(TICKS, size=SIZE))], [kept], engine=engine) as session:
         assert session.wait(SOON_S)
     session.raise_error()
     return [(item.seq, item.outputs) for item in kept.predictions]

@@ -18,12 +18,12 @@ from sources import Script, pictures
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.runtime.engines.cuda.device import open_device
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 
 kept = Kept()
 engine = host_double(open_device())
 with Bundle.open(sys.argv[1]) as bundle:
-    with Session(bundle, RunConfig(), [Script("image", pictures(50_000))], [kept], engine=engine) as session:
+    with Run(bundle, RunConfig(), [Script("image", pictures(50_000))], [kept], engine=engine) as session:
         while not kept.predictions:
             assert not session.wait(0.01)
         driver, code = ctypes.CDLL("libcuda.so.1"), int(sys.argv[3])

@@ -18,7 +18,7 @@ from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.cuda import onnxruntime as provider
 from mm_edge.runtime.engines.cuda.engine import CudaEngine
 from mm_edge.runtime.engines.cuda.faults import DeviceLostError
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.spec import TensorSpec
 
 REAL = ort.InferenceSession
@@ -132,7 +132,7 @@ def test_the_loop_runs_on_it_and_nothing_is_stale(driver, device, sessions, tmp_
         with Bundle.open(senses_bundle(tmp_path / "senses.mmb", golden=True)) as bundle:
             kept, engine = Kept(), opened(device, gpu_mem_limit="1073741824")
             config = RunConfig(engine=EngineConfig(precision="fp32"))
-            with Session(bundle, config, [Script("image", pictures(60))], [kept], engine=engine) as session:
+            with Run(bundle, config, [Script("image", pictures(60))], [kept], engine=engine) as session:
                 assert session.wait(100)
             session.raise_error()
         return kept.predictions, kept.summary.engine["graphs"]
