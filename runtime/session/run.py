@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mm_edge.cores import usable_cores
 from mm_edge.errors import MmEdgeError, WorkFailedError
-from mm_edge.runtime.channel import Channel
+from mm_edge.runtime.channel import Channel, Policy
 from mm_edge.runtime.clock import Clock, MonotonicClock
 from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.selection.select_engine import Use, select_engine
@@ -101,7 +101,7 @@ class Run:
         can_mask = any(read.source == "presence" for part in manifest.parts for read in part.reads.values())
         aligner = Aligner(driver, rules, self.channels, played=self.played, absent=absent, can_mask=can_mask)
         self._realtime = Realtime(config.realtime, lambda refusal: self.delivery.report("realtime", "refused", refusal))
-        policy = "wait" if self.played else "drop_oldest"
+        policy: Policy = "wait" if self.played else "drop_oldest"
         self.sink_keepers = [
             SinkKeeper(
                 sink,

@@ -21,7 +21,7 @@ def selecting(monkeypatch):
     def on(found):
         def instead(bundle, config, *, depth, watch):
             requested.append((config.name, config.precision))
-            watch.announce("building 'fuse' in fp16: it was never built here")
+            watch.announce("building 'fuse' in fp16: it was not built here before")
             if isinstance(found, Exception):
                 raise found
             return found
@@ -53,7 +53,7 @@ def test_what_was_built_is_shown_with_its_error(command, selecting):
     assert outcome.out.count("0.0012") == len(PARTS) + 1
     assert "fallback: fuse runs in fp16 instead of int8-trt: a relative error of 0.2" in outcome.out
     assert "tensorrt runs the bundle: built, cached and verified" in outcome.out
-    assert "it was never built here" in outcome.err
+    assert "it was not built here before" in outcome.err
 
 
 def test_an_engine_that_needs_no_build_says_so(command, selecting):

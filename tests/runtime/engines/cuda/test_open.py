@@ -41,7 +41,7 @@ def broken(request, monkeypatch, tmp_path):
 def test_an_engine_that_was_named_ends_with_exit_3_and_names_it(broken, name):
     with pytest.raises(EngineError) as raised:
         open_engine(EngineConfig(name=name))
-    assert f"the package 'pycuda' is installed and does not load: {broken}" in str(raised.value)
+    assert f"the package 'pycuda' is installed but does not load: {broken}" in str(raised.value)
     assert raised.value.exit_code == 3
 
 

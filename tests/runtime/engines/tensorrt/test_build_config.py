@@ -6,7 +6,7 @@ import pytest
 
 from mm_edge.runtime.engines.building import Watch
 from mm_edge.runtime.engines.tensorrt import build, progress
-from mm_edge.runtime.engines.tensorrt.library import Heard, Library
+from mm_edge.runtime.engines.tensorrt.library import ErrorLog, Library
 from mm_edge.runtime.engines.tensorrt.order import Limits, Options, Order
 from mm_edge.runtime.engines.tensorrt.progress import Meter, make_monitor
 
@@ -62,7 +62,7 @@ def requested(monkeypatch):
     order = Order(SimpleNamespace(name="fuse"), "fp16", b"", {"x": Limits.fixed((1, 4))}, Options(level=4))
 
     def of(**given):
-        built = build.build_engine(Library("tensorrt", trt, "10.3.0", None, Heard()), order, Watch(), **given)
+        built = build.build_engine(Library("tensorrt", trt, "10.3.0", None, ErrorLog()), order, Watch(), **given)
         return config, built
 
     return of

@@ -155,7 +155,7 @@ def test_too_little_memory_makes_do_with_fewer_moments_in_flight(driver, device,
     assert len(kept.predictions) == 20
     assert kept.summary.engine["depth"] == 1
     assert kept.summary.engine["fallbacks"] == [
-        "1 instead of 2 moments in flight: cuMemAlloc says CUDA_ERROR_OUT_OF_MEMORY"
+        "1 instead of 2 moments in flight: cuMemAlloc failed with CUDA_ERROR_OUT_OF_MEMORY"
     ]
     assert "1 instead of 2 moments in flight" in caplog.text
 
