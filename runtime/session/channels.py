@@ -55,7 +55,7 @@ def make_channels(
     *,
     in_step: bool,
 ) -> dict[str, SampleChannel]:
-    """By input, the driver's first. `in_step`: the played sources share a clock, so a capture of the driver tells how
+    """By input, the driver's first. `in_step`: the played sources share a clock, so a capture of the driver shows how
     far the others have come.
     """
     followers: dict[str, SampleChannel] = {}

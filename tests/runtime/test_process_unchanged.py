@@ -27,7 +27,7 @@ def observe():
     child = [sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"]
     return {
         "environment": dict(os.environ),
-        "pools": threadpoolctl.threadpool_info(),
+        "pools": sorted(threadpoolctl.threadpool_info(), key=lambda pool: pool["filepath"]),
         "handlers": {number: str(signal.getsignal(number)) for number in signal.valid_signals()},
         "levels": {
             name: logger.level

@@ -1,7 +1,7 @@
 """Tensors of the GPU engines: pinned buffers that the host writes, and results that live on the device.
 
 Nothing is overwritten while it is still read: readers record events, and the next writer waits for them, the host
-before it prepares into a buffer, a stream before it computes into an output. The version tells a reader whether a value
+before it prepares into a buffer, a stream before it computes into an output. The version shows a reader whether a value
 has changed since it was read.
 """
 
