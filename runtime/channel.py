@@ -1,5 +1,5 @@
-"""A bounded channel between a source and the loop: it says by name what happens when it is full, and counts every
-loss by cause.
+"""A bounded channel between a source and the loop. Its policy names what happens when it is full, and every loss is
+counted by cause.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ FOREVER_NS = 1 << 62
 
 
 class Channel(Generic[T]):
-    """A queue that never grows. `bell` is rung when something comes in; channels may share one, so that one waits for
-    all.
+    """A queue of fixed capacity. `bell` is notified of every item; channels may share one, to wait for all of them.
 
-    drop_oldest: the newest always gets in, the oldest is counted as overrun. wait: the giver waits for room.
+    drop_oldest: the newest item is always accepted, and the oldest is counted as overrun. wait: `put` blocks until
+    there is room.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Channel(Generic[T]):
         return True
 
     def take(self) -> T | None:
-        """The oldest, or None at once when there is none. The caller holds the lock."""
+        """The oldest item, or None if there is none. The caller holds the lock."""
         if not self.items:
             return None
         item = self.items.popleft()
@@ -62,14 +62,14 @@ class Channel(Generic[T]):
         return item
 
     def wait_take(self) -> T | None:
-        """Waits for the oldest; None once the channel is closed and empty."""
+        """Waits for the oldest item; None once the channel is closed and empty."""
         with self.lock:
             while not self.items and not self.closed:
                 self.bell.wait()
             return self.take()
 
     def close(self) -> None:
-        """Nothing more gets in; what is inside can still be taken."""
+        """Accepts no more items; those inside can still be taken."""
         with self.lock:
             self.closed = True
             self.bell.notify_all()
@@ -91,16 +91,16 @@ class SampleChannel(Channel["Sample"]):
         self, capacity: int, policy: Policy, lock: threading.Lock | None = None, bell: threading.Condition | None = None
     ) -> None:
         super().__init__(capacity, policy, lock, bell)
-        self.current: Sample | None = None  # the newest that a tick has come to; it stays until a newer one replaces it
+        self.current: Sample | None = None  # the newest that a tick has used; it stays until a newer one replaces it
         self._newest_ns = self.promised_ns = -FOREVER_NS
 
     @property
     def watermark_ns(self) -> int:
-        """Nothing that is still to come ends at or before this."""
+        """No later sample ends at or before this time."""
         return FOREVER_NS if self.closed else max(self._newest_ns, self.promised_ns)
 
-    def settle(self, limit_ns: int) -> Sample | None:
-        """The newest sample that ends at or before `limit_ns`. Older ones are let go: no later tick wants them."""
+    def newest_until(self, limit_ns: int) -> Sample | None:
+        """The newest sample that ends at or before `limit_ns`. Older ones are dropped: no later tick needs them."""
         unused = False
         while self.items and self.items[0].end_ns <= limit_ns:
             if unused:
@@ -117,7 +117,9 @@ class SampleChannel(Channel["Sample"]):
 
 
 class DriverChannel(SampleChannel):
-    """The driver's, where all that is played is let out in the order of time: its captures promise for the `others`."""
+    """The driver's channel if played sources are released in the order of time: its captures set the watermark of the
+    `others`.
+    """
 
     others: Sequence[SampleChannel] = ()
 

@@ -1,4 +1,4 @@
-"""Time in the loop: integer nanoseconds of CLOCK_MONOTONIC, or whatever a test says it is."""
+"""Time in the loop: integer nanoseconds of CLOCK_MONOTONIC, or a manual clock in tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NS_PER_MS = 1_000_000
 
 
 class Clock(Protocol):
-    """Tells the time and nothing else."""
+    """Returns the current time."""
 
     def now_ns(self) -> int: ...
 
@@ -22,7 +22,7 @@ class MonotonicClock:
 
 
 class ManualClock:
-    """A clock that moves when it is told to."""
+    """A clock that moves only by `advance`."""
 
     def __init__(self, start_ns: int = 0) -> None:
         self._now_ns = start_ns

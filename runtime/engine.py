@@ -1,4 +1,4 @@
-"""What every engine is: a way of running a bundle's graphs, on the CPU or on a device."""
+"""The interface of an engine, which runs a bundle's graphs on the CPU or on a device."""
 
 from __future__ import annotations
 
@@ -18,43 +18,40 @@ if TYPE_CHECKING:
 
 
 class DeviceMemoryError(EngineError):
-    """A device has too little memory for what was asked; with fewer moments in flight it may do."""
+    """The device has too little memory; with fewer moments in flight it may be enough."""
 
 
 class Value(Protocol):
-    """A tensor, wherever it lives. It is owned by the slot or the buffer that made it and is good until that is reused.
+    """A tensor on the host or on a device. It is owned by the slot or buffer that made it, and valid until that is
+    reused.
 
-    On a device it carries an event: whoever reads it on another stream waits for the event there, not on the host.
+    On a device it carries an event: a reader on another stream waits for the event there, not on the host.
     """
 
     def host(self) -> NDArray[Any]:
-        """The numbers on the host, after waiting for whoever still computes them. Not a copy where they are there
-        already.
-        """
+        """The values on the host, after waiting until they are computed. Not a copy if they are there already."""
 
 
 class Buffer(Value, Protocol):
-    """Host memory that `prepare` writes into and parts read from: plain on the CPU, pinned where a device copies from
-    it.
-    """
+    """Host memory that `prepare` writes and parts read: plain on the CPU, pinned if a device copies from it."""
 
     array: NDArray[Any]
 
     def wait_until_read(self) -> None:
-        """Before it is written again: a device may still be copying what it held."""
+        """Called before it is written again: a device may still be copying its content."""
 
 
 class History(Protocol):
-    """The last N values of a tensor, kept where the engine computes. Called by one thread at a time, in order."""
+    """The last N values of a tensor, stored where the engine computes. Called by one thread at a time, in order."""
 
     def room(self) -> Value:
-        """Room for one result: the last N, oldest first, along a new axis 1; zeros at first."""
+        """Memory for one result: the last N values, oldest first, along a new axis 1; zeros at first."""
 
     def push(self, value: Value, into: Value) -> None:
-        """Takes `value` in as the newest, drops the oldest, and puts the last N into such a room."""
+        """Adds `value` as the newest, drops the oldest, and writes the last N values to a room."""
 
     def drop(self, room: Value) -> None:
-        """Gives a room's memory back before the engine is closed."""
+        """Frees the memory of a room before the engine is closed."""
 
 
 class Slot(Protocol):
@@ -64,8 +61,8 @@ class Slot(Protocol):
     def outputs(self) -> Mapping[str, Value]: ...
 
     def run(self, inputs: Sequence[Value]) -> None:
-        """Runs the graph on `inputs`, in the order of the part's `takes`. On a device it may return once all is
-        enqueued.
+        """Runs the graph on `inputs`, in the order of the part's `takes`. On a device it may return once everything
+        is enqueued.
         """
 
     def clear(self) -> None:
@@ -82,10 +79,10 @@ class Executable(Protocol):
     def precision(self) -> Precision: ...
 
     def slot(self, to_host: Collection[str] = ()) -> Slot:
-        """`to_host`: the outputs that will be read on the host; a device sends them there without being asked."""
+        """`to_host`: the outputs that will be read on the host; a device copies them there right after the run."""
 
     def release(self, slot: Slot) -> None:
-        """Gives a slot's memory back before the executable is closed."""
+        """Frees the memory of a slot before the executable is closed."""
 
     def close(self) -> None: ...
 
@@ -101,24 +98,24 @@ class Engine(Protocol):
 
     @property
     def golden_tolerance(self) -> float | None:
-        """How far its results may be from the export's. None: it is what the export itself was proven on."""
+        """The largest relative error in the golden check. None: the export was verified on this engine itself."""
 
     def attach(self) -> None:
-        """Called by each lane's thread before it first runs anything."""
+        """Called in each worker's thread before it runs anything."""
 
     def detach(self) -> None:
-        """Called by each lane's thread at its end."""
+        """Called in each worker's thread at its end."""
 
     def trace_to(self, trace: Trace) -> None:
-        """For devices: tell when they computed. Called before any slot is made."""
+        """For devices: records when they computed. Called before any slot is made."""
 
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer: ...
 
     def drop(self, buffer: Buffer) -> None:
-        """Gives a buffer's memory back before the engine is closed."""
+        """Frees the memory of a buffer before the engine is closed."""
 
     def history(self, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> History:
-        """Of values of that shape, batch first; zeros before there were any."""
+        """A history of values of that shape, batch first; zeros at first."""
 
     def load(
         self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, tuple[int, ...]], threads: int

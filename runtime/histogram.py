@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 _LEAST_MS = 0.001
-_STEP = math.log(1.01)  # a bucket is 1 % wide, so a percentile is off by half of that
+_STEP = math.log(1.01)  # a bucket is 1 % wide, so a percentile has an error of up to half of that
 _BUCKETS = int(math.log(1e8) / _STEP) + 2  # up to 100,000 s
 
 

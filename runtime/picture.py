@@ -1,4 +1,4 @@
-"""A picture in the form in which its decoder leaves it: brightness and colour in planes of their own sizes."""
+"""An image in the form that its decoder outputs: brightness and colour in separate planes of different sizes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Colours(NamedTuple):
 
 
 class Planes:
-    """What a camera may give instead of an array in BGR: whoever wants the model's small picture shrinks the planes
-    first and converts what is left, which costs a fraction of converting all pixels of the large one.
+    """An alternative to a BGR array: to get the model's small image, the planes are resized first and the result is
+    converted, which costs a fraction of converting all pixels of the large image.
 
-    The planes are views of the decoder's own memory and keep it alive; nobody writes to them. `np.asarray` makes BGR of
-    this as well as of an array, so that who looks at a whole picture need not ask in which form it came.
+    The planes are read-only views of the decoder's memory and keep it alive. `np.asarray` converts this to BGR and
+    leaves an array as it is, so that a reader of whole images need not distinguish the two.
     """
 
     __slots__ = ("_whole", "colours", "planes", "shape")

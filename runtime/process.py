@@ -1,4 +1,4 @@
-"""What this process has used, CPU time and resident memory, and how it gives memory back."""
+"""CPU time and resident memory of this process, and returning freed memory to the system."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def resident_mb() -> float:
 
 
 def give_back_freed() -> None:
-    """Hands what was freed back to the system. glibc keeps it, in as many heaps as threads have loaded something; where
-    the C library is another one, nothing is done.
+    """Returns freed memory to the system. glibc keeps it, in one heap for each thread that loaded something. With
+    another C library this does nothing.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -1,4 +1,4 @@
-"""What every sink is: a place that predictions, events and the closing summary go to."""
+"""The interface of a sink, which gets predictions, events and the closing summary."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 class Counts(Struct, frozen=True):
-    """What only the loop knows while it runs: captures by input, and losses by input and cause."""
+    """Counts of a run so far: captures by input, and losses by input and cause."""
 
     captured: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
 
 
 class RunInfo(Struct, frozen=True):
-    """What a sink is told when the run starts: the bundle, what feeds each input, and what really runs."""
+    """What a sink gets at the start of a run: the bundle, the source of each input, and what really runs."""
 
     manifest: Manifest
-    sources: Mapping[str, str]  # by input: what was opened, in words
+    sources: Mapping[str, str]  # by input: what was opened, as text
     engine: Mapping[str, Any]
-    names: Mapping[str, str] = field(default_factory=dict)  # by input: how events call its source
-    counts: Callable[[], Counts] | None = None  # as they stand; from any thread
+    names: Mapping[str, str] = field(default_factory=dict)  # by input: the name of its source in events
+    counts: Callable[[], Counts] | None = None  # so far; callable from any thread
 
 
 class Summary(Struct, frozen=True):
-    """The run in figures, in the shape of the contract's closing line (docs and tests hold the two together)."""
+    """The figures of the run, in the format of the closing JSON line (tests keep both in agreement)."""
 
     seconds: float
     predictions: int
@@ -43,17 +43,17 @@ class Summary(Struct, frozen=True):
     cpu_seconds: float
     rss_mb: float
     engine: Mapping[str, Any]
-    sources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # what each driver tells of itself
-    sinks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # what each sink lost, by cause
+    sources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # the figures of each driver
+    sinks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # what each sink dropped, by cause
 
 
 class Sink(Protocol):
-    """Runs in a thread of its own behind a bounded channel: a slow one loses its own items, counted, and stalls
-    nobody.
+    """Runs in its own thread behind a bounded channel: a slow sink loses its own items, which are counted, and delays
+    nothing else.
     """
 
     name: str
-    wants_samples: bool  # whether it reads Prediction.sources: pictures that wait for a slow sink cost much memory
+    wants_samples: bool  # whether it reads Prediction.sources: images that wait for a slow sink use much memory
 
     def open(self, run: RunInfo) -> None: ...
 

@@ -1,4 +1,4 @@
-"""A ring of mono sound whose every window is one contiguous view."""
+"""A ring buffer of mono sound in which every window is one contiguous view."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 class OverrunError(MmEdgeError):
-    """Sound was overwritten before it was heard; the loop counts it as stale and goes on."""
+    """Sound was overwritten before it was read; the loop counts it as stale and continues."""
 
 
 class SoundRing:
-    """Keeps the last `capacity` samples. Each is written twice, half a buffer apart, so that no window ever wraps.
+    """Stores the last `capacity` samples. Each is written twice, half a buffer apart, so that no window wraps.
 
-    One thread writes. Readers copy a window out and then ask `holds`, whether it was still whole: no lock is needed,
-    because a write says what it will overwrite before it does.
+    One thread writes. Readers copy a window and then check with `holds` that it was not overwritten meanwhile. No lock
+    is needed: a write announces what it overwrites before it does.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._twice = np.zeros(2 * capacity, np.float32)
-        self._claimed = 0  # what will have been written once the write in progress is through
-        self.written = 0  # samples ever written; before the first there is silence
+        self._claimed = 0  # the value of `written` after the write in progress
+        self.written = 0  # the number of samples so far; before the first there is silence
 
     def write(self, samples: NDArray[np.float32]) -> None:
         self._claimed = self.written + len(samples)
@@ -50,7 +50,7 @@ class SoundRing:
 
 
 class SoundBlock(Struct, frozen=True):
-    """The samples [end - count, end) of a ring: one hop. The window that the model hears ends where the block ends."""
+    """The samples [end - count, end) of a ring: one hop. The model's window ends where the block ends."""
 
     ring: SoundRing
     end: int
@@ -58,12 +58,14 @@ class SoundBlock(Struct, frozen=True):
 
 
 def sound_block(samples: NDArray[Any], window: int) -> SoundBlock:
-    """One window of mono sound in [-1, 1] as the loop's payload: shorter is led by silence, longer keeps its end."""
+    """One window of mono sound in [-1, 1] as the loop's payload. Shorter sound is preceded by silence, longer sound
+    keeps its end.
+    """
     if samples.ndim != 1 or samples.size == 0 or not np.issubdtype(samples.dtype, np.floating):
         raise InputError(
-            f"an array of {samples.dtype} {list(samples.shape)}",
-            action="taking sound: mono float samples in [-1, 1] at the model's rate, one dimension",
-            hint="Whole numbers of 16 bits are divided by 32768; stereo is averaged",
+            f"found an array of {samples.dtype} {list(samples.shape)}",
+            action="reading sound: expected mono float samples in [-1, 1] at the model's rate, one dimension",
+            hint="Divide 16-bit integers by 32768, and average stereo channels",
         )
     ring = SoundRing(window)
     ring.write(samples[-window:].astype(np.float32, copy=False))

@@ -1,7 +1,7 @@
 """A trace of the run in the Chrome trace event format: open the file at https://ui.perfetto.dev or in chrome://tracing.
 
-Every lane (a thread, a source, a stream of a device) is a track, every stage that ran a slice on it; arrows lead from
-slice to slice of one moment. Memory is bounded: the newest events are kept, and the file says how many were not.
+Every thread, source and device stream is a track, and every run of a stage a slice on it; arrows connect the slices of
+one moment. Memory is bounded: the newest events are kept, and the file says how many were dropped.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ MOST_EVENTS = 200_000  # about 25 MB of memory and of file, 10 minutes of eleven
 
 
 class Trace:
-    """May be told from any thread; costs about as much as a tuple. Nothing is written before close()."""
+    """Called from any thread; an event costs about as much as a tuple. Nothing is written before close()."""
 
     def __init__(self, path: Path, most_events: int = MOST_EVENTS) -> None:
         try:
-            # Opened before the run, so that a wrong path does not cost one.
+            # Opened before the run, so that a wrong path does not waste it.
             self._file = path.open("wb")
         except OSError as error:
             raise UsageError(
@@ -39,27 +39,27 @@ class Trace:
         self._path = path
         self._spans: deque[tuple[str, str, int, int, int | None]] = deque(maxlen=most_events)
         self._instants: deque[tuple[str, str, int, str]] = deque(maxlen=most_events)
-        self._told = count()
+        self._count = count()
 
-    def span(self, lane: str, label: str, start_ns: int, end_ns: int, moment_seq: int | None = None) -> None:
-        """Something ran on `lane` from `start_ns` to `end_ns` (CLOCK_MONOTONIC), for a moment if it has one."""
-        next(self._told)
-        self._spans.append((lane, label, start_ns, end_ns, moment_seq))
+    def span(self, track: str, label: str, start_ns: int, end_ns: int, moment_seq: int | None = None) -> None:
+        """Something ran on `track` from `start_ns` to `end_ns` (CLOCK_MONOTONIC), for a moment if it has one."""
+        next(self._count)
+        self._spans.append((track, label, start_ns, end_ns, moment_seq))
 
-    def instant(self, lane: str, label: str, t_ns: int, detail: str = "") -> None:
-        """Something happened on `lane`: a capture, a drop, a source that was lost."""
-        next(self._told)
-        self._instants.append((lane, label, t_ns, detail))
+    def instant(self, track: str, label: str, t_ns: int, detail: str = "") -> None:
+        """Something happened on `track`: a capture, a drop, a source that was lost."""
+        next(self._count)
+        self._instants.append((track, label, t_ns, detail))
 
     def close(self) -> None:
         """Writes the file. A second close does nothing."""
         if self._file.closed:
             return
         kept = len(self._spans) + len(self._instants)
-        facts = {"clock": "CLOCK_MONOTONIC", "not_kept": next(self._told) - kept}
+        facts = {"clock": "CLOCK_MONOTONIC", "not_kept": next(self._count) - kept}
         encode = msgspec.json.Encoder().encode
         try:
-            with self._file as file:  # event by event: the whole document at once would take 200 MB
+            with self._file as file:  # event by event: the whole document would take 200 MB
                 file.write(b'{"displayTimeUnit":"ms","otherData":' + encode(facts) + b',"traceEvents":[\n')
                 file.write(encode(PROCESS))
                 for event in self._events():
@@ -71,31 +71,31 @@ class Trace:
     def _events(self) -> Iterator[dict[str, Any]]:
         spans = sorted(self._spans, key=lambda span: span[2])
         instants = sorted(self._instants, key=lambda instant: instant[2])
-        lanes = sorted({span[0] for span in spans} | {instant[0] for instant in instants})
-        tracks = {lane: {"pid": 1, "tid": number} for number, lane in enumerate(lanes, start=1)}
-        for lane, track in tracks.items():
-            yield {"ph": "M", **track, "name": "thread_name", "args": {"name": lane}}
-        for lane, label, start_ns, end_ns, moment in spans:
-            told: dict[str, Any] = {} if moment is None else {"args": {"moment": moment}}
+        names = sorted({span[0] for span in spans} | {instant[0] for instant in instants})
+        tracks = {name: {"pid": 1, "tid": number} for number, name in enumerate(names, start=1)}
+        for name, track in tracks.items():
+            yield {"ph": "M", **track, "name": "thread_name", "args": {"name": name}}
+        for name, label, start_ns, end_ns, moment in spans:
+            args: dict[str, Any] = {} if moment is None else {"args": {"moment": moment}}
             timed = {"ts": start_ns / NS_PER_US, "dur": (end_ns - start_ns) / NS_PER_US}
-            yield {"ph": "X", **tracks[lane], "name": label, "cat": "stage", **timed, **told}
-        for lane, label, t_ns, detail in instants:
-            told = {"args": {"detail": detail}} if detail else {}
-            yield {"ph": "i", "s": "t", **tracks[lane], "name": label, "cat": "source", "ts": t_ns / NS_PER_US, **told}
+            yield {"ph": "X", **tracks[name], "name": label, "cat": "stage", **timed, **args}
+        for name, label, t_ns, detail in instants:
+            args = {"args": {"detail": detail}} if detail else {}
+            yield {"ph": "i", "s": "t", **tracks[name], "name": label, "cat": "source", "ts": t_ns / NS_PER_US, **args}
         yield from _arrows(spans, tracks)
 
 
 def _arrows(
     spans: list[tuple[str, str, int, int, int | None]], tracks: dict[str, dict[str, int]]
 ) -> Iterator[dict[str, Any]]:
-    """Ties each moment's slices together in the order in which they began; a moment of one slice needs no arrow."""
+    """Connects the slices of each moment in the order in which they began; a single slice needs no arrow."""
     moments: dict[int, list[tuple[str, int]]] = {}
-    for lane, _, start_ns, _, moment in spans:
+    for name, _, start_ns, _, moment in spans:
         if moment is not None:
-            moments.setdefault(moment, []).append((lane, start_ns))
+            moments.setdefault(moment, []).append((name, start_ns))
     for moment, slices in moments.items():
-        for place, (lane, start_ns) in enumerate(slices if len(slices) > 1 else []):
+        for place, (name, start_ns) in enumerate(slices if len(slices) > 1 else []):
             phase = "s" if place == 0 else "f" if place == len(slices) - 1 else "t"
             ends = {"bp": "e"} if phase == "f" else {}
-            flow = {"ph": phase, **tracks[lane], "id": moment, "ts": start_ns / NS_PER_US, **ends}
+            flow = {"ph": phase, **tracks[name], "id": moment, "ts": start_ns / NS_PER_US, **ends}
             yield {**flow, "name": "moment", "cat": "moment"}

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.errors import MmEdgeError
-    from mm_edge.runtime.session.live import Live
-    from mm_edge.runtime.session.live import open_live as open  # noqa: A004  # `mm_edge.open(...)` is how it is meant to be read
+    from mm_edge.runtime.session.open import open_session as open  # noqa: A004  # `mm_edge.open(...)` is how it is meant to be read
+    from mm_edge.runtime.session.session import Session
     from mm_edge.sample import Event, Prediction
     from mm_edge.spec import ModelSpec
 
 __version__ = "0.1.0"
-__all__ = ["Bundle", "Event", "Live", "MmEdgeError", "ModelSpec", "Prediction", "__version__", "open"]
+__all__ = ["Bundle", "Event", "MmEdgeError", "ModelSpec", "Prediction", "Session", "__version__", "open"]
 
 # Names are resolved on first use, so that `import mm_edge` is quick and `import mm_edge.errors` loads nothing else.
 _HOMES = {
     "Bundle": "mm_edge.bundle.bundle:Bundle",
     "MmEdgeError": "mm_edge.errors:MmEdgeError",
     "Event": "mm_edge.sample:Event",
-    "Live": "mm_edge.runtime.session.live:Live",
     "Prediction": "mm_edge.sample:Prediction",
+    "Session": "mm_edge.runtime.session.session:Session",
     "ModelSpec": "mm_edge.spec:ModelSpec",
-    "open": "mm_edge.runtime.session.live:open_live",
+    "open": "mm_edge.runtime.session.open:open_session",
 }
 
 

@@ -69,7 +69,7 @@ class LoopConfig(Strict, frozen=True):
     """`depth` moments are in flight at once; predictions later than `deadline_ms` are counted, not dropped."""
 
     depth: Annotated[int, Meta(ge=1, le=64)] = 2
-    lanes: Annotated[int, Meta(ge=0, le=256)] = 0  # 0: as many as there is work and cores for
+    workers: Annotated[int, Meta(ge=0, le=256)] = 0  # 0: as many as there is work and cores for
     deadline_ms: Milliseconds | None = None
     seconds: Annotated[float, Meta(gt=0)] | None = None
     every_part_every_tick: bool = False  # disables reuse, to measure what it saves

@@ -1,4 +1,4 @@
-"""Where mm-edge keeps what it can make again: $XDG_CACHE_HOME/mm-edge, else ~/.cache/mm-edge."""
+"""The cache folder of mm-edge: $XDG_CACHE_HOME/mm-edge, or ~/.cache/mm-edge."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import os
 from pathlib import Path
 
 
-def cache_folder(room: str) -> Path:
-    """The folder of one room (`engines`, `zoo`); whoever writes there makes it."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mm-edge" / room
+def cache_folder(kind: str) -> Path:
+    """The folder of one kind of content (`engines`, `export`, `zoo`); its writers create it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mm-edge" / kind

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def read_take(folder: Path, model: SourceModel) -> list[Feed]:
     """One feed a tick of the take."""
     from mm_edge.runtime.prepare import preparer
-    from mm_edge.runtime.session.live import open_live
+    from mm_edge.runtime.session.open import open_session
 
     prepare = {item.name: preparer(item, lambda name: _bytes(model, name)) for item in model.spec.inputs}
     feeds: list[Feed] = []
@@ -38,7 +38,7 @@ def read_take(folder: Path, model: SourceModel) -> list[Feed]:
         config = RunConfig(
             sources=SourcesConfig(speed="max"), engine=EngineConfig(name="onnxruntime", precision="fp32")
         )
-        with open_live(
+        with open_session(
             bundle, take=folder, config=config, on_prediction=lambda p: feeds.append(_feed(p, model, prepare))
         ) as live:
             live.wait()

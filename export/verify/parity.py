@@ -8,6 +8,7 @@ import numpy as np
 
 from mm_edge.bundle.manifest import ParityRow
 from mm_edge.errors import WorkFailedError
+from mm_edge.runtime.engines.relative_error import relative_error as relative_error  # noqa: PLC0414  # also for importers of this file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,21 +17,6 @@ if TYPE_CHECKING:
     from mm_edge.export.feeds import Array, Feed
 
 TINY = 1e-12
-FLOOR_RMS = 1e-5  # below this a tensor counts as zero, and what is left of it as rounding
-
-
-def relative_error(got: Array, wanted: Array, scale: float = 0.0) -> float:
-    """The norm of the difference over the norm of the reference, or over `scale` where that is larger.
-
-    Anything that is not finite, or of another shape, is infinitely wrong.
-    """
-    if got.shape != wanted.shape:
-        return float("inf")
-    a, b = got.astype(np.float64), wanted.astype(np.float64)
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return 0.0 if np.array_equal(a, b) else float("inf")
-    floor = FLOOR_RMS * float(np.sqrt(max(b.size, 1)))
-    return float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(b)), scale, floor)
 
 
 def usual_norm(arrays: Sequence[Array]) -> float:

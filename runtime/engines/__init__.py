@@ -1,1 +1,1 @@
-"""The engines: ways of running a bundle's graphs, one file each."""
+"""The engines that run a bundle's graphs."""

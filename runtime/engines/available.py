@@ -1,4 +1,4 @@
-"""What an engine lacks here, as far as can be told without loading it: what `auto` asks first, and `doctor`."""
+"""What an engine needs and this machine lacks, checked without loading it: for `auto` and for `doctor`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mm_edge.onnx_runtime import import_onnxruntime
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# In the order in which `auto` tries them; where none of them runs, it is ONNX Runtime on the CPU, which always does.
+# In the order in which `auto` tries them; if none runs, it uses ONNX Runtime on the CPU, which always does.
 ON_A_GPU = ("tensorrt", "tensorrt-rtx", "onnxruntime:cuda")
 DRIVER = "libcuda.so.1"
 _PACKAGES = {
@@ -22,11 +22,11 @@ _PACKAGES = {
 
 
 def missing(engine: str) -> Iterator[str]:
-    """What is not there, the quickest question first: without a driver the others need not be asked."""
+    """What is missing, the quickest check first: without a driver the others are not needed."""
     try:
         ctypes.CDLL(DRIVER)
     except OSError:
-        yield f"there is no NVIDIA driver ({DRIVER})"
+        yield f"no NVIDIA driver is installed ({DRIVER})"
     for package in _PACKAGES[engine]:
         if not _installed(package):
             yield f"the package '{package}' is not installed"
@@ -37,7 +37,7 @@ def missing(engine: str) -> Iterator[str]:
 
 
 def why_not(engine: str) -> str:
-    """The first thing that is missing; empty where nothing speaks against trying it."""
+    """The first thing that is missing; empty if the engine can be tried."""
     return next(missing(engine), "")
 
 

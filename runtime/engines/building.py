@@ -1,4 +1,4 @@
-"""How the building of an engine is watched, and how it is stopped."""
+"""How the build of an engine reports its progress, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOG_EVERY_S = 10.0
 
 
 class Step(Struct, frozen=True):
-    """Where a build stands. `share` runs from 0 to 1; `left_s` is None while nobody can tell."""
+    """The state of a build. `share` runs from 0 to 1; `left_s` is None while it cannot be estimated."""
 
     label: str
     phase: str
@@ -30,12 +30,12 @@ class Step(Struct, frozen=True):
         return f"{self.label}: {self.phase}, {self.share:.0%} after {self.elapsed_s:.0f} s{left}"
 
 
-class BuildStopped(Exception):  # noqa: N818  # it answers Ctrl-C and is no fault
-    """Somebody asked for the end while an engine was being built."""
+class BuildStopped(Exception):  # noqa: N818  # the result of Ctrl-C, not a fault
+    """The build of an engine was cancelled."""
 
 
-class _LogNowAndThen:
-    """The steps of builds that nobody looks at: one line in ten seconds."""
+class _PeriodicLog:
+    """Logs the steps of a build, at most one in ten seconds."""
 
     def __init__(self) -> None:
         self._next_s = time.monotonic() + _LOG_EVERY_S
@@ -47,10 +47,10 @@ class _LogNowAndThen:
 
 
 class Watch(Struct, frozen=True):
-    """`tell` gets the steps of a build, from whichever thread builds. `say` gets what a person should know, once: why
+    """`report` gets every step of a build, from the thread that builds. `announce` gets single lines for a person: why
     an engine is built, how long it took. Setting `stopped` ends every build at its next step.
     """
 
-    tell: Callable[[Step], None] = field(default_factory=_LogNowAndThen)
-    say: Callable[[str], None] = log.info
+    report: Callable[[Step], None] = field(default_factory=_PeriodicLog)
+    announce: Callable[[str], None] = log.info
     stopped: threading.Event = field(default_factory=threading.Event)

@@ -1,6 +1,4 @@
-"""The golden check: an engine is let run a bundle only after it gave, here, what the export gave for the same
-inputs.
-"""
+"""The golden check: an engine may run a bundle only if it reproduces, on this machine, the outputs of the export."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ from msgspec import Struct
 
 from mm_edge.errors import EngineError
 
+from .relative_error import relative_error
 from .tensors import fixed_shapes, numpy_dtype
 
 if TYPE_CHECKING:
@@ -23,16 +22,16 @@ if TYPE_CHECKING:
     from mm_edge.runtime.engine import Buffer, Engine, Executable, Slot, Value
 
 CHAIN = "chain"
-SLACK = 2.0  # how much worse than at the export a reduced precision may be on another machine
+SLACK = 2.0  # how much larger the error of a reduced precision may be on another machine than at the export
 
 
-class Shown(Struct, frozen=True):
-    """What one part showed, or the chain of them: its worst output over all golden samples."""
+class GoldenResult(Struct, frozen=True):
+    """The result of one part, or of all parts chained: its worst output over all golden samples."""
 
     part: str
     precision: str
     tensor: str
-    relative_error: float  # norm of the difference over norm of the reference
+    relative_error: float
     allowed: float
 
     @property
@@ -41,22 +40,22 @@ class Shown(Struct, frozen=True):
 
     def __str__(self) -> str:
         of = "the chained parts" if self.part == CHAIN else f"the part '{self.part}'"
-        off, allowed = f"{self.relative_error:.2g}", f"{self.allowed:.2g}"
-        return f"'{self.tensor}' of {of} in {self.precision} is off by {off}, allowed is {allowed}"
+        error, allowed = f"{self.relative_error:.2g}", f"{self.allowed:.2g}"
+        return f"'{self.tensor}' of {of} in {self.precision} has a relative error of {error}, allowed is {allowed}"
 
 
 def measure_golden(
     bundle: Bundle, engine: Engine, executables: Mapping[str, Executable], tolerance: float
-) -> list[Shown]:
-    """What every part shows on its own, and what the chain shows at the model's outputs, be it good or bad.
+) -> list[GoldenResult]:
+    """The result of each part alone and of the chained parts at the model's outputs, passed or not.
 
-    Parts that read a history or run token by token have no golden values of their own and are left out; so is a chain
-    that has one.
+    Parts that read a history or run token by token have no golden values and are left out; so is a chain that contains
+    one.
     """
     golden = bundle.manifest.golden
     if golden is None:
         raise EngineError(
-            "the bundle holds no golden values to check against",
+            "the bundle has no golden values",
             action=f"the golden check of '{bundle.manifest.name}' on {engine.name}",
             hint="Export it again, or run it with --engine onnxruntime",
         )
@@ -64,18 +63,32 @@ def measure_golden(
 
     tensors = load(bundle.read(golden.file))
     plain = [part for part in bundle.manifest.parts if _is_plain(part)]
-    shown = []
+    results = []
     engine.attach()
     try:
         for part in plain:
             loss = _loss_at_export(bundle, f"part:{part.name}", {executables[part.name].precision})
-            shown.append(_check_part(bundle, engine, executables[part.name], tensors, max(tolerance, SLACK * loss)))
+            allowed = max(tolerance, SLACK * loss)
+            results.append(_check_part(bundle, engine, executables[part.name], tensors, allowed))
         if len(plain) == len(bundle.manifest.parts) > 1:
             loss = _loss_at_export(bundle, CHAIN, {executables[part.name].precision for part in plain})
-            shown.append(_check_chain(bundle, engine, executables, tensors, max(tolerance, SLACK * loss)))
+            results.append(_check_chain(bundle, engine, executables, tensors, max(tolerance, SLACK * loss)))
     finally:
         engine.detach()
-    return shown
+    return results
+
+
+class _Worst:
+    """The largest error so far, and its tensor."""
+
+    def __init__(self, tensor: str) -> None:
+        self.tensor, self.error = tensor, 0.0
+
+    def add(self, tensor: str, given: NDArray[Any], reference: NDArray[Any]) -> None:
+        """A value that is not finite is infinitely wrong, whatever the reference and the other samples are."""
+        error = relative_error(given, reference) if np.isfinite(given).all() else float("inf")
+        if error > self.error:
+            self.tensor, self.error = tensor, error
 
 
 def _is_plain(part: Part) -> bool:
@@ -84,26 +97,23 @@ def _is_plain(part: Part) -> bool:
 
 def _check_part(
     bundle: Bundle, engine: Engine, executable: Executable, tensors: Mapping[str, NDArray[Any]], allowed: float
-) -> Shown:
+) -> GoldenResult:
     part, shapes = executable.part, fixed_shapes(bundle.manifest, executable.part)
     slot = executable.slot([tensor.name for tensor in part.gives])
     buffers = [engine.buffer(shapes[tensor.name], numpy_dtype(tensor.dtype)) for tensor in part.takes]
-    worst, named = 0.0, part.gives[0].name
+    worst = _Worst(part.gives[0].name)
     for sample in range(bundle.manifest.golden.samples if bundle.manifest.golden else 0):
         for tensor, buffer in zip(part.takes, buffers, strict=True):
             buffer.wait_until_read()
             source = part.reads[tensor.name].source
-            # A state is zero at first, and its golden value is left out.
+            # A state is zero at first, and has no golden value.
             buffer.array[...] = 0 if source.startswith("state:") else tensors[f"{sample}/{source}"]
         slot.run(buffers)
         for tensor in part.gives:
-            error = _relative_error(
-                slot.outputs[tensor.name].host(), tensors[f"{sample}/part:{part.name}.{tensor.name}"]
-            )
-            if not error <= worst:  # so that NaN counts as the worst
-                worst, named = error, tensor.name
+            reference = tensors[f"{sample}/part:{part.name}.{tensor.name}"]
+            worst.add(tensor.name, slot.outputs[tensor.name].host(), reference)
     executable.release(slot)
-    return Shown(part.name, executable.precision, named, worst, allowed)
+    return GoldenResult(part.name, executable.precision, worst.tensor, worst.error, allowed)
 
 
 def _check_chain(
@@ -112,8 +122,8 @@ def _check_chain(
     executables: Mapping[str, Executable],
     tensors: Mapping[str, NDArray[Any]],
     allowed: float,
-) -> Shown:
-    """Each part reads what the parts before it gave, where they left it: on a device nothing comes back in between."""
+) -> GoldenResult:
+    """Each part reads the outputs of the parts before it in place: on a device nothing is copied back in between."""
     manifest = bundle.manifest
     slots = {part.name: executables[part.name].slot() for part in manifest.parts}
     buffers: dict[str, Buffer] = {}
@@ -124,7 +134,7 @@ def _check_chain(
             if not source.startswith("part:") and source not in buffers:
                 buffers[source] = engine.buffer(shapes[tensor.name], numpy_dtype(tensor.dtype))
     wanted = sorted({source for output in manifest.outputs for source in output.reads.values()})
-    worst, named = 0.0, wanted[0]
+    worst = _Worst(wanted[0])
     for sample in range(manifest.golden.samples if manifest.golden else 0):
         for source, buffer in buffers.items():
             buffer.wait_until_read()
@@ -132,13 +142,11 @@ def _check_chain(
         for part in manifest.parts:
             slots[part.name].run([_value(part.reads[tensor.name].source, buffers, slots) for tensor in part.takes])
         for source in wanted:
-            error = _relative_error(_value(source, buffers, slots).host(), tensors[f"{sample}/{source}"])
-            if not error <= worst:  # so that NaN counts as the worst
-                worst, named = error, source
+            worst.add(source, _value(source, buffers, slots).host(), tensors[f"{sample}/{source}"])
     for name, slot in slots.items():
         executables[name].release(slot)
     precisions = "+".join(sorted({executables[part.name].precision for part in manifest.parts}))
-    return Shown(CHAIN, precisions, named.partition(".")[2], worst, allowed)
+    return GoldenResult(CHAIN, precisions, worst.tensor.partition(".")[2], worst.error, allowed)
 
 
 def _value(source: str, buffers: Mapping[str, Buffer], slots: Mapping[str, Slot]) -> Value:
@@ -146,12 +154,6 @@ def _value(source: str, buffers: Mapping[str, Buffer], slots: Mapping[str, Slot]
         return buffers[source]
     name, _, output = source.removeprefix("part:").partition(".")
     return slots[name].outputs[output]
-
-
-def _relative_error(given: NDArray[Any], reference: NDArray[Any]) -> float:
-    wanted = reference.astype(np.float64)
-    difference = np.linalg.norm((given.astype(np.float64) - wanted).ravel())
-    return float(difference / max(float(np.linalg.norm(wanted.ravel())), 1e-12))
 
 
 def _loss_at_export(bundle: Bundle, scope: str, precisions: set[str]) -> float:

@@ -1,4 +1,4 @@
-"""What engines in host memory share: nothing waits there, nothing is pushed, and nothing has to be given back."""
+"""The base of engines in host memory: nothing is asynchronous there, and nothing must be freed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class HostTensor:
-    """A tensor in host memory. It has been computed, and has been read, when the call that does so returns."""
+    """A tensor in host memory. It is computed, or read, when the call that does so returns."""
 
     __slots__ = ("array",)
 
@@ -27,11 +27,11 @@ class HostTensor:
         return self.array
 
     def wait_until_read(self) -> None:
-        """Nobody reads it any more."""
+        """It is not read any more."""
 
 
 class HostHistory:
-    """The last values of a tensor, in buffers of the engine's own."""
+    """The last values of a tensor, in buffers of the engine."""
 
     def __init__(self, engine: Engine, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> None:
         self._engine, self._shape, self._dtype = engine, (shape[0], length, *shape[1:]), dtype
@@ -47,7 +47,7 @@ class HostHistory:
         np.stack(list(self._kept), axis=1, out=into.host())
 
     def drop(self, room: Value) -> None:
-        """Nothing to give back."""
+        """Nothing to free."""
 
 
 class HostSlot:
@@ -61,32 +61,32 @@ class HostSlot:
 
 
 class HostExecutable:
-    """A part whose slots need no owner: they go when nobody holds them."""
+    """A part whose slots are freed with their last reference."""
 
     def release(self, slot: Slot) -> None:
-        """Nothing to give back."""
+        """Nothing to free."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to free."""
 
 
 class HostEngine:
-    """An engine that needs nothing of its threads."""
+    """An engine with no state per thread."""
 
     def attach(self) -> None:
-        """A lane's thread needs nothing here."""
+        """A worker's thread needs no preparation."""
 
     def detach(self) -> None:
-        """Nor at its end."""
+        """Nothing to undo."""
 
     def trace_to(self, trace: Trace) -> None:
-        """What it computes is in the lanes' spans."""
+        """Its work is in the spans of the workers."""
 
     def drop(self, buffer: Buffer) -> None:
-        """Nothing to give back."""
+        """Nothing to free."""
 
     def history(self: Engine, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> HostHistory:
         return HostHistory(self, shape, dtype, length)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to free."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime as an engine: one session a part, its outputs bound to buffers that are made once."""
+"""ONNX Runtime as an engine: one session per part, with outputs bound to buffers that are made once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NO_LOGS_BELOW = 3  # errors; its warnings are about graphs, not about runs
 
 
 class HostValue(HostTensor):
-    """A tensor in host memory that numpy and ONNX Runtime see as one and the same."""
+    """A tensor in host memory shared by numpy and ONNX Runtime."""
 
     __slots__ = ("ortvalue",)
 
@@ -39,7 +39,7 @@ class HostValue(HostTensor):
 
 
 class OnnxRuntimeSlot(HostSlot):
-    """A binding with output buffers of its own; the session is shared and may run several slots at once."""
+    """A binding with its own output buffers; the session is shared and may run several slots at the same time."""
 
     def __init__(self, session: ort.InferenceSession, part: Part, outputs: Mapping[str, HostValue]) -> None:
         self.outputs = outputs
@@ -64,7 +64,7 @@ class OnnxRuntimeExecutable(HostExecutable):
         self._session, self._shapes = session, shapes
 
     def slot(self, to_host: Collection[str] = ()) -> OnnxRuntimeSlot:
-        del to_host  # all of them are there
+        del to_host  # all outputs are on the host
         outputs = {tensor.name: self._value(tensor) for tensor in self.part.gives}
         return OnnxRuntimeSlot(self._session, self.part, outputs)
 
@@ -76,9 +76,9 @@ class OnnxRuntimeExecutable(HostExecutable):
 
 
 class OnnxRuntimeEngine(HostEngine):
-    """Runs parts on the CPU, or on another provider of ONNX Runtime that is asked for by name.
+    """Runs parts on the CPU, or on another provider of ONNX Runtime that is requested by name.
 
-    A provider that was asked for and does not take the graph is an error: ONNX Runtime itself would go on with the CPU.
+    If a requested provider does not accept the graph, that is an error: ONNX Runtime itself would continue on the CPU.
     """
 
     name = "onnxruntime"
@@ -87,11 +87,11 @@ class OnnxRuntimeEngine(HostEngine):
     def __init__(self, provider: str = CPU, options: Mapping[str, Any] | None = None) -> None:
         action = f"using ONNX Runtime's provider {provider}"
         if provider not in ort.get_available_providers():
-            there = ", ".join(ort.get_available_providers())
+            available = ", ".join(ort.get_available_providers())
             raise EngineError(
-                f"this ONNX Runtime has only {there}",
+                f"this ONNX Runtime has only {available}",
                 action=action,
-                hint="Install the ONNX Runtime package that brings it",
+                hint="Install the ONNX Runtime package that contains it",
             )
         self.golden_tolerance = None if provider == CPU else OTHER_PROVIDER_TOLERANCE
         self._provider, self._options = provider, {key: str(value) for key, value in (options or {}).items()}
@@ -105,7 +105,7 @@ class OnnxRuntimeEngine(HostEngine):
     ) -> OnnxRuntimeExecutable:
         action = f"loading the part '{part.name}' in {precision} with ONNX Runtime"
         try:
-            # Without its fallback, which would print why the provider failed and go on with the CPU.
+            # Without its fallback, which would print why the provider failed and continue on the CPU.
             session = ort.InferenceSession(
                 graph,
                 self._session_options(threads),
@@ -116,7 +116,7 @@ class OnnxRuntimeEngine(HostEngine):
             raise EngineError(f"{error}", action=action, hint="mm-edge verify BUNDLE; mm-edge doctor") from error
         if session.get_providers()[0] != self._provider:
             raise EngineError(
-                f"{self._provider} did not take it; it offers {session.get_providers()[0]}",
+                f"{self._provider} did not accept it; ONNX Runtime would use {session.get_providers()[0]}",
                 action=action,
                 hint="mm-edge doctor",
             )
@@ -126,12 +126,12 @@ class OnnxRuntimeEngine(HostEngine):
     def _session_options(self, threads: int) -> ort.SessionOptions:
         options = ort.SessionOptions()
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        # Named, because the default counts the machine's cores and not those that a container may use.
+        # Set, because the default counts all cores of the machine, not those that a container may use.
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _NO_LOGS_BELOW
-        # A thread that spins while nothing runs takes the core that another lane could use. Within a run helpers must:
-        # to wake them for each step takes as long as most steps (docs/decisions/0035).
+        # A thread that spins while nothing runs occupies a core that another worker could use. Within a run helper
+        # threads must spin: waking them takes as long as most steps (docs/decisions/0035).
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if threads > 1 else "0")
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")

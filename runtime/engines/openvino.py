@@ -1,7 +1,7 @@
-"""OpenVINO as a second engine for the CPU (extra `openvino`): in float32, or in bfloat16 where that is asked for.
+"""OpenVINO as a second engine for the CPU (extra `openvino`): in float32, or in bfloat16 on request.
 
-OpenVINO takes bfloat16 by itself on processors that have it, which moves the outputs by about 1 % of the maximum. Here
-that is a choice (`--set engine.options.precision="bf16"`), and it is refused where the processor would not do it.
+OpenVINO uses bfloat16 by default on processors that support it, which changes the outputs by about 1 % of the maximum.
+Here it is an option (`--set engine.options.precision="bf16"`), which is an error if the processor does not support it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 DEVICE = "CPU"
 PRECISIONS = {"f32": openvino.Type.f32, "bf16": openvino.Type.bf16}
 TOLERANCES = {"f32": 1e-3, "bf16": 5e-2}
-STREAMS = 2  # runs of one part at the same time: as many as moments are usually in flight
+STREAMS = 2  # parallel runs of one part: the usual number of moments in flight
 
 
 class SharedTensor(HostTensor):
-    """A tensor in host memory that numpy and OpenVINO see as one and the same."""
+    """A tensor in host memory shared by numpy and OpenVINO."""
 
     __slots__ = ("tensor",)
 
@@ -42,7 +42,7 @@ class SharedTensor(HostTensor):
 
 
 class OpenVinoSlot(HostSlot):
-    """An inference request with output buffers of its own."""
+    """An inference request with its own output buffers."""
 
     def __init__(self, request: Any, part: Part, outputs: Mapping[str, SharedTensor]) -> None:
         self.outputs = outputs
@@ -64,7 +64,7 @@ class OpenVinoExecutable(HostExecutable):
         self._compiled, self._shapes = compiled, shapes
 
     def slot(self, to_host: Collection[str] = ()) -> OpenVinoSlot:
-        del to_host  # all of them are there
+        del to_host  # all outputs are on the host
         outputs = {t.name: SharedTensor(self._shapes[t.name], numpy_dtype(t.dtype)) for t in self.part.gives}
         return OpenVinoSlot(self._compiled.create_infer_request(), self.part, outputs)
 
@@ -73,7 +73,7 @@ class OpenVinoExecutable(HostExecutable):
 
 
 class OpenVinoEngine(HostEngine):
-    """`options`: `precision` is f32 or bf16; `streams` is how many runs of one part may go on at the same time."""
+    """`options`: `precision` is f32 or bf16; `streams` is the number of parallel runs of one part."""
 
     name = "openvino"
     family: Family = "cpu"
@@ -86,21 +86,21 @@ class OpenVinoEngine(HostEngine):
         self._threads: dict[str, int] = {}
         if unknown := set(options) - {"precision", "streams"}:
             raise ConfigError(
-                f"it does not know {', '.join(sorted(unknown))}",
+                f"unknown options: {', '.join(sorted(unknown))}",
                 action="reading engine.options for OpenVINO",
-                hint="It takes: precision, streams",
+                hint="Valid options: precision, streams",
             )
         if self._precision not in PRECISIONS:
             raise ConfigError(
-                f"it runs in {' or '.join(PRECISIONS)}, not in {self._precision!r}",
+                f"it must be {' or '.join(PRECISIONS)}, not {self._precision!r}",
                 action="reading engine.options.precision for OpenVINO",
             )
-        there = self._core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-        if self._precision == "bf16" and "BF16" not in there:
+        supported = self._core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+        if self._precision == "bf16" and "BF16" not in supported:
             raise EngineError(
-                f"this processor has {', '.join(there)}",
+                f"this processor supports {', '.join(supported)}",
                 action="running OpenVINO in bf16",
-                hint='Leave it at --set engine.options.precision="f32"',
+                hint='Use --set engine.options.precision="f32"',
             )
 
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> SharedTensor:
@@ -115,7 +115,7 @@ class OpenVinoEngine(HostEngine):
             compiled = self._core.compile_model(model, DEVICE, self._settings(threads))
         except RuntimeError as error:
             raise EngineError(
-                str(error).strip().splitlines()[-1].rstrip("."),  # the lines before name its own source files
+                str(error).strip().splitlines()[-1].rstrip("."),  # the lines before it name source files of OpenVINO
                 action=f"loading the part '{part.name}' in {precision} with OpenVINO",
                 hint="mm-edge verify BUNDLE; --engine onnxruntime runs every bundle",
             ) from error
@@ -127,7 +127,7 @@ class OpenVinoEngine(HostEngine):
             hint.inference_precision(): PRECISIONS[self._precision],
             properties.num_streams(): self._streams,
             properties.inference_num_threads(): threads * self._streams,
-            # Parts share the cores: a thread that is bound to one waits while another core idles.
+            # Parts share the cores: a thread pinned to a busy core would wait while another one is idle.
             hint.enable_cpu_pinning(): False,
         }
 

@@ -1,4 +1,4 @@
-"""An engine that runs Python functions instead of graphs: for tests of what is built on mm-edge, without any model."""
+"""An engine that runs Python functions instead of graphs, to test programs that use mm-edge without a model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StubValue(HostTensor):
 
 
 class StubSlot(HostSlot):
-    """Calls the part's function with its inputs by name and copies what it gives into the output buffers."""
+    """Calls the part's function with its inputs by name and copies the results into the output buffers."""
 
     def __init__(self, part: Part, function: Function | None, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.outputs = {tensor.name: StubValue(shapes[tensor.name], numpy_dtype(tensor.dtype)) for tensor in part.gives}
@@ -53,12 +53,14 @@ class StubExecutable(HostExecutable):
         self._function, self._shapes = function, shapes
 
     def slot(self, to_host: Collection[str] = ()) -> StubSlot:
-        del to_host  # all of them are there
+        del to_host  # all outputs are on the host
         return StubSlot(self.part, self._function, self._shapes)
 
 
 class StubEngine(HostEngine):
-    """`functions`: by part, from input arrays by name to output arrays by name. What they raise, the part raises."""
+    """`functions`: by part, from input arrays by name to output arrays by name. Their exceptions are the
+    part's.
+    """
 
     name = "stub"
     golden_tolerance = None
@@ -77,4 +79,4 @@ class StubEngine(HostEngine):
         return StubExecutable(part, precision, self._functions.get(part.name), shapes)
 
     def describe(self) -> dict[str, Any]:
-        return {"engine": self.name, "note": "no model runs: outputs are made by Python functions"}
+        return {"engine": self.name, "note": "no model runs: the outputs come from Python functions"}

@@ -1,4 +1,4 @@
-"""Names of element types as numpy has them, and the one check of a tensor before any engine sees it."""
+"""Element types and shapes of tensors as numpy has them, and the check of an input before an engine gets it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_tensor(name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: 
     """Raises an InputError that names both shapes and types."""
     if array.shape != shape or array.dtype != dtype:
         raise InputError(
-            f"it is {array.dtype} {list(array.shape)}",
-            action=f"the input '{name}' takes {dtype} {list(shape)}",
-            hint="Give it in that type and shape",
+            f"found {array.dtype} {list(array.shape)}",
+            action=f"the input '{name}' expects {dtype} {list(shape)}",
+            hint="Convert it to that type and shape",
         )

@@ -1,1 +1,1 @@
-"""The loop: brings samples to moments, and runs the stages of each moment in worker threads."""
+"""The loop: aligns samples into moments and runs the stages of each moment in worker threads."""

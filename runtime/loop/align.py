@@ -1,5 +1,5 @@
-"""Brings unlike streams together: which sample of each input belongs to a tick of the driver. Pure: no threads, no
-clock of its own.
+"""Aligns streams of different rates: which sample of each input belongs to a tick of the driver. Pure: no threads and
+no clock of its own.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ MISSING = Reading("missing", None)
 
 
 class Wait(Struct, frozen=True):
-    """No tick yet. `until_ns`: look again then, even if nothing arrives."""
+    """No tick yet. `until_ns`: call again then, even if nothing arrives."""
 
     until_ns: int = FOREVER_NS
 
 
 class Skip(Struct, frozen=True):
-    """This capture of the driver gives no prediction, because `input` was missing."""
+    """This capture of the driver gives no prediction: `input` was missing."""
 
     driver: Sample
     input: str
 
 
 class Stop(Struct, frozen=True):
-    """`input` was missing and its rule says that the run ends."""
+    """`input` was missing, and its rule ends the run."""
 
     driver: Sample
     input: str
@@ -49,12 +49,12 @@ Step: TypeAlias = Moment | Wait | Skip | Stop | Over
 
 
 class Aligner:
-    """Makes moments out of channels, by the rules of docs/architecture.md (a tick). Called with the channels' bell
+    """Makes moments out of channels, by the rules of docs/architecture.md (a tick). Called with the channels' lock
     held.
 
-    `played` inputs lose nothing and are waited for until it is certain what belongs to the tick, so that the same
-    stamps always make the same moments; a live input counts with what has arrived. `absent` inputs have no source at
-    all. `can_mask`: the model has a presence input, so that it knows about a missing one.
+    `played` inputs lose nothing: a tick waits until it is certain which of their samples belongs to it, so that equal
+    timestamps always give equal moments. Of a live input, only what has arrived counts. `absent` inputs have no
+    source. `can_mask`: the model has a presence input, which marks a missing one.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Aligner:
         self.driver, self.channels, self.absent, self.can_mask = driver, channels, absent, can_mask
         others = [name for name in (*channels, *absent) if name != driver]
         self._followers = [_Follower(name, rules.get(name, InputSync()), name in played) for name in others]
-        self._pending: Sample | None = None  # a tick that waits keeps its capture, however many newer ones arrive
+        self._pending: Sample | None = None  # a waiting tick keeps its capture, even if newer ones arrive
         self._next_seq = 0
         self._last_driver_seq = -1
 
@@ -100,7 +100,7 @@ class Aligner:
 
     @property
     def has_driver(self) -> bool:
-        """Whether a tick is there, or waits."""
+        """Whether a tick is available or waiting."""
         return self._pending is not None or bool(self.channels[self.driver].items)
 
     @property
@@ -115,17 +115,17 @@ class Aligner:
         limit_ns = driver.end_ns + follower.tolerance_ns
         if follower.played and channel.watermark_ns < limit_ns:
             return Wait()
-        sample = channel.settle(limit_ns)
+        sample = channel.newest_until(limit_ns)
         if sample is not None and (follower.max_age_ns is None or driver.t_ns - sample.t_ns <= follower.max_age_ns):
             return Reading("held" if sample.seq == follower.last_seq else "fresh", sample)
-        # The wait counts from the capture as it happened, so that it is over at the same time however late we look.
+        # The wait is counted from the capture itself, so that it does not depend on when this is called.
         wait_until_ns = driver.t_ns + driver.shift_ns + follower.wait_ns
         if follower.wait_ns and not follower.played and now_ns < wait_until_ns:
             return Wait(wait_until_ns)
         return self._without(follower, driver, sample)
 
     def _without(self, follower: _Follower, driver: Sample, outdated: Sample | None) -> Reading | Skip | Stop:
-        """What its rule says, where nothing young enough is there."""
+        """What the input's rule requires if no sample is recent enough."""
         missing = follower.rule.missing
         if missing == "stop":
             return Stop(driver, follower.name)

@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from mm_edge.runtime.decode import DecodeContext, Decoder, generate
 
-from .stage import MISSING, Stage, stage_label
-from .task import NOWHERE, Place, Task
+from .stage import MISSING, NOWHERE, Place, Stage, Task, stage_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -21,11 +20,9 @@ if TYPE_CHECKING:
 
 
 class Feed(Struct, frozen=True):
-    """Where one input of a decode part comes from: another stage's result, the last token, or the part's own last
-    step.
-    """
+    """The source of one input of a decode part: another stage's result, the last token, or the part's own last step."""
 
-    position: int  # among the needed stages; TOKEN and STATE are none of them
+    position: int  # among the needed stages, or TOKEN or STATE
     name: str
 
 
@@ -33,7 +30,7 @@ TOKEN, STATE = -1, -2
 
 
 class GenerateStage(Stage):
-    """Runs a decode part until its end token. Two slots take turns, so that a step reads the state that the last one
+    """Runs a decode part until its end token. Two slots alternate, so that a step reads the state that the last one
     wrote.
     """
 
@@ -92,8 +89,8 @@ class GenerateStage(Stage):
 
 
 class Decoding(Struct, frozen=True):
-    """One output: its decoder, and for each role the stage and the tensor. Generated tokens are a stage's result:
-    tensor ''.
+    """One output: its decoder, and for each role the stage and the tensor. The tensor of generated tokens is '': they
+    are the stage's own result.
     """
 
     decoder: Decoder
@@ -101,7 +98,7 @@ class Decoding(Struct, frozen=True):
 
 
 class Decoded(Struct, frozen=True):
-    """What a moment came to, by output."""
+    """The decoded values of a moment, by output."""
 
     outputs: Mapping[str, Any]
     maps: Mapping[str, HeatMap]
@@ -117,7 +114,7 @@ class DecodeStage(Stage):
         geometries: Mapping[str, int],
         prompts: Mapping[str, Callable[[Any], tuple[str, ...]]],
     ) -> None:
-        """`geometries`: which of the needed stages prepared a picture; `prompts`: how a text input's text becomes
+        """`geometries`: which of the needed stages prepared a picture; `prompts`: splits the text of a text input into
         prompts.
         """
         super().__init__("decode", needs)
@@ -127,7 +124,7 @@ class DecodeStage(Stage):
         return Place({})
 
     def key(self, moment: Moment, _keys: Sequence[Hashable]) -> Hashable:
-        return moment.seq  # every moment is told, even one that is like the last
+        return moment.seq  # every moment gives a prediction, even if its inputs are those of the last one
 
     def run(self, task: Task) -> None:
         readings = task.moment.readings

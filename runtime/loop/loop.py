@@ -1,9 +1,8 @@
-"""The loop: admits moments, hands out their tasks to lanes, delivers predictions in order. No thread of its own;
-lanes run it.
+"""The loop: admits moments, gives their tasks to workers, delivers results in order. It has no thread of its own: the
+workers call it.
 
-A lane that has finished a task gives it back and takes the next in one step: a task that has become ready (of the
-oldest moment first), else the first ones of a new moment, if fewer than `depth` are in flight. Nothing is computed
-under the lock.
+A worker that has finished a task returns it and takes the next one in a single call: a ready task of the oldest moment,
+or the first task of a new moment if fewer than `depth` are in flight. Nothing is computed under the lock.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from mm_edge.runtime.channel import FOREVER_NS
 from mm_edge.runtime.clock import NS_PER_S
 
 from .align import Over, Skip, Stop, Wait
-from .stage import MISSING
-from .task import Task
+from .flight import Flight, begin_moment
 
 if TYPE_CHECKING:
     import threading
@@ -27,29 +25,19 @@ if TYPE_CHECKING:
 
     from .align import Aligner
     from .plan import Plan
+    from .stage import Task
 
 
 class Receiver(Protocol):
-    """Who is told what became of each moment: in their order, from one thread at a time, without the lock."""
+    """Gets the result of each moment: in order, from one thread at a time, without the lock."""
 
     def completed(self, moment: Moment, tasks: list[Task]) -> None: ...
 
     def failed(self, moment: Moment, error: Exception) -> None: ...
 
 
-class _Flight:
-    """A moment in flight: the tasks whose results it uses, and those that were made for it."""
-
-    __slots__ = ("made", "moment", "used")
-
-    def __init__(self, moment: Moment) -> None:
-        self.moment = moment
-        self.used: list[Task] = []
-        self.made: list[Task] = []
-
-
 class Loop:
-    """Shared by all lanes. `lock` guards everything in it, the channels and the tasks. The plan has its places for
+    """Shared by all workers. `lock` guards everything in it, the channels and the tasks. The plan owns places for
     `depth` moments.
     """
 
@@ -66,21 +54,21 @@ class Loop:
         reuse: bool = True,
     ) -> None:
         self.lock, self.bell = lock, bell
-        self.skipped: Counter[str] = Counter()  # captures of the driver that gave no prediction, by cause
+        self.skipped: Counter[str] = Counter()  # captures of the driver without a prediction, by cause
         self._plan, self._aligner, self._receiver, self._clock = plan, aligner, receiver, clock
         self._depth, self._reuse = depth, reuse
         self._ready: list[tuple[int, int, Task]] = []
-        self._flying: dict[int, _Flight] = {}
-        self._landed: dict[int, tuple[_Flight, list[Task], Exception | None]] = {}
+        self._flying: dict[int, Flight] = {}
+        self._landed: dict[int, tuple[Flight, list[Task], Exception | None]] = {}
         self._next_to_deliver = 0
         self._delivering = False
-        self.over: Over | Stop | None = None  # why no further moment begins
+        self.over: Over | Stop | None = None  # why no more moments begin
         self._stopping = False
 
-    # --- what lanes call -------------------------------------------------------------------------------------
+    # --- called by workers -----------------------------------------------------------------------------------
 
     def exchange(self, done: Task | None) -> Task | None:
-        """Gives back a finished task and waits for the next one. None: the loop is over, and the lane's thread ends."""
+        """Returns a finished task and waits for the next one. None: the loop has ended, and the worker ends."""
         with self.lock:
             if done is not None and self._finish(done):
                 self._deliver()
@@ -88,7 +76,7 @@ class Loop:
                 task, until_ns = self._next()
                 if task is not None:
                     if self._ready or (self._aligner.has_driver and self._may_admit()):
-                        self.bell.notify()  # there is more to do than this lane can take
+                        self.bell.notify()  # there is work for another worker
                     return task
                 if self._stopping or (self.over is not None and not self._flying):
                     self.bell.notify_all()
@@ -98,27 +86,26 @@ class Loop:
                 )
 
     def stop(self) -> None:
-        """No further task is handed out."""
+        """Gives out no more tasks."""
         with self.lock:
             self._stopping = True
             self.bell.notify_all()
 
     def finish_flying(self) -> None:
-        """No further moment begins; those in flight are finished."""
+        """Begins no more moments; those in flight are finished."""
         with self.lock:
             self.over = self.over or Over()
             self.bell.notify_all()
 
     @property
     def unfinished(self) -> int:
-        """Captures of the driver that were taken and never told about: those in flight when the loop was stopped."""
+        """Captures of the driver without a result: those in flight when the loop was stopped."""
         return len(self._flying) + len(self._landed) + (self._aligner.pending is not None)
 
     # --- under the lock --------------------------------------------------------------------------------------
 
     def _may_admit(self) -> bool:
-        # Moments that are done but wait for an older one hold no buffers; as many of them as there are in flight may
-        # wait.
+        # Moments that are done and wait for an older one use no buffers; at most `depth` of them may wait.
         return self.over is None and len(self._flying) < self._depth and len(self._landed) < self._depth
 
     def _next(self) -> tuple[Task | None, int]:
@@ -143,48 +130,16 @@ class Loop:
         return heapq.heappop(self._ready)[2], until_ns
 
     def _begin(self, moment: Moment) -> None:
-        flight = _Flight(moment)
-        keys: list[object] = []
-        tasks: list[Task] = []
-        for stage in self._plan.stages:
-            key = stage.key(moment, keys)
-            keys.append(key)
-            last = stage.last
-            if key is MISSING:
-                tasks.append(stage.blank)
-                continue
-            if last is not None and last.key == key and self._reuse and last.error is None:
-                task = last
-            else:
-                task = Task(stage, key, moment, stage.free.pop())
-                task.inputs = [tasks[need] for need in stage.needs]
-                if stage.in_order:
-                    # The last moment's result may still be in the making, and must stay until this one has read it.
-                    before = last if last is not None and last.error is None else stage.blank
-                    task.inputs.append(before)
-                    before.users += 1
-                    flight.used.append(before)
-                self._block(task)
-                flight.made.append(task)
-                stage.last = task
-                task.users += 1
-                if last is not None:
-                    last.release()
-            task.users += 1
-            flight.used.append(task)
-            tasks.append(task)
-        self._flying[moment.seq] = flight
+        self._flying[moment.seq] = flight = begin_moment(self._plan, moment, reuse=self._reuse)
+        for task in flight.made:
+            if task.blockers == 0:
+                self._push(task)
 
-    def _block(self, task: Task) -> None:
-        for source in task.inputs:
-            if not source.done:
-                source.dependents.append(task)
-                task.blockers += 1
-        if task.blockers == 0:
-            heapq.heappush(self._ready, (task.moment.seq, task.stage.index, task))
+    def _push(self, task: Task) -> None:
+        heapq.heappush(self._ready, (task.moment.seq, task.stage.index, task))
 
     def _finish(self, done: Task) -> bool:
-        """Wakes what waited for it. True: its moment has landed."""
+        """Makes tasks ready that waited for it. True: its moment is complete."""
         finished = [done]
         landed = False
         while finished:
@@ -196,9 +151,9 @@ class Loop:
                     dependent.error = task.error
                 if dependent.blockers == 0:
                     if dependent.error is not None:
-                        finished.append(dependent)  # without what it needs it cannot run
+                        finished.append(dependent)  # it cannot run without its inputs
                     else:
-                        heapq.heappush(self._ready, (dependent.moment.seq, dependent.stage.index, dependent))
+                        self._push(dependent)
             task.dependents = []
             if task.stage is self._plan.stages[-1]:
                 self._land(task)
@@ -207,14 +162,13 @@ class Loop:
 
     def _land(self, decoded: Task) -> None:
         flight = self._flying.pop(decoded.moment.seq)
-        # What is left in the air belongs to stages that no output waits for; their results stay until they are done.
+        # Tasks that still run belong to stages that no output reads; their results stay until they are done.
         self._landed[decoded.moment.seq] = (flight, flight.made, decoded.error)
-        for task in flight.used:
-            task.release()
+        flight.end()
 
     def _deliver(self) -> None:
-        """Tells the receiver, in order, and lets go of the lock meanwhile. One lane at a time does it; one that comes
-        meanwhile leaves its moment to that one.
+        """Calls the receiver, in order, with the lock released. One worker at a time does this; it also delivers the
+        moments that others complete meanwhile.
         """
         if self._delivering:
             return
@@ -231,5 +185,5 @@ class Loop:
                 self.lock.acquire()
             del self._landed[self._next_to_deliver]
             self._next_to_deliver += 1
-            self.bell.notify()  # a lane may have waited for room among those that have landed
+            self.bell.notify()  # a worker may wait until fewer moments await delivery
         self._delivering = False

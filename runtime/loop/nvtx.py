@@ -1,4 +1,4 @@
-"""NVTX ranges around what lanes do, for Nsight Systems: asked for by `loop.nvtx`, and made by the package nvtx."""
+"""NVTX ranges around the tasks of the workers, for Nsight Systems: enabled by `loop.nvtx`, made by the package nvtx."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from mm_edge.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from .task import Task
+    from .stage import Task
 
 DOMAIN = "mm-edge"
 
 
 class Ranges:
-    """One range a task, in the thread of its lane, with the moment's number as its payload. Where no tool listens,
-    nvtx does nothing.
+    """One range for each task, in the thread of its worker, with the moment's number as its payload. Without a profiler
+    attached, nvtx does nothing.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How a bundle's parts hang together, as stages in the order in which they can run."""
+"""The plan of a bundle: its parts as stages, in an order in which they can run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mm_edge.runtime.decode import decoder
 from mm_edge.spec import ImageInput, SimilarityOutput, TextInput, TextOutput, VideoInput
 
 from .decode_stage import STATE, TOKEN, DecodeStage, Decoding, Feed, GenerateStage
-from .stage import HistoryStage, PartStage, PrepareStage, PresenceStage, Stage
+from .stages import HistoryStage, PartStage, PrepareStage, PresenceStage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mm_edge.bundle.manifest import Manifest, Part, Read
     from mm_edge.runtime.engine import Engine, Executable
     from mm_edge.runtime.prepare import Preparer
+
+    from .stage import Stage
 
 
 class Plan(Struct, frozen=True):
@@ -29,8 +31,8 @@ class Plan(Struct, frozen=True):
     width: int  # how many parts can run at the same time for one moment
 
     def own_places(self, depth: int) -> None:
-        """Makes all buffers for `depth` moments in flight, and the newest result, which the next moment may take over.
-        In order, each moment also holds the one before its own, and moments may land out of turn.
+        """Allocates all buffers for `depth` moments in flight and the newest result, which the next moment may reuse.
+        In an in-order stage each moment also reads the previous result, and moments may finish out of order.
         """
         for stage in self.stages:
             stage.own_places(2 * depth if stage.in_order else depth + 1)
@@ -45,7 +47,7 @@ class Plan(Struct, frozen=True):
 
 
 class _Builder:
-    """Adds stages as they are asked for; what nobody reads is not there."""
+    """Adds a stage when another one reads it; a part that no output depends on gets none."""
 
     def __init__(
         self,
@@ -99,11 +101,11 @@ class _Builder:
             stage, name = self._source(read)
             feeds.append((_position(needs, stage), name))
         for index, name in states:
-            feeds[index] = (len(needs), name)  # just behind the needed stages: the part's own newest result
+            feeds[index] = (len(needs), name)  # just after the needed stages: the part's own newest result
         return PartStage(part, self.executables[part.name], needs, feeds)
 
     def _source(self, read: Read) -> tuple[int, str]:
-        """The stage that gives what `read` asks for, and the name it has there."""
+        """The stage that gives what `read` names, and the name of the tensor in that stage."""
         stage, name = self._source_now(read.source)
         if read.history == 1:
             return stage, name
@@ -124,7 +126,7 @@ class _Builder:
         return self._found[f"part:{base}"], field
 
     def _on_host(self, stage: int, tensor: str) -> None:
-        """Somebody reads it there: a device is to send it without being asked."""
+        """Marks a tensor that is read on the host, so that a device copies it there right after the run."""
         part = self.stages[stage]
         if isinstance(part, PartStage):
             part.to_host.add(tensor)

@@ -1,4 +1,4 @@
-"""A lane: one thread that runs tasks, one after the other, for as long as the loop has any."""
+"""A worker: one thread that runs tasks, one after the other, until the loop has no more."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .nvtx import Ranges
 
 
-class Lane(threading.Thread):
-    """`prepare_thread` is called once in the thread, for priorities and affinity. What a task raises is the task's
-    result.
+class Worker(threading.Thread):
+    """`prepare_thread` is called once in the thread, for priorities and affinity; `ended` at its end. An exception of a
+    task is stored in the task.
     """
 
     def __init__(
@@ -28,14 +28,15 @@ class Lane(threading.Thread):
         engine: Engine,
         *,
         prepare_thread: Callable[[], None],
-        left: Callable[[], None],
+        ended: Callable[[], None],
         trace: Trace | None,
         ranges: Ranges | None = None,
     ) -> None:
-        super().__init__(name=f"mm-edge-lane-{number}", daemon=True)
+        super().__init__(name=f"mm-edge-worker-{number}", daemon=True)
         self.error: BaseException | None = None  # a fault of the loop itself, never of a task
+        self.has_ended = False  # it has detached from the engine and does not touch it any more
         self._loop, self._engine, self._trace, self._ranges = loop, engine, trace, ranges
-        self._prepare_thread, self._left = prepare_thread, left
+        self._prepare_thread, self._ended = prepare_thread, ended
 
     def run(self) -> None:
         try:
@@ -45,11 +46,12 @@ class Lane(threading.Thread):
                 self._work()
             finally:
                 self._engine.detach()
-        except BaseException as error:  # noqa: BLE001  # the session raises it in the thread of its owner
+        except BaseException as error:  # noqa: BLE001  # the run raises it in the thread of its owner
             self.error = error
             self._loop.stop()
         finally:
-            self._left()
+            self.has_ended = True
+            self._ended()
 
     def _work(self) -> None:
         now_ns, trace, ranges = time.monotonic_ns, self._trace, self._ranges
@@ -60,7 +62,7 @@ class Lane(threading.Thread):
                 ranges.begin(task)
             try:
                 task.stage.run(task)
-            except Exception as error:  # noqa: BLE001  # the moment fails, and is told; the lane goes on
+            except Exception as error:  # noqa: BLE001  # the moment fails and is reported; the worker continues
                 task.error = error
             task.ended_ns = now_ns()
             if ranges is not None:

@@ -1,1 +1,1 @@
-"""One run from opening to summary: sources, sinks and the loop, started, supervised and ended."""
+"""A session: one run of a bundle from opening to summary, with its sources, sinks and loop supervised."""

@@ -1,4 +1,4 @@
-"""Makes predictions out of landed moments, counts what there is to count, and hands them to the sinks."""
+"""Turns completed moments into predictions, counts them, and sends them to the sinks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from mm_edge.errors import UnavailableError
 from mm_edge.runtime.clock import ms_to_ns, ns_to_ms
 from mm_edge.runtime.histogram import Distribution
+from mm_edge.runtime.loop.flight import latencies_ms
 from mm_edge.runtime.sound import OverrunError
 from mm_edge.sample import Event, InputAge, Moment, Prediction
 
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
 
     from mm_edge.runtime.channel import Channel
     from mm_edge.runtime.clock import Clock
-    from mm_edge.runtime.loop.task import Task
+    from mm_edge.runtime.loop.stage import Task
     from mm_edge.spec import InputSync
 
     from .sink_keeper import Item, SinkKeeper
 
 log = logging.getLogger(__name__)
-FAILURES_IN_A_ROW = 3  # after so many the engine is taken to be broken, and the run ends; at once where it is gone
+FAILURES_IN_A_ROW = 3  # then the engine counts as broken and the run ends; at once if the device is lost
 
 
 class Delivery:
-    """The loop's receiver. `impaired` is kept up to date by the session: a source that was asked for is not giving."""
+    """The receiver of the loop. The run sets `impaired` while a requested source gives nothing."""
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class Delivery:
         self._taps: tuple[Channel[Item], ...] = ()
         self.impaired = False
         self.predictions = self.deadline_missed = 0
-        self.dropped: Counter[str] = Counter()  # captures of the driver that came to nothing here
+        self.dropped: Counter[str] = Counter()  # captures of the driver whose moments failed
         self.latency: defaultdict[str, Distribution] = defaultdict(Distribution)
         self.age: defaultdict[str, Distribution] = defaultdict(Distribution)
         self._clock, self._played, self._absent, self._deadline_ms, self._on_broken = (
@@ -65,7 +66,7 @@ class Delivery:
         self._failures = 0
 
     def add(self, tap: Channel[Item]) -> None:
-        # Replaced as a whole: a lane that delivers meanwhile goes on with the tuple it has.
+        # Replaced as a whole: a worker that delivers meanwhile continues with the tuple it has.
         self._taps += (tap,)
 
     def remove(self, tap: Channel[Item]) -> None:
@@ -77,9 +78,7 @@ class Delivery:
 
     def completed(self, moment: Moment, tasks: list[Task]) -> None:
         self._failures = 0
-        latency_ms = {
-            task.stage.label: ns_to_ms(task.ended_ns - task.started_ns) for task in tasks if not task.stage.silent
-        }
+        latency_ms = latencies_ms(tasks)
         driver, degraded = moment.driver, self.impaired
         inputs: dict[str, InputAge] = {}
         now_ns = self._clock.now_ns()
@@ -89,7 +88,7 @@ class Delivery:
                 inputs[name] = InputAge(None, None, "missing")
                 degraded = degraded or name not in self._absent
                 continue
-            # What is played together is told against one and the same moment of letting out: the driver's.
+            # Played inputs are released together: their ages are relative to the release of the driver.
             shift_ns = driver.shift_ns if name in self._played else sample.shift_ns
             age_ms = ns_to_ms(now_ns - sample.t_ns - shift_ns)
             inputs[name] = InputAge(sample.seq, age_ms, reading.state)
@@ -122,17 +121,17 @@ class Delivery:
 
     def failed(self, moment: Moment, error: Exception) -> None:
         if isinstance(error, OverrunError):
-            self.dropped["stale"] += 1  # sound that was overwritten while the moment waited: late, not broken
+            self.dropped["stale"] += 1  # the sound was overwritten while the moment waited: late, not broken
             return
         self.dropped["failed"] += 1
         self._failures += 1
         if self._failures == 1:
-            self.tell("engine", "failed", f"{error}")
+            self.report("engine", "failed", f"{error}")
             log.debug("moment %d failed", moment.seq, exc_info=error)
         if self._failures == FAILURES_IN_A_ROW or isinstance(error, UnavailableError):
             self._on_broken(error)
 
-    def tell(self, source: str, state: str, detail: str) -> None:
+    def report(self, source: str, state: str, detail: str) -> None:
         event = Event(self._clock.now_ns(), source, state, detail)
         for channel in self._light + self._full + self._taps:
             channel.put(event)

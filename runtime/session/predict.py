@@ -1,6 +1,4 @@
-"""One prediction from values at hand, without sources: the same stages as the loop's, one after the other, in the
-caller's thread.
-"""
+"""One prediction from given values, without sources: the loop's stages, one after the other, in the caller's thread."""
 
 from __future__ import annotations
 
@@ -11,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from mm_edge.cores import usable_cores
-from mm_edge.errors import InputError
+from mm_edge.errors import InputError, WorkFailedError
 from mm_edge.runtime.clock import ns_to_ms
-from mm_edge.runtime.engines.selection.select_engine import settle
+from mm_edge.runtime.engines.selection.select_engine import select_engine
+from mm_edge.runtime.loop.flight import begin_moment, latencies_ms
 from mm_edge.runtime.loop.plan import build_plan
-from mm_edge.runtime.loop.stage import MISSING
-from mm_edge.runtime.loop.task import Task
 from mm_edge.runtime.prepare import preparers
 from mm_edge.runtime.sound import sound_block
 from mm_edge.sample import InputAge, Moment, Prediction, Reading, Sample, State
 from mm_edge.spec import AudioInput
+
+from .blas import single_threaded_blas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,66 +27,63 @@ if TYPE_CHECKING:
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.bundle.manifest import Manifest
     from mm_edge.config import RunConfig
-    from mm_edge.runtime.engines.selection.select_engine import Settled
+    from mm_edge.runtime.engines.selection.select_engine import SelectedEngine
     from mm_edge.runtime.loop.plan import Plan
-
-PLACES = 2  # the newest result and the one that is being made
 
 
 class Predictor:
-    """Owns a plan of its own. An input that is given as the very same text or object again is not computed again."""
+    """Owns its own plan. An input given as the same text or the same object again is not computed again."""
 
-    def __init__(self, manifest: Manifest, plan: Plan, settled: Settled) -> None:
-        self._manifest, self._plan, self._settled, self._engine = manifest, plan, settled, settled.engine
+    def __init__(self, manifest: Manifest, plan: Plan, selected: SelectedEngine) -> None:
+        self._manifest, self._plan, self._selected = manifest, plan, selected
         self._given: dict[str, tuple[Any, Sample]] = {}
-        self._ticks = 0
-        self._lock = threading.Lock()  # buffers are shared between calls
-        for stage in plan.stages:
-            stage.own_places(PLACES)
+        self._moments = 0
+        self._lock = threading.Lock()  # calls share the buffers
+        plan.own_places(1)
 
     @classmethod
     def load(cls, bundle: Bundle, config: RunConfig) -> Predictor:
-        """Loads and checks the parts for it alone, each with all the cores: nothing runs beside them."""
+        """Loads and checks the parts, each with all cores: nothing else runs at the same time."""
         engine = replace(config.engine, threads=config.engine.threads or usable_cores())
-        settled = settle(bundle, engine, depth=1)
+        selected = select_engine(bundle, engine, depth=1)
         try:
             prepare = preparers(bundle.manifest.inputs, bundle.read)
-            plan = build_plan(bundle.manifest, settled.executables, settled.engine, prepare, bundle.read)
-            return cls(bundle.manifest, plan, settled)
+            plan = build_plan(bundle.manifest, selected.executables, selected.engine, prepare, bundle.read)
+            return cls(bundle.manifest, plan, selected)
         except BaseException:
-            settled.close()
+            selected.close()
             raise
 
     def close(self) -> None:
-        self._settled.close()
+        self._selected.close()
 
     def predict(self, values: Mapping[str, Any]) -> Prediction:
-        with self._lock:
-            self._engine.attach()
+        with self._lock, single_threaded_blas():
+            self._selected.engine.attach()
             try:
                 return self._predict(values)
             finally:
-                self._engine.detach()
+                self._selected.engine.detach()
 
     def _predict(self, values: Mapping[str, Any]) -> Prediction:
         names = [spec.name for spec in self._manifest.inputs]
         if unknown := set(values) - set(names):
             raise InputError(
-                f"the bundle takes {', '.join(names)}",
+                f"the bundle's inputs are {', '.join(names)}",
                 action=f"predicting from {', '.join(sorted(unknown))}",
                 hint="Give values by those names",
             )
         if not values:
             raise InputError(
-                f"the bundle takes {', '.join(names)}",
-                action="predicting from nothing",
+                f"the bundle's inputs are {', '.join(names)}",
+                action="predicting without any value",
                 hint="Give at least one of them",
             )
         t_ns = time.monotonic_ns()
         readings = {name: self._reading(name, values.get(name), t_ns) for name in names}
         driver = next(reading.sample for reading in readings.values() if reading.sample is not None)
-        moment = Moment(self._ticks, driver, readings)
-        self._ticks += 1
+        moment = Moment(self._moments, driver, readings)
+        self._moments += 1
         outputs, latency_ms = self._run(moment)
         now_ns = time.monotonic_ns()
         latency_ms["total"] = ns_to_ms(now_ns - t_ns)
@@ -108,36 +104,19 @@ class Predictor:
         return Reading(state, sample)
 
     def _run(self, moment: Moment) -> tuple[Any, dict[str, float]]:
-        keys: list[Any] = []
-        tasks: list[Task] = []
-        latency_ms: dict[str, float] = {}
-        for stage in self._plan.stages:
-            key = stage.key(moment, keys)
-            keys.append(key)
-            last = stage.last
-            if key is MISSING:
-                tasks.append(stage.blank)
-                continue
-            if last is not None and last.key == key:
-                tasks.append(last)
-                continue
-            task = Task(stage, key, moment, stage.free.pop())
-            task.inputs = [tasks[need] for need in stage.needs] + ([last or stage.blank] if stage.in_order else [])
-            task.users = 1
-            started_ns = time.monotonic_ns()
-            try:
-                stage.run(task)
-            except BaseException:
-                task.release()
-                raise
-            if not stage.silent:
-                latency_ms[stage.label] = ns_to_ms(time.monotonic_ns() - started_ns)
-            task.done = True
-            stage.last = task
-            if last is not None:
-                last.release()
-            tasks.append(task)
-        return tasks[-1].result.outputs, latency_ms
+        flight = begin_moment(self._plan, moment)
+        try:
+            for task in flight.made:  # in the plan's order, so that the inputs of each are done
+                task.started_ns = time.monotonic_ns()
+                task.stage.run(task)
+                task.ended_ns = time.monotonic_ns()
+                task.done, task.dependents = True, []
+            return flight.made[-1].result.outputs, latencies_ms(flight.made)
+        finally:
+            for task in flight.made:
+                if not task.done:  # the next moment must not reuse it
+                    task.done, task.error = True, WorkFailedError("the moment failed", action=task.stage.label)
+            flight.end()
 
 
 def _age(reading: Reading, now_ns: int) -> InputAge:

@@ -1,6 +1,4 @@
-"""Keeps one sink going in a thread of its own, behind a bounded channel, so that a slow or failing sink hurts only
-itself.
-"""
+"""Runs one sink in its own thread behind a bounded channel, so that a slow or failing sink affects only itself."""
 
 from __future__ import annotations
 
@@ -26,14 +24,14 @@ STUCK_NS = 500 * NS_PER_MS
 
 
 class SinkKeeper(threading.Thread):
-    """`tell(name, state, detail)` is called when the sink fails, is stuck, or goes on again."""
+    """`report(name, state, detail)` is called when the sink fails, is stuck, or accepts items again."""
 
-    def __init__(self, sink: Sink, policy: Policy, clock: Clock, tell: Callable[[str, str, str], None]) -> None:
+    def __init__(self, sink: Sink, policy: Policy, clock: Clock, report: Callable[[str, str, str], None]) -> None:
         super().__init__(name=f"mm-edge-sink-{sink.name}", daemon=True)
         self.sink = sink
         self.channel: Channel[Item] = Channel(CAPACITY_WITH_SAMPLES if sink.wants_samples else CAPACITY, policy)
         self.error: Exception | None = None
-        self._clock, self._tell = clock, tell
+        self._clock, self._report = clock, report
         self._busy_since_ns: int | None = None
         self._stuck = False
 
@@ -50,20 +48,20 @@ class SinkKeeper(threading.Thread):
                 self._busy_since_ns = None
                 if self._stuck:
                     self._stuck = False
-                    self._tell(self.name_told, "live", "it takes again")
-        except Exception as error:  # noqa: BLE001  # a sink may raise anything; the run goes on without it
+                    self._report(self.event_name, "live", "it accepts items again")
+        except Exception as error:  # noqa: BLE001  # a sink may raise anything; the run continues without it
             self.error = error
             self._busy_since_ns = None
             with self.channel.lock:
                 self.channel.dropped["failed"] += len(self.channel.items)
                 self.channel.items.clear()
             self.channel.close()
-            self._tell(self.name_told, "failed", str(error))
+            self._report(self.event_name, "failed", str(error))
         finally:
             self._close_sink()
 
     def end(self, summary: Summary) -> None:
-        """Gives it the summary, for which room is made where the sink is slow, and lets it finish."""
+        """Sends the summary, dropping the oldest item if the channel is full, and lets the sink finish."""
         if self.ident is None:
             return
         with self.channel.lock:
@@ -72,22 +70,22 @@ class SinkKeeper(threading.Thread):
         self.channel.close()
 
     @property
-    def name_told(self) -> str:
+    def event_name(self) -> str:
         return f"sink.{self.sink.name}"
 
     def check(self, now_ns: int) -> None:
         since_ns = self._busy_since_ns
         if since_ns is not None and not self._stuck and now_ns - since_ns > STUCK_NS:
             self._stuck = True
-            self._tell(
-                self.name_told,
+            self._report(
+                self.event_name,
                 "stalled",
-                f"it has not come back for {(now_ns - since_ns) / NS_PER_MS:.0f} ms; what it cannot take is dropped",
+                f"busy for {(now_ns - since_ns) / NS_PER_MS:.0f} ms; items that do not fit its queue are dropped",
             )
 
     def _close_sink(self) -> None:
         try:
             self.sink.close()
         except Exception as error:
-            log.exception("closing %s failed", self.name_told)
+            log.exception("closing %s failed", self.event_name)
             self.error = self.error or error

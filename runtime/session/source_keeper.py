@@ -1,6 +1,4 @@
-"""Keeps one source going: opens it, reads it, tells its state, and opens it again when it was lost. All retries stand
-here.
-"""
+"""Runs one source: opens it, reads it, reports its state, and reopens it after a loss. All retries are here."""
 
 from __future__ import annotations
 
@@ -21,16 +19,15 @@ if TYPE_CHECKING:
     from mm_edge.runtime.trace import Trace
 
 log = logging.getLogger(__name__)
-FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 1.0  # looking is cheap, and a camera that is back should be seen soon
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 1.0  # a try is cheap, and a camera that is back should be used soon
 STALL_PERIODS = 3
-STALL_GRACE_NS = 300 * NS_PER_MS  # so that a jittery but living source is not called stale
+STALL_GRACE_NS = 300 * NS_PER_MS  # so that a source with jitter is not reported as stale
 
 
 class SourceKeeper(threading.Thread):
-    """Owns a source; its thread is the only one that touches it, but for `interrupt`. `check` is called by the
-    session's watch.
+    """Owns a source: only this thread uses it, except for `interrupt`. The watchdog calls `check`.
 
-    `tell(state, detail)` is called on every change of state, from this thread or from the watch.
+    `report(name, state, detail)` is called at every change of state, from this thread or from the watchdog.
     """
 
     def __init__(
@@ -38,7 +35,7 @@ class SourceKeeper(threading.Thread):
         source: Source,
         channel: SampleChannel,
         clock: Clock,
-        tell: Callable[[str, Health, str], None],
+        report: Callable[[str, Health, str], None],
         *,
         go: threading.Event,
         trace: Trace | None = None,
@@ -48,12 +45,12 @@ class SourceKeeper(threading.Thread):
         self.state: Health = "starting"
         self.opened: Opened | None = None
         self.first_error: Exception | None = None
-        self.settled = threading.Event()  # opened for the first time, or failed to
-        self._clock, self._tell, self._go, self._trace = clock, tell, go, trace
+        self.tried_to_open = threading.Event()  # for the first time, with success or not
+        self._clock, self._report, self._go, self._trace = clock, report, go, trace
         self._stopping = threading.Event()
         self._state_lock = threading.Lock()
         self._seq = 0
-        self._last_ns: int | None = None  # when the last capture came; None where silence means nothing
+        self._last_ns: int | None = None  # when the last capture arrived; None while silence is no fault
         self._period_ns: float = 0.0
 
     def run(self) -> None:
@@ -63,22 +60,22 @@ class SourceKeeper(threading.Thread):
             while not self._stopping.is_set():
                 before = self._seq
                 try:
-                    self._read_to_the_end()
+                    self._read_until_end()
                 except MmEdgeError as error:
                     self._become("lost", str(error))
                 else:
                     return
                 if not self.source.live:
-                    return  # a file that breaks off does not come back
+                    return  # a truncated file stays truncated
                 self.source.close()
                 retry_s = self._reopen(FIRST_RETRY_S if self._seq > before else retry_s)
         except Exception as error:
-            log.exception("the source %s failed in a way that its driver does not know", self.source.name)
+            log.exception("unexpected error in source %s", self.source.name)
             self._become("lost", f"{type(error).__name__}: {error}")
             self.first_error = self.first_error or error
         finally:
             self.source.close()
-            self.settled.set()
+            self.tried_to_open.set()
             self.channel.close()
 
     def stop(self) -> None:
@@ -87,7 +84,7 @@ class SourceKeeper(threading.Thread):
         self.source.interrupt()
 
     def check(self, now_ns: int) -> None:
-        """Calls a source stale that has been silent for a few of its periods: a read that blocks tells nobody
+        """Reports a source as stale that has been silent for a few of its periods: a blocked read cannot report
         itself.
         """
         last_ns, period_ns = self._last_ns, self._period_ns
@@ -97,7 +94,7 @@ class SourceKeeper(threading.Thread):
         if silent_ns > STALL_PERIODS * period_ns + STALL_GRACE_NS:
             self._become(
                 "stale",
-                f"nothing for {silent_ns / NS_PER_MS:.0f} ms; it gives one every {period_ns / NS_PER_MS:.1f} ms",
+                f"no sample for {silent_ns / NS_PER_MS:.0f} ms; one is expected every {period_ns / NS_PER_MS:.1f} ms",
                 only_from="live",
             )
 
@@ -110,19 +107,19 @@ class SourceKeeper(threading.Thread):
             self._stopping.set()
             return
         if self.opened.ready:
-            self._pass_on()
-        self.settled.set()
+            self._forward_one()
+        self.tried_to_open.set()
         self._go.wait()
 
-    def _read_to_the_end(self) -> None:
-        """A loss is raised by the driver."""
-        self._expect()
-        while not self._stopping.is_set() and self._pass_on():
+    def _read_until_end(self) -> None:
+        """The driver raises a loss."""
+        self._start_timing()
+        while not self._stopping.is_set() and self._forward_one():
             pass
         if not self._stopping.is_set():
             self._become("ended", "")
 
-    def _pass_on(self) -> bool:
+    def _forward_one(self) -> bool:
         capture = self.source.read()
         if capture is None:
             return False
@@ -130,7 +127,7 @@ class SourceKeeper(threading.Thread):
         sample = Sample(self.source.input, self._seq, capture.t_ns, capture.payload, capture.shift_ns, capture.until_ns)
         self._seq += 1
         if self._last_ns is not None:
-            # The period as it really is; one long gap counts as a few, so that it does not hide the next.
+            # The measured period; a long gap counts as a few periods, so that it does not hide the next one.
             gap_ns = min(now_ns - self._last_ns, STALL_PERIODS * self._period_ns)
             self._period_ns += (gap_ns - self._period_ns) / 8
             self._last_ns = now_ns
@@ -141,12 +138,12 @@ class SourceKeeper(threading.Thread):
             self._trace.instant(self.source.name, f"{sample.input} {sample.seq}", sample.t_ns)
         return True
 
-    def _expect(self) -> None:
+    def _start_timing(self) -> None:
         if self.source.live and self.opened and self.opened.period_ns:
             self._last_ns, self._period_ns = self._clock.now_ns(), float(self.opened.period_ns)
 
     def _reopen(self, retry_s: float) -> float:
-        """Tries until it opens. Returns how long to wait the next time, should it be lost again at once."""
+        """Tries until it opens. Returns how long to wait next time, in case it is lost again at once."""
         self._last_ns = None
         while not self._stopping.wait(retry_s):
             self._become("reconnecting", f"after {retry_s:.1f} s")
@@ -157,7 +154,7 @@ class SourceKeeper(threading.Thread):
                 log.debug("%s is not back yet: %s", self.source.name, error)
                 self.source.close()
             else:
-                self._expect()
+                self._start_timing()
                 break
         return retry_s
 
@@ -166,4 +163,4 @@ class SourceKeeper(threading.Thread):
             if state == self.state or (only_from is not None and self.state != only_from):
                 return
             self.state = state
-        self._tell(self.source.name, state, detail)
+        self._report(self.source.name, state, detail)

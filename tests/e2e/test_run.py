@@ -116,7 +116,7 @@ def test_it_ends_after_the_time_that_was_given(bundle):
             3,
             "CUDAExecutionProvider",
         ),
-        (["BUNDLE", "--camera", "synthetic", "--precision", "int8"], 3, "holds fp32"),
+        (["BUNDLE", "--camera", "synthetic", "--precision", "int8"], 3, "contains fp32"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_message(bundle, words, code, message, tmp_path):

@@ -80,11 +80,11 @@ def test_settle_gives_the_newest_within_the_limit_and_lets_older_ones_go():
     channel = SampleChannel(8, "drop_oldest")
     for seq, t_ns in enumerate([10, 20, 30, 40]):
         channel.put(sample(seq, t_ns))
-    assert channel.settle(5) is None
-    assert channel.settle(30).seq == 2
+    assert channel.newest_until(5) is None
+    assert channel.newest_until(30).seq == 2
     assert channel.dropped["superseded"] == 2
-    assert channel.settle(35).seq == 2
-    assert channel.settle(99).seq == 3
+    assert channel.newest_until(35).seq == 2
+    assert channel.newest_until(99).seq == 3
     assert channel.dropped["superseded"] == 2
 
 

@@ -11,8 +11,8 @@ from mm_edge.bundle.bundle import Bundle, digest
 from mm_edge.bundle.manifest import Artefact, Manifest, Part, Read
 from mm_edge.bundle.writer import write_bundle
 from mm_edge.config import LoopConfig, RunConfig
-from mm_edge.runtime.session.live import open_live
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.open import open_session
+from mm_edge.runtime.session.run import Run
 from mm_edge.spec import (
     ImageInput,
     ImagePrepare,
@@ -82,8 +82,8 @@ def write(path, parts, outputs, files, inputs=(IMAGE,)):
 def run(path, count, depth=3):
     kept = Kept()
     with Bundle.open(path) as bundle:
-        config = RunConfig(loop=LoopConfig(depth=depth, lanes=4))
-        session = Session(bundle, config, [Script("image", pictures(count, size=SIZE))], [kept])
+        config = RunConfig(loop=LoopConfig(depth=depth, workers=4))
+        session = Run(bundle, config, [Script("image", pictures(count, size=SIZE))], [kept])
         with session:
             assert session.wait(20)
         session.raise_error()
@@ -208,5 +208,5 @@ def test_generated_text_runs_a_decode_part_until_its_end(tmp_path):
     told = [item["words"] for item in run(path, 8)]
     assert told[5] == "blue ball cube stop go"
     assert told[7] == "cube stop go"
-    with open_live(path) as live:
+    with open_session(path) as live:
         assert live.predict(image=np.full((SIZE, SIZE, 3), 8, np.uint8)).outputs["words"] == "stop go"

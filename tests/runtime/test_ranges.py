@@ -22,11 +22,11 @@ from sinks import Kept
 from sources import Script, pictures
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import load_config, RunConfig
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 
 config, kept = load_config(RunConfig, None, sys.argv[4:]), Kept()
 with Bundle.open(sys.argv[1]) as bundle:
-    with Session(bundle, config, [Script("image", pictures(int(sys.argv[3])))], [kept]) as session:
+    with Run(bundle, config, [Script("image", pictures(int(sys.argv[3])))], [kept]) as session:
         assert session.wait(60)
 session.raise_error()
 """
@@ -55,7 +55,7 @@ def ranges(tmp_path_factory):
 
 def test_each_stage_of_each_moment_is_a_range_in_its_lane(ranges):
     depth, seen = defaultdict(int), defaultdict(set)
-    for line in ranges("loop.nvtx=true", "loop.lanes=2"):
+    for line in ranges("loop.nvtx=true", "loop.workers=2"):
         thread, kind, domain, *told = line.split()
         assert domain == "mm-edge"
         depth[thread] += 1 if kind == "push" else -1
@@ -69,7 +69,7 @@ def test_each_stage_of_each_moment_is_a_range_in_its_lane(ranges):
 
 
 def test_nothing_is_told_where_nobody_asked(ranges):
-    assert ranges("loop.lanes=2") == []
+    assert ranges("loop.workers=2") == []
 
 
 def test_what_is_not_installed_is_named(monkeypatch):

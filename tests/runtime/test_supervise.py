@@ -118,7 +118,7 @@ def test_a_source_that_is_not_there_is_told_before_anything_runs():
 
     kept = Kept(Absent("image", live=True))
     kept.keeper.start()
-    assert kept.keeper.settled.wait(10)
+    assert kept.keeper.tried_to_open.wait(10)
     assert isinstance(kept.keeper.first_error, DeviceError)
     kept.stop()
 
@@ -134,6 +134,6 @@ def test_an_unknown_fault_of_a_driver_is_told_and_logged(caplog):
 def test_what_is_ready_is_read_before_the_run_begins(ready):
     kept = Kept(Script("text", [picture(1, 0), END], live=True, ready=ready))
     kept.keeper.start()
-    assert kept.keeper.settled.wait(10)
+    assert kept.keeper.tried_to_open.wait(10)
     assert kept.channel.given == ready
     kept.stop()

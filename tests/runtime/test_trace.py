@@ -10,7 +10,7 @@ from trace_format import breaches
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.errors import UsageError
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.trace import Trace
 
 US = 1000
@@ -78,7 +78,7 @@ def test_a_path_that_cannot_be_written_is_told_before_the_run(tmp_path):
 def test_a_run_writes_a_trace_that_keeps_to_the_format(tmp_path):
     trace = Trace(tmp_path / "out.json")
     with Bundle.open(senses_bundle(tmp_path / "senses.mmb")) as bundle:
-        session = Session(bundle, RunConfig(), [Script("image", pictures(30))], [], trace=trace)
+        session = Run(bundle, RunConfig(), [Script("image", pictures(30))], [], trace=trace)
         with session:
             assert session.wait(20)
     trace.close()

@@ -94,7 +94,7 @@ def test_a_setting_inside_a_value_is_reported(file):
 
 def test_an_error_of_the_file_is_not_attributed_to_a_setting(file):
     with pytest.raises(ConfigError) as caught:
-        load_config(RunConfig, file("[loop]\ndepth = 99\n"), ["loop.lanes=1"])
+        load_config(RunConfig, file("[loop]\ndepth = 99\n"), ["loop.workers=1"])
     assert "--set" not in str(caught.value)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mm_edge.benchmarks.bench.figure import Span
 from mm_edge.errors import WorkFailedError
 from mm_edge.runtime.process import cpu_seconds
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.sinks.null import NullSink
 from mm_edge.sample import Prediction
 
@@ -34,7 +34,7 @@ class ObservedRun(NullSink):
         self.age_ms: dict[str, list[float]] = {}
         self.spans: list[tuple[str, str, int, int, int | None]] = []
         # Implements what the runtime calls of a trace; nothing is written.
-        session = Session(setting.bundle, config, sources, [self], engine=setting.engine(), trace=self)  # type: ignore[arg-type]
+        session = Run(setting.bundle, config, sources, [self], engine=setting.engine(), trace=self)  # type: ignore[arg-type]
         with session:
             before_s, began_s = cpu_seconds(), time.perf_counter()
             session.wait(seconds)

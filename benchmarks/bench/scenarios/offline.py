@@ -10,7 +10,7 @@ import msgspec
 
 from mm_edge.benchmarks.bench.floors.bare import BareParts, side_by_side
 from mm_edge.runtime.session.predict import Predictor
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.session.wiring import wire_sources, with_inputs
 from mm_edge.runtime.sinks.null import NullSink
 from mm_edge.runtime.sources.take import stream_of
@@ -91,7 +91,7 @@ class Offline:
         )
         sources, _ = wire_sources(setting.bundle.manifest, config)
         counted = RateSink()
-        session = Session(setting.bundle, config, sources, [counted], in_step=True)
+        session = Run(setting.bundle, config, sources, [counted], in_step=True)
         with session:
             session.wait(seconds)
         session.raise_error()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.runtime.session.predict import Predictor
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.sinks.null import NullSink
 from mm_edge.runtime.source import Capture, Opened
 from mm_edge.runtime.sources.play import PlayClock
@@ -47,12 +47,12 @@ class Peer:
     def offline(self, video: str, answers: Answers) -> None:
         sink = CallbackSink(lambda prediction: answers(prediction.seq, self.number(prediction)))
         source: Any = open_source(video, self.bundle.manifest.input("image"), RunConfig().sources, PlayClock("max"))
-        with Session(self.bundle, RunConfig(), [source, *self.other_sources()], [sink], in_step=True) as session:
+        with Run(self.bundle, RunConfig(), [source, *self.other_sources()], [sink], in_step=True) as session:
             session.wait()
         session.raise_error()
 
     def live(self, camera: Camera, answers: Answers) -> None:
-        session = Session(self.bundle, RunConfig(), [SimulatedCamera(camera), *self.other_sources()], [])
+        session = Run(self.bundle, RunConfig(), [SimulatedCamera(camera), *self.other_sources()], [])
         with session.tap(AHEAD) as tap, session:
             while (item := tap.wait_take()) is not None:
                 if isinstance(item, Prediction):

@@ -29,10 +29,10 @@ from mm_edge.config import EngineConfig, LoopConfig, RunConfig
 from mm_edge.errors import MmEdgeError
 from mm_edge.runtime.engines.available import ON_A_GPU, missing
 from mm_edge.runtime.engines.selection.choose import open_engine
-from mm_edge.runtime.engines.selection.select_engine import settle
+from mm_edge.runtime.engines.selection.select_engine import select_engine
 from mm_edge.runtime.prepare import preparer
 from mm_edge.runtime.process import resident_mb
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.sinks.null import NullSink
 from mm_edge.runtime.sources.text.literal import LiteralText
 from mm_edge.runtime.trace import Trace
@@ -123,7 +123,7 @@ def run(
     sources: list[Any] = [ReadyCamera(image.name, frames(60), fps)]
     sources += [LiteralText(spec.name, TEXT) for spec in bundle.manifest.inputs if isinstance(spec, TextInput)]
     config = RunConfig(loop=LoopConfig(depth=depth))
-    with Session(bundle, config, sources, [totals], engine=engine, trace=trace) as session:
+    with Run(bundle, config, sources, [totals], engine=engine, trace=trace) as session:
         session.wait(seconds)
         description = session.describe()
     session.raise_error()
@@ -194,7 +194,7 @@ def soak(bundle: Bundle, name: str, minutes: float) -> dict[str, float]:
     image = next(spec for spec in bundle.manifest.inputs if isinstance(spec, ImageInput))
     engine = open_engine(EngineConfig(name=name), None, bundle.read)
     host_mb, device_mb = [], []
-    with Session(bundle, RunConfig(), [ReadyCamera(image.name, frames(60), FPS)], [totals], engine=engine) as session:
+    with Run(bundle, RunConfig(), [ReadyCamera(image.name, frames(60), FPS)], [totals], engine=engine) as session:
         session.wait(min(20.0, minutes * 10))
         until = time.monotonic() + minutes * 60
         while time.monotonic() < until and not session.wait(1.0):
@@ -244,7 +244,7 @@ def row(bundle: Bundle, path: Path, name: str, given: argparse.Namespace) -> Row
         return Row(name, "not available", "; ".join(lacks))
     try:
         opened = open_engine(EngineConfig(name=name), None, bundle.read)
-        settled = settle(bundle, EngineConfig(name=name), depth=2, engine=opened)
+        settled = select_engine(bundle, EngineConfig(name=name), depth=2, engine=opened)
         told, golden = settled.describe(), tuple(str(shown) for shown in settled.golden)
         settled.close()
         ways = [(True, 2), (False, 2), (True, 1)]

@@ -21,7 +21,7 @@ from mm_edge.config import RunConfig
 from mm_edge.errors import WorkFailedError
 from mm_edge.runtime.prepare import preparer
 from mm_edge.runtime.process import cpu_seconds
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.sinks.null import NullSink
 from mm_edge.runtime.sources.play import PlayClock
 from mm_edge.runtime.sources.registry import open_source
@@ -63,7 +63,7 @@ def offline(count: int = 600, turns: int = 3) -> dict[str, Any]:
 
         def ours() -> Callable[[], list[int]]:
             answers = Answers()
-            session = Session(bundle, RunConfig(), [played(bundle, path)], [answers], in_step=True)
+            session = Run(bundle, RunConfig(), [played(bundle, path)], [answers], in_step=True)
 
             def run() -> list[int]:
                 with session:

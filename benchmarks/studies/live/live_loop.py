@@ -26,7 +26,7 @@ from mm_edge.cores import usable_cores
 from mm_edge.onnx_runtime import import_onnxruntime
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from mm_edge.runtime.engines.tensors import fixed_shapes
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.sinks.null import NullSink
 from mm_edge.spec import AudioPrepare
 
@@ -204,7 +204,7 @@ def soak(minutes: float = 10.0) -> dict[str, float]:
             SyntheticMic("audio", audio, MicConfig()),
             LiteralText("text", "the red ball"),
         ]
-        session = Session(bundle, RunConfig(), sources, [NullSink()])
+        session = Run(bundle, RunConfig(), sources, [NullSink()])
         memory = []
         with session:
             session.wait(20.0)

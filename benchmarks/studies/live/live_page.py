@@ -23,7 +23,7 @@ from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.runtime.process import cpu_seconds
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.view.server import ViewServer
 
 from .timed_run import Ages
@@ -73,7 +73,7 @@ def _run(
     if page:
         server.start()
         sinks.append(server)
-    session = Session(bundle, RunConfig(), [ReadyCamera("image", pictures, FPS)], sinks)
+    session = Run(bundle, RunConfig(), [ReadyCamera("image", pictures, FPS)], sinks)
     with session, _watched(server.port, viewers, seconds) as rates:
         before, before_page = cpu_seconds(), _page_seconds()
         session.wait(seconds)

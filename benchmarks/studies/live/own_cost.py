@@ -15,9 +15,9 @@ from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import LoopConfig, RunConfig
 from mm_edge.cores import usable_cores
 from mm_edge.runtime.loop.decode_stage import DecodeStage
-from mm_edge.runtime.loop.stage import PartStage, PrepareStage
+from mm_edge.runtime.loop.stages import PartStage, PrepareStage
 from mm_edge.runtime.process import cpu_seconds
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 
 from .timed_run import WARM_UP_S, Ages
 
@@ -33,7 +33,7 @@ def own_cost(rounds: int = 6, seconds: float = 2.0) -> dict[str, float]:
     pictures, spent_us = frames(60), defaultdict[str, list[float]](list)
     with Bundle.open(vision_bundle()) as bundle:
         for _ in range(rounds):
-            session = Session(
+            session = Run(
                 bundle,
                 RunConfig(loop=LoopConfig(depth=max(2, usable_cores()))),
                 [ReadyFile("image", pictures)],
@@ -52,7 +52,7 @@ def own_cost(rounds: int = 6, seconds: float = 2.0) -> dict[str, float]:
     return {**found, "share": found["own_us"] / (found["part_us"] + found["picture_us"])}
 
 
-def _state(session: Session, spent_ns: dict[str, int]) -> dict[str, float]:
+def _state(session: Run, spent_ns: dict[str, int]) -> dict[str, float]:
     """CPU nanoseconds so far, and the number of results."""
     threads = {"sink": session.sink_keepers[0], "source": session.source_keepers[0]}
     return {

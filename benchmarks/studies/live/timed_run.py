@@ -12,7 +12,7 @@ import numpy as np
 from mm_edge.config import LoopConfig, RunConfig
 from mm_edge.errors import WorkFailedError
 from mm_edge.runtime.process import cpu_seconds
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.sinks.null import NullSink
 from mm_edge.sample import Prediction
 
@@ -55,7 +55,7 @@ def warm_rate(taken_s: list[float]) -> float:
 def run_live(bundle: Bundle, sources: list[Any], seconds: float | None, **loop: Any) -> tuple[Ages, Summary, float]:
     """Runs the loop; returns the ages, the summary, and the CPU seconds of the run without loading."""
     ages = Ages()
-    session = Session(bundle, RunConfig(loop=LoopConfig(**loop)), sources, [ages])
+    session = Run(bundle, RunConfig(loop=LoopConfig(**loop)), sources, [ages])
     before = 0.0
     with session:
         before = cpu_seconds()
@@ -65,7 +65,7 @@ def run_live(bundle: Bundle, sources: list[Any], seconds: float | None, **loop: 
     return ages, summary_of(session), used
 
 
-def summary_of(session: Session) -> Summary:
+def summary_of(session: Run) -> Summary:
     if session.summary is None:
         raise WorkFailedError("the run has no summary", action="measuring")
     return session.summary

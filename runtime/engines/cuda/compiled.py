@@ -1,4 +1,4 @@
-"""What a library that computes on the GPU brings: a part compiled, and contexts that put it on a stream."""
+"""What a GPU library provides: a compiled part, and contexts that enqueue it on a stream."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Context(Protocol):
 
 
 class Compiled(Protocol):
-    """A part as a library has it on the device. `stream`: the only one that it computes on, where it is so bound;
-    `host_work_once`: what it has the host do in between must not be done again by a graph. `runs_until_steady`: how
-    often it runs before the loop may use it.
+    """A part as a library has loaded it on the device. `stream`: the stream it is bound to, if any. `host_work_once`:
+    it runs functions on the host that a graph must not repeat. `runs_until_steady`: how often it must run before the
+    loop uses it.
     """
 
     @property

@@ -1,7 +1,7 @@
-"""One GPU through pycuda: its primary context, streams, events, memory. Nothing else of the package imports pycuda.
+"""One GPU through pycuda: its primary context, streams, events, memory. No other module imports pycuda at run time.
 
-The primary context is the one that TensorRT and ONNX Runtime use too. A thread must have it on its stack: lanes push it
-at their start and pop it at their end; what happens outside of lanes stands within `current()`.
+The primary context is the one that TensorRT and ONNX Runtime use too. A thread must have it on its stack: workers push
+it at their start and pop it at their end; other threads use `current()`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NVIDIA_MODULE = Path("/proc/driver/nvidia/version")
-NON_BLOCKING = 1  # a stream that does not wait for the default stream, which nobody here uses
+NON_BLOCKING = 1  # a stream that does not wait for the default stream, which is unused here
 
 
 class DeviceMemory:
-    """Bytes on the device, zero at first, so that what nobody wrote yet reads as nothing."""
+    """Bytes on the device, zero at first, so that memory reads as zeros until it is written."""
 
     __slots__ = ("_allocation", "address", "size")
 
@@ -49,7 +49,7 @@ class DeviceMemory:
 
 
 class Device:
-    """Made once a process (`open_device`). What its calls raise is an `error`, which faults.py explains."""
+    """Made once per process (`open_device`). Its calls raise `error`, which faults.py explains."""
 
     error = cuda.Error
 
@@ -58,7 +58,7 @@ class Device:
         try:
             cuda.init()
             if number >= cuda.Device.count():
-                raise DeviceError(f"there are {cuda.Device.count()}", action=action, hint="mm-edge doctor")
+                raise DeviceError(f"the number of GPUs is {cuda.Device.count()}", action=action, hint="mm-edge doctor")
             device = cuda.Device(number)
             self._context: Any = device.retain_primary_context()
         except cuda.Error as error:
@@ -71,8 +71,8 @@ class Device:
         self.driver = f"{driver_version()} for CUDA {cuda_version}".strip()
         self.integrated = bool(device.get_attribute(cuda.device_attribute.INTEGRATED))
 
-    def push(self, action: str = "giving a thread the GPU") -> None:
-        """The calling thread works with this device from here on."""
+    def push(self, action: str = "attaching a thread to the GPU") -> None:
+        """The calling thread uses this device from now on."""
         try:
             if self._lost is not None:
                 raise self._lost
@@ -80,8 +80,8 @@ class Device:
         except cuda.Error as error:
             raise explain(error, action) from error
 
-    def pop(self, action: str = "taking the GPU from a thread") -> None:
-        """May raise what went wrong on the device before. Then too the thread has let go of it."""
+    def pop(self, action: str = "detaching a thread from the GPU") -> None:
+        """May raise an earlier error of the device; the thread is detached even then."""
         try:
             cuda.Context.pop()
         except cuda.Error as error:
@@ -91,19 +91,19 @@ class Device:
             raise found from error
 
     def _forget(self, error: cuda.Error) -> None:
-        """Takes a lost device's context off this thread's stack without the driver: with a context left there pycuda
-        ends the process when the thread ends.
+        """Removes a lost device's context from this thread's stack without the driver: if it stayed there, pycuda would
+        end the process when the thread ends.
         """
         with self._losing:
             if self._lost is None:
                 self._lost = error
                 self._context.detach()
         with suppress(cuda.Error):
-            cuda.Event()  # whatever looks for a context drops those that were detached
+            cuda.Event()  # any look-up of the context drops those that were detached
 
     @contextmanager
     def current(self, action: str = "using the GPU") -> Iterator[None]:
-        """The context on this thread's stack, and errors by their names; the first one, if letting go fails as well."""
+        """Puts the context on this thread's stack, and explains errors: the first one, if detaching fails as well."""
         self.push(action)
         try:
             yield
@@ -122,7 +122,7 @@ class Device:
         return cuda.Stream(NON_BLOCKING)
 
     def event(self, *, timed: bool = False) -> cuda.Event:
-        """A host that waits for it sleeps: a core that spins is one that the next frame's preparation lacks."""
+        """The host sleeps while it waits: a spinning core is not available to prepare the next frame."""
         flags = cuda.event_flags.BLOCKING_SYNC
         return cuda.Event(flags if timed else flags | cuda.event_flags.DISABLE_TIMING)
 
@@ -130,7 +130,7 @@ class Device:
         return DeviceMemory(size, stream)
 
     def pinned(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Host memory that copies need not wait for, zero at first, mapped so that a GPU that shares it may read it."""
+        """Host memory for asynchronous copies, zero at first, and mapped: an integrated GPU can read it in place."""
         array: NDArray[Any] = cuda.pagelocked_empty(shape, dtype, mem_flags=cuda.host_alloc_flags.DEVICEMAP)
         array[...] = 0
         return array
@@ -142,38 +142,36 @@ class Device:
 
     @staticmethod
     def unpin(array: NDArray[Any]) -> None:
-        """Gives pinned memory back; the array must not be touched afterwards."""
+        """Frees pinned memory; the array must not be used afterwards."""
         array.base.free()  # type: ignore[union-attr]  # pycuda's allocation
 
     @staticmethod
     def send(to: int, array: NDArray[Any], stream: cuda.Stream) -> None:
-        """Pinned host memory to the device, once the stream comes to it."""
+        """Copies pinned host memory to the device, in stream order."""
         cuda.memcpy_htod_async(to, array, stream)
 
     @staticmethod
     def fetch(array: NDArray[Any], source: int, stream: cuda.Stream) -> None:
-        """From the device into pinned host memory, once the stream comes to it."""
+        """Copies from the device to pinned host memory, in stream order."""
         cuda.memcpy_dtoh_async(array, source, stream)
 
     @staticmethod
     def move(to: int, source: int, size: int, stream: cuda.Stream) -> None:
-        """Within the device, once the stream comes to it."""
+        """Copies within the device, in stream order."""
         cuda.memcpy_dtod_async(to, source, size, stream)
 
 
 def driver_version() -> str:
-    """As the kernel's module tells it: a driver may change while the CUDA version that it is for does not. Empty where
-    no module tells (under WSL).
-    """
+    """From the kernel module: it may change while the CUDA version does not. Empty without a module (under WSL)."""
     try:
-        told = NVIDIA_MODULE.read_text(encoding="ascii", errors="replace")
+        text = NVIDIA_MODULE.read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
-    found = re.search(r"Kernel Module(?: for \S+)?\s+([\d.]+)", told)
+    found = re.search(r"Kernel Module(?: for \S+)?\s+([\d.]+)", text)
     return found[1] if found else ""
 
 
 @cache
 def open_device(number: int = 0) -> Device:
-    """Kept for the life of the process: a primary context that is let go takes everybody's engines with it."""
+    """Kept until the process ends: releasing the primary context would destroy the engines of everyone who uses it."""
     return Device(number)

@@ -1,4 +1,4 @@
-"""The engine that all GPU libraries share: what a library brings is a way to compile a part."""
+"""The engine that all GPU libraries share: each library only brings its own way to compile a part."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .device import Device
 
 log = logging.getLogger(__name__)
-GPU_TOLERANCE = 1e-2  # of the golden check, as a share of the norm: fp32 is summed in another order, fp16 rounds
+GPU_TOLERANCE = 1e-2  # relative error of the golden check: fp32 sums in another order, fp16 rounds
 
 
 class Compiler(Protocol):
@@ -35,7 +35,7 @@ class Compiler(Protocol):
 
 
 class CudaEngine:
-    """Loads parts onto one GPU. `use_graphs`: whether slots launch what they captured."""
+    """Loads parts onto one GPU. `use_graphs`: whether slots capture and launch CUDA graphs."""
 
     family: Family = "gpu"
     golden_tolerance: float | None = GPU_TOLERANCE
@@ -54,14 +54,14 @@ class CudaEngine:
         self._device.pop()
 
     def trace_to(self, trace: Trace) -> None:
-        """The slots that are made from here on tell when the device computed."""
+        """Slots that are made after this call record when the device computed."""
         with self._device.current("reading the GPU's clock"):
             timeline = Timeline(self._device, trace)
         for executable in self._executables.values():
             executable.timeline = timeline
 
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> PinnedBuffer:
-        with self._device.current("making room for inputs"):
+        with self._device.current("allocating memory for inputs"):
             made = PinnedBuffer(self._device, shape, dtype)
         self._buffers.append(made)
         return made
@@ -73,7 +73,7 @@ class CudaEngine:
             buffer.free()
 
     def history(self, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> DeviceHistory:
-        with self._device.current("making room for a history"):
+        with self._device.current("allocating memory for a history"):
             made = DeviceHistory(self._device, shape, dtype, length)
         self._histories.append(made)
         return made
@@ -97,7 +97,7 @@ class CudaEngine:
                 for buffer in self._buffers:
                     buffer.free()
         except DeviceLostError as error:
-            log.debug("nothing to free any more: %s", error)
+            log.debug("nothing can be freed any more: %s", error)
             abandon(self._device, self._histories, self._buffers)
         self._histories, self._buffers = [], []
 
@@ -107,6 +107,6 @@ class CudaEngine:
             "engine": self.name,
             "device": f"{device.name} (compute capability {device.capability}, driver {device.driver})",
             **self._compiler.describe(),
-            "graphs": {name: executable.graph_told for name, executable in self._executables.items()},
-            "inputs": {name: executable.inputs_told for name, executable in self._executables.items()},
+            "graphs": {name: executable.graph_use for name, executable in self._executables.items()},
+            "inputs": {name: executable.input_use for name, executable in self._executables.items()},
         }

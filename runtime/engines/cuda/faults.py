@@ -1,4 +1,4 @@
-"""What a CUDA call that failed means: out of memory, a device that is lost, or anything else, each by its CUDA name."""
+"""Maps a failed CUDA call to an error: out of memory, a lost device, or another one, each with its CUDA name."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.available import DRIVER
 
 OUT_OF_MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
-MORE_ROOM = "Close what else uses the GPU, try --set loop.depth=1, or take a smaller precision"
-# After these the context is dead: every later call fails too, and only a new process gets the device back.
+FREE_MEMORY = "Close other programs that use the GPU, try --set loop.depth=1, or use a smaller precision"
+# After these the context is unusable: every later call fails too, and only a new process can use the device again.
 LOST = frozenset(
     {
         "CUDA_ERROR_ASSERT",
@@ -32,14 +32,14 @@ LOST = frozenset(
         "CUDA_ERROR_MPS_CLIENT_TERMINATED",
         "CUDA_ERROR_NVLINK_UNCORRECTABLE",
         "CUDA_ERROR_TENSOR_MEMORY_LEAK",
-        "CUDA_ERROR_UNKNOWN",  # what drivers say of a GPU that has fallen off its bus
+        "CUDA_ERROR_UNKNOWN",  # what drivers report for a GPU that has fallen off the bus
     }
 )
 _MOST_CODES = 1000
 
 
 class DeviceLostError(DeviceError):
-    """The device stopped answering, or a kernel broke its context. Nothing more runs on it in this process."""
+    """The device stopped responding, or a kernel corrupted its context. Nothing more runs on it in this process."""
 
 
 def explain(error: Exception, action: str) -> EngineError | DeviceError:
@@ -48,23 +48,23 @@ def explain(error: Exception, action: str) -> EngineError | DeviceError:
     return fault(code_names().get(text.partition(" - ")[0].strip(), text), call, action)
 
 
-def fault(name: str, call: str, action: str, told: str = "") -> EngineError | DeviceError:
-    """`name`: as CUDA calls it; `call`: the function that said so; `told`: what it said beside that."""
-    found = f"{call} says {name}" + (f" ({told})" if told else "")
+def fault(name: str, call: str, action: str, detail: str = "") -> EngineError | DeviceError:
+    """`name`: of the error in CUDA; `call`: the function that failed; `detail`: the rest of its message."""
+    found = f"{call} failed with {name}" + (f" ({detail})" if detail else "")
     if name == OUT_OF_MEMORY:
-        return DeviceMemoryError(found, action=action, hint=MORE_ROOM)
+        return DeviceMemoryError(found, action=action, hint=FREE_MEMORY)
     if name in LOST:
         return DeviceLostError(
             f"the GPU is lost: {found}",
             action=action,
-            hint="Start again; if it stays, see mm-edge doctor and the kernel's log (dmesg | grep -i xid)",
+            hint="Restart the program; if it recurs, see mm-edge doctor and the kernel log (dmesg | grep -i xid)",
         )
-    return EngineError(found, action=action, hint="mm-edge doctor; --engine onnxruntime runs everywhere")
+    return EngineError(found, action=action, hint="mm-edge doctor; --engine onnxruntime runs on every machine")
 
 
 def abandon(*things: object) -> None:
-    """Keeps what a lost device still owns to the very end of the process: letting go of it calls the driver, and what
-    that answers there ends the process before its error is told.
+    """Keeps objects of a lost device until the process ends: destroying them calls the driver, whose answer would end
+    the process before the error is reported.
     """
     for thing in things:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
@@ -72,18 +72,18 @@ def abandon(*things: object) -> None:
 
 def name_of(code: int) -> str:
     """CUDA's name of an error."""
-    told = ctypes.c_char_p()
-    found = ctypes.CDLL(DRIVER).cuGetErrorName(code, ctypes.byref(told)) == 0 and told.value
+    name = ctypes.c_char_p()
+    found = ctypes.CDLL(DRIVER).cuGetErrorName(code, ctypes.byref(name)) == 0 and name.value
     return found.decode() if found else f"error {code}"
 
 
 @cache
 def code_names() -> dict[str, str]:
-    """CUDA's names by the texts that the driver has for them: pycuda tells only the text."""
+    """CUDA's error names by their texts in the driver: pycuda raises only the text."""
     library = ctypes.CDLL(DRIVER)
     names: dict[str, str] = {}
-    told = ctypes.c_char_p()
+    text = ctypes.c_char_p()
     for code in range(_MOST_CODES):
-        if library.cuGetErrorString(code, ctypes.byref(told)) == 0 and told.value:
-            names.setdefault(told.value.decode(), name_of(code))
+        if library.cuGetErrorString(code, ctypes.byref(text)) == 0 and text.value:
+            names.setdefault(text.value.decode(), name_of(code))
     return names

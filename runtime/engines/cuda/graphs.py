@@ -1,6 +1,6 @@
-"""CUDA graphs: work that was put on a stream once, kept, and launched again by one call. pycuda has none of it.
+"""CUDA graphs: work that is enqueued once, captured, and launched again by one call. pycuda does not support them.
 
-Through cuda.bindings where it is installed, else through the driver's own functions by ctypes.
+Uses cuda.bindings if it is installed, else the driver's functions through ctypes.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 log = logging.getLogger(__name__)
-# Of the capturing thread alone: a capture that watched all threads would break what other lanes do meanwhile.
+# Of the capturing thread only: a capture of all threads would break what other workers do meanwhile.
 THREAD_LOCAL = 1
 HOST_NODE = 3  # CU_GRAPH_NODE_TYPE_HOST
 
 
 class Calls(Protocol):
-    """The driver's functions for graphs; each gives CUDA's name of what went wrong, or nothing, and its result."""
+    """The driver's functions for graphs; each returns CUDA's name of the error, or an empty string, and its result."""
 
     title: str
 
@@ -135,12 +135,12 @@ def graph_calls() -> Calls:
     except ModuleNotFoundError:
         return _Ctypes()
     except (ImportError, OSError) as error:
-        log.warning("the package 'cuda-bindings' is installed and does not load (%s): graphs go through ctypes", error)
+        log.warning("the package 'cuda-bindings' is installed but does not load (%s): ctypes is used for graphs", error)
         return _Ctypes()
 
 
 class Graph:
-    """Work that was captured. Every address in it is frozen: it may touch only memory that lives as long as it does."""
+    """Captured work. Its addresses are fixed: it may use only memory that lives as long as it does."""
 
     def __init__(self, calls: Calls, graph: Any, executable: Any, label: str) -> None:
         self._calls, self._graph, self._executable, self._label = calls, graph, executable, label
@@ -157,9 +157,9 @@ class Graph:
 def capture(
     work: Callable[[int], None], stream: int, label: str, calls: Calls | None = None, *, host_work_once: bool = False
 ) -> Graph:
-    """What `work` puts on the stream, as a graph. Nothing of it has run. Raises what went wrong; the capture is over
-    then, and the stream can be used without a graph. `host_work_once`: what it asks the host to do must not be done
-    again, so a graph that would is refused.
+    """What `work` enqueues on the stream, as a graph. None of it has run. After an error the capture has ended and the
+    stream can be used without a graph. `host_work_once`: its functions on the host must not run twice, so a graph that
+    contains any is refused.
     """
     calls = calls or graph_calls()
     action = f"capturing {label} as a CUDA graph"
@@ -192,4 +192,4 @@ def _refuse_host_work(calls: Calls, graph: Any, action: str) -> None:
     if name:
         raise fault(name, "cuGraphGetNodes", action)
     if found:
-        raise EngineError(f"host functions in it that may run only once: {found}", action=action)
+        raise EngineError(f"host functions, which may run only once: {found}", action=action)

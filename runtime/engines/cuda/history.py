@@ -1,7 +1,7 @@
-"""The last N values of a tensor on the GPU: a ring that values are copied into, and rooms that it is laid out in.
+"""The last N values of a tensor on the GPU: a ring that values are copied into, and rooms that it is unrolled into.
 
-Nothing of it crosses the host. All copies of one history are on one stream, so the newest value is in the ring before
-the ring is laid out, and laid out before the next value takes the oldest one's place.
+Nothing is copied through the host. All copies of one history are on one stream, so the newest value is in the ring
+before the ring is unrolled, and that is done before the next value replaces the oldest one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from .device import Device
     from .values import DeviceValue
 
-Copy = tuple[int, int, int]  # to, from, size: in bytes, from the begin of the room and of the ring
+Copy = tuple[int, int, int]  # to, from, size: in bytes, from the start of the room and of the ring
 
 
 class DeviceHistory:
-    """Owns its ring; a room is its caller's until it is dropped."""
+    """Owns its ring; a room belongs to its caller until it is dropped."""
 
     def __init__(self, device: Device, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> None:
         self._device, self._dtype, self._length = device, dtype, length
@@ -37,7 +37,7 @@ class DeviceHistory:
         self._copies = [list(_copies(shape[0], length, row_size, oldest)) for oldest in range(length)]
 
     def room(self) -> DeviceValue:
-        with self._device.current("making room for a history"):
+        with self._device.current("allocating memory for a history"):
             made = Results(self._device, {"": (self._shape, self._dtype)}, self._stream)
             made.ready.record(self._stream)
         self._rooms[made.values[""]] = made
@@ -70,11 +70,12 @@ class DeviceHistory:
             room.free()
         self._rooms = {}
         self._ring.free()
+        del self._stream, self._ring  # a stream lives as long as the last reference to it
 
 
 def _copies(rows: int, length: int, row_size: int, oldest: int) -> Iterator[Copy]:
-    """From the ring (value after value, from wherever the oldest is) to a room (row after row, oldest first), in as few
-    pieces as lie together: two at most where there is one row.
+    """From the ring (value by value, starting anywhere) to a room (row by row, oldest first), in as few pieces as are
+    contiguous: at most two if there is one row.
     """
     begun: Copy | None = None
     for row in range(rows):

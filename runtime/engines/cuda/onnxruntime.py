@@ -1,9 +1,9 @@
 """ONNX Runtime's CUDA provider on the device layer: the same slots and streams, for machines without TensorRT.
 
-A session computes on one stream, which it is given, and its inputs and outputs are bound to the slot's own memory. Its
-own way with graphs is not used: it keeps one for each thread, captures in the mode that disturbs all threads, and up to
-some version waits for each replay. The run is captured as any other is instead, off unless asked for until that has
-been seen on a GPU. A run that leaves work for the host (to free what it took) is refused as a graph.
+A session computes on the stream that it is given, with inputs and outputs bound to the slot's own memory. The
+provider's own CUDA graphs are not used: it keeps one per thread, captures in a mode that affects all threads, and in
+some versions waits for each replay. Instead a run is captured like any other; this is off by default until it has been
+tested on a GPU. A run that leaves work for the host (to free its memory) is not captured.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mm_edge.onnx_runtime import import_onnxruntime
 from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.tensors import numpy_dtype
 
-from .faults import MORE_ROOM, fault, name_of
+from .faults import FREE_MEMORY, fault, name_of
 from .open import open_gpu
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ ort = import_onnxruntime()
 
 NAME = "onnxruntime:cuda"
 PROVIDER = "CUDAExecutionProvider"
-_NO_LOGS_BELOW = 4  # what fails is raised; that a provider did not load is asked for below, with its reason
+_NO_LOGS_BELOW = 4  # errors are raised; a provider that did not load is detected below, with its reason
 _CUDA_FAILED = re.compile(r"CUDA (?:failure|error) (?:cuda\w+ )?(\d+)")
 _NO_ROOM = re.compile(r"[Ff]ailed to allocate memory|smaller than requested bytes|STATUS_ALLOC_FAILED")
 
@@ -73,7 +73,7 @@ class CudaProviderPart:
     stream: Any
     label: str
     host_work_once: bool = True
-    runs_until_steady: int = 2  # the first takes memory piece by piece, the second takes the whole that it learnt
+    runs_until_steady: int = 2  # the first allocates memory piece by piece, the second as the one block it has learned
 
     def context(self) -> Bound:
         options = ort.RunOptions()
@@ -82,7 +82,7 @@ class CudaProviderPart:
 
 
 class CudaProviderCompiler:
-    """Makes sessions; what the provider does not take is an error, never a run on the CPU."""
+    """Makes sessions; a part that the provider does not accept is an error, and never runs on the CPU."""
 
     def __init__(self, device: Device, options: Mapping[str, str]) -> None:
         self._device, self._options = device, dict(options)
@@ -99,19 +99,19 @@ class CudaProviderCompiler:
         options = ort.SessionOptions()
         options.log_severity_level = _NO_LOGS_BELOW
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        # Built in, shapes leave nothing to reckon at run time, which the provider would have the CPU do.
+        # Fixed shapes leave nothing to compute at run time, which the provider would do on the CPU.
         for name, size in _dimensions(part, shapes):
             options.add_free_dimension_override_by_name(name, size)
         with _explained(action):
             try:
-                # Without its fallback, which would try the CPU, print that, and raise what came of it.
+                # Without its fallback, which would try the CPU, print a message, and raise another error.
                 session = ort.InferenceSession(graph, options, providers=[(PROVIDER, provider)], enable_fallback=0)
             except Exception:
                 _check_libraries(action)
                 raise
         if session.get_providers()[0] != PROVIDER:
             _check_libraries(action)
-            raise EngineError("the provider did not load, and gave no reason", action=action, hint="mm-edge doctor")
+            raise EngineError("the provider did not load and gave no reason", action=action, hint="mm-edge doctor")
         return CudaProviderPart(part, session, stream, label)
 
     def describe(self) -> dict[str, Any]:
@@ -126,16 +126,16 @@ def _explained(action: str) -> Iterator[None]:
     except MmEdgeError:
         raise
     except Exception as error:
-        told = " ".join(str(error).split())
-        if failed := _CUDA_FAILED.search(told):
-            raise fault(name_of(int(failed[1])), "ONNX Runtime", action, told) from error
-        if _NO_ROOM.search(told):
-            raise DeviceMemoryError(told, action=action, hint=MORE_ROOM) from error
-        raise EngineError(told, action=action, hint="mm-edge doctor") from error
+        text = " ".join(str(error).split())
+        if failed := _CUDA_FAILED.search(text):
+            raise fault(name_of(int(failed[1])), "ONNX Runtime", action, text) from error
+        if _NO_ROOM.search(text):
+            raise DeviceMemoryError(text, action=action, hint=FREE_MEMORY) from error
+        raise EngineError(text, action=action, hint="mm-edge doctor") from error
 
 
 def _dimensions(part: Part, shapes: Mapping[str, Dims]) -> set[tuple[str, int]]:
-    """The dimensions that the manifest names, with the sizes that they have here."""
+    """The named dimensions of the manifest, with their sizes here."""
     return {
         (name, size)
         for tensor in part.takes
@@ -145,8 +145,8 @@ def _dimensions(part: Part, shapes: Mapping[str, Dims]) -> set[tuple[str, int]]:
 
 
 def _check_libraries(action: str) -> None:
-    """Raises with the name of the library that is missing, as the loader says it. Only once the provider has failed to
-    load: ONNX Runtime has to be the first to load it.
+    """Raises the loader's message about a missing library. Called only after the provider has failed to load: ONNX
+    Runtime must be the first to load it.
     """
     import ctypes
     from pathlib import Path
@@ -165,8 +165,8 @@ def _check_libraries(action: str) -> None:
 
 
 def preload() -> None:
-    """Loads the CUDA libraries that lie beside ONNX Runtime as packages, where the loader would not look. What is
-    missing shows when the provider loads; here it would be printed.
+    """Loads the CUDA libraries that are installed as packages, where the loader would not look. A missing one is
+    reported when the provider loads; here it would only be printed.
     """
     with contextlib.redirect_stdout(io.StringIO()):
         getattr(ort, "preload_dlls", lambda: None)()  # since 1.21
@@ -176,7 +176,9 @@ def open_cuda_provider(options: Mapping[str, Any]) -> CudaEngine:
     """`options`: `graphs`, whether CUDA graphs are launched; all others go to the provider."""
     graphs = options.get("graphs", False)
     if not isinstance(graphs, bool):
-        raise ConfigError(f"graphs is true or false, not {graphs!r}", action="reading engine.options for the provider")
+        raise ConfigError(
+            f"graphs must be true or false, not {graphs!r}", action="reading engine.options for the provider"
+        )
     device = open_gpu(NAME, "ONNX Runtime's CUDA provider")
     from .engine import CudaEngine
 

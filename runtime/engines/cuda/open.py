@@ -1,4 +1,4 @@
-"""Opens the GPU for an engine, or says which piece is missing or does not load."""
+"""Opens the GPU for an engine, or reports what is missing or does not load."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ if TYPE_CHECKING:
 
 
 def open_gpu(engine: str, title: str) -> Device:
-    """`engine`: its name, as `--engine` takes it. A DeviceError or an EngineError (exit code 3) says why not."""
+    """`engine`: its name, as for `--engine`. Raises a DeviceError or an EngineError (exit code 3) with the reason."""
     action = f"running on {title}"
     if lacks := list(missing(engine)):
-        raise DeviceError("; ".join(lacks), action=action, hint="mm-edge doctor; --engine onnxruntime runs everywhere")
+        raise DeviceError(
+            "; ".join(lacks), action=action, hint="mm-edge doctor; --engine onnxruntime runs on every machine"
+        )
     try:
         from .device import open_device
     except (ImportError, OSError) as error:  # OSError: a library beside the package does not load
         raise EngineError(
-            f"the package 'pycuda' is installed and does not load: {' '.join(str(error).split())}",
+            f"the package 'pycuda' is installed but does not load: {' '.join(str(error).split())}",
             action=action,
-            hint="Compile it for the driver that is here: pip install --force-reinstall --no-binary pycuda pycuda",
+            hint="Compile it for this machine's driver: pip install --force-reinstall --no-binary pycuda pycuda",
         ) from error
     return open_device()

@@ -1,1 +1,1 @@
-"""Selects the engine that runs a bundle on this machine, and remembers what was measured."""
+"""Selects the engine that runs a bundle on this machine, and the precision of each part."""

@@ -1,4 +1,4 @@
-"""Chooses the engine that runs a bundle here, the precision of each part, and how many threads each gets."""
+"""Opens an engine by name, chooses the precision and the threads of each part, and loads the parts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from mm_edge.runtime.engines.tensorrt.library import Kind
 
 PLUG_INS = "mm_edge.engines"
-# What a wish means for a family of engines, and what stands in, part by part, where an export kept a part in a wider
-# type.
-_WISHES: dict[str, dict[str, tuple[Precision, ...]]] = {
+# The precisions that a request allows on a family of engines, in order: a part may exist only in a wider one.
+_REQUESTS: dict[str, dict[str, tuple[Precision, ...]]] = {
     "cpu": {"fp32": ("fp32",), "fp16": ("fp16", "fp32"), "int8": ("int8-cpu", "fp32")},
     "gpu": {"fp32": ("fp32",), "fp16": ("fp16", "fp32"), "int8": ("int8-trt", "fp16", "fp32")},
 }
@@ -30,9 +29,9 @@ _WISHES: dict[str, dict[str, tuple[Precision, ...]]] = {
 def open_engine(
     config: EngineConfig, watch: Watch | None = None, read_file: Callable[[str], bytes] | None = None
 ) -> Engine:
-    """The engine by its name, or an EngineError (exit code 3) that says why not. Nothing else is put in its place;
-    `auto` here is what runs everywhere (settle.py tries the others first). `watch` and `read_file`, which
-    gives a file of the bundle: for engines that build.
+    """The named engine, or an EngineError (exit code 3) with the reason; never another one. `auto` is the one that
+    runs everywhere (select_engine.py tries the others first). `watch` and `read_file`, which reads a file of the
+    bundle, are for engines that build.
     """
     name, _, detail = config.name.partition(":")
     makers: dict[str, Callable[[], Engine]] = {
@@ -44,7 +43,7 @@ def open_engine(
     }
     if name in makers:
         return makers[name]()
-    from importlib.metadata import entry_points  # 0.05 s that the engines of the house do not need
+    from importlib.metadata import entry_points  # 0.05 s that built-in engines do not need
 
     for plug_in in entry_points(group=PLUG_INS):
         if plug_in.name == name:
@@ -52,9 +51,9 @@ def open_engine(
             return made
     known = ", ".join([*makers, *(plug_in.name for plug_in in entry_points(group=PLUG_INS))])
     raise EngineError(
-        f"there is no such engine here; there are: {known}",
+        f"no such engine; available are: {known}",
         action=f"--engine {config.name}",
-        hint="mm-edge doctor tells what this machine has",
+        hint="mm-edge doctor lists the engines of this machine",
     )
 
 
@@ -86,23 +85,23 @@ def _openvino(config: EngineConfig) -> Engine:
     return OpenVinoEngine(dict(config.options))
 
 
-def choose_precisions(manifest: Manifest, family: Family, wish: str) -> dict[str, Precision]:
-    """The precision of each part. A wish that no part can follow is an error; one that some cannot follow is shown by
-    part.
+def choose_precisions(manifest: Manifest, family: Family, requested: str) -> dict[str, Precision]:
+    """The precision of each part. A request that no part can follow is an error; where only some parts can, the others
+    show their own precision.
     """
-    if wish == "auto":
+    if requested == "auto":
         preferred = manifest.preferred.get(family, {})
         return {
             part.name: preferred.get(part.name, _first(part, ("fp32", "fp16", "int8-cpu", "int8-trt")))
             for part in manifest.parts
         }
-    wanted = _WISHES[family][wish]
+    wanted = _REQUESTS[family][requested]
     if not any(wanted[0] in part.artefacts for part in manifest.parts):
-        there = sorted({precision for part in manifest.parts for precision in part.artefacts})
+        present = sorted({precision for part in manifest.parts for precision in part.artefacts})
         raise EngineError(
-            f"the bundle holds {', '.join(there)}",
-            action=f"--precision {wish} on the {family}",
-            hint="Export it with that precision, or leave the choice to auto",
+            f"the bundle contains {', '.join(present)}",
+            action=f"--precision {requested} on the {family}",
+            hint="Export it in that precision, or use --precision auto",
         )
     return {part.name: _first(part, wanted) for part in manifest.parts}
 
@@ -119,8 +118,8 @@ def _first(part: Part, wanted: tuple[Precision, ...]) -> Precision:
 
 
 def share_threads(manifest: Manifest, cores: int, depth: int, requested: int) -> dict[str, int]:
-    """Threads by part. What `depth` moments leave free is shared out by cost: moments side by side use cores better
-    than one graph on several.
+    """Threads by part. Each of `depth` moments gets its share of the cores, divided by the cost of the parts: parallel
+    moments use cores better than one graph on several threads.
     """
     if requested:
         return {part.name: requested for part in manifest.parts}
@@ -133,7 +132,7 @@ def share_threads(manifest: Manifest, cores: int, depth: int, requested: int) ->
 def load_parts(
     bundle: Bundle, engine: Engine, precisions: Mapping[str, Precision], threads: Mapping[str, int]
 ) -> dict[str, Executable]:
-    """Loads every part from bytes that were verified, or raises what the first of them raised."""
+    """Loads every part from verified bytes, or raises the first error."""
     executables: dict[str, Executable] = {}
     for name, made in load_each(bundle, engine, bundle.manifest.parts, precisions, threads).items():
         if isinstance(made, Exception):
@@ -151,7 +150,7 @@ def load_each(
     *,
     beside: Callable[[], object] = lambda: None,
 ) -> dict[str, Executable | Exception]:
-    """Some parts, each loaded or with the reason why not, in the order given. `beside` is called while they load."""
+    """Some parts, each loaded or with its error, in the order given. `beside` is called while they load."""
     manifest = bundle.manifest
     loaded: dict[str, Executable | Exception] = {}
 
@@ -160,10 +159,10 @@ def load_each(
         try:
             graph = bundle.read(part.artefacts[precision].file)
             loaded[part.name] = engine.load(part, precision, graph, fixed_shapes(manifest, part), threads[part.name])
-        except Exception as error:  # noqa: BLE001  # whoever asked decides, in a thread of its own
+        except Exception as error:  # noqa: BLE001  # the caller decides; this is another thread
             loaded[part.name] = error
 
-    # Side by side: an engine optimizes a graph on one core, without the interpreter.
+    # In parallel: an engine optimizes a graph on one core, without the interpreter.
     loaders = [threading.Thread(target=load, args=(part,)) for part in parts]
     for loader in loaders:
         loader.start()

@@ -1,4 +1,4 @@
-"""What the last run of each bundle settled on here, kept for `doctor`; a run itself never reads it."""
+"""The engine that the last run of each bundle selected here, stored for `doctor`; a run itself never reads it."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _MOST_BYTES = 1 << 16
 
 
 class Remembered(Struct, frozen=True):
-    """`fell`: parts that run in another precision than was chosen; `tried`: engines that should have run."""
+    """`fallbacks`: deviations from the choice; `failed_engines`: engines that should have run, with the reasons."""
 
     bundle: str
     engine: str
     precisions: dict[str, str]
-    fell: list[str] = []
-    tried: dict[str, str] = {}
+    fallbacks: list[str] = []
+    failed_engines: dict[str, str] = {}
 
 
-def remember(settled: Remembered) -> None:
-    name = re.sub(r"\W", "_", settled.bundle)
+def remember(selected: Remembered) -> None:
+    name = re.sub(r"\W", "_", selected.bundle)
     try:
-        atomic_write(cache_folder(_ROOM) / f"settled-{name}.json", msgspec.json.encode(settled))
+        atomic_write(cache_folder(_ROOM) / f"selected-{name}.json", msgspec.json.encode(selected))
     except OSError as error:
-        log.debug("doctor will not know of it: %s", error)
+        log.debug("doctor will not report this run: %s", error)
 
 
 def recall() -> list[Remembered]:
-    """Every bundle that was settled here, by name; a file that cannot be read is left out."""
+    """One record per bundle that ran here, by name. A file that cannot be read is skipped."""
     found = []
-    for path in sorted(cache_folder(_ROOM).glob("settled-*.json")):
+    for path in sorted(cache_folder(_ROOM).glob("selected-*.json")):
         try:
             with path.open("rb") as file:
                 found.append(msgspec.json.decode(file.read(_MOST_BYTES), type=Remembered))

@@ -1,5 +1,5 @@
-"""Settles which engine runs a bundle here and in which precision each part: by what loads, builds, and passes the
-golden check.
+"""Selects the engine that runs a bundle here, and the precision of each part: what loads, builds and passes the golden
+check.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from mm_edge.bundle.manifest import Part, Precision
     from mm_edge.config import EngineConfig
     from mm_edge.runtime.engine import Engine, Executable
-    from mm_edge.runtime.engines.golden import Shown
+    from mm_edge.runtime.engines.golden import GoldenResult
 
 log = logging.getLogger(__name__)
-# What takes the place of a precision that does not build or does not pass, on the device where that shows.
+# What replaces a precision that does not build or does not pass the golden check.
 _DOWN: dict[Precision, tuple[Precision, ...]] = {
     "int8-trt": ("fp16", "fp32"),
     "int8-cpu": ("fp32",),
@@ -38,63 +38,66 @@ _DOWN: dict[Precision, tuple[Precision, ...]] = {
 }
 
 
-class Settled(Struct):
-    """An engine with every part loaded and checked. `passed_over`: what `auto` did not take, with the reasons;
-    `tried`: of these what should have run; `fell`: what runs in another precision than was chosen, with the reasons.
+class SelectedEngine(Struct):
+    """An engine with every part loaded and verified. `skipped_engines`: what `auto` did not use, with the reasons;
+    `failed_engines`: those of them that should have run here; `fallbacks`: every deviation from the chosen precisions
+    and depth, with its reason.
     """
 
     engine: Engine
     executables: dict[str, Executable]
-    golden: list[Shown] = field(default_factory=list)
-    passed_over: dict[str, str] = field(default_factory=dict)
-    tried: dict[str, str] = field(default_factory=dict)
-    fell: list[str] = field(default_factory=list)
+    golden: list[GoldenResult] = field(default_factory=list)
+    skipped_engines: dict[str, str] = field(default_factory=dict)
+    failed_engines: dict[str, str] = field(default_factory=dict)
+    fallbacks: list[str] = field(default_factory=list)
 
     @property
     def precisions(self) -> dict[str, Precision]:
         return {name: executable.precision for name, executable in self.executables.items()}
 
     def describe(self) -> dict[str, Any]:
-        """What really runs, for the summary and the log; the last two only where there is something to tell."""
-        told = {**self.engine.describe(), "precision": self.precisions}
-        if self.passed_over:
-            told["passed_over"] = self.passed_over
-        if self.fell:
-            told["fell"] = self.fell
-        return told
+        """What really runs, for the summary and the log; skipped engines and fallbacks only if there are any."""
+        facts = {**self.engine.describe(), "precision": self.precisions}
+        if self.skipped_engines:
+            facts["skipped_engines"] = self.skipped_engines
+        if self.fallbacks:
+            facts["fallbacks"] = self.fallbacks
+        return facts
 
-    def not_taken(self) -> list[str]:
-        """What `auto` passed over, one line a reason."""
+    def skipped_by_reason(self) -> list[str]:
+        """What `auto` skipped, one line per reason."""
         by_reason: dict[str, list[str]] = {}
-        for name, why in self.passed_over.items():
+        for name, why in self.skipped_engines.items():
             by_reason.setdefault(why, []).append(name)
         return [f"{', '.join(names)}: {why}" for why, names in by_reason.items()]
 
     def close(self) -> None:
-        """All of it, whatever one of them raises."""
+        """Closes everything, even if one of them raises."""
         with ExitStack() as stack:
-            stack.callback(self.engine.close)  # the first one comes last
+            stack.callback(self.engine.close)  # registered first, so closed last
             for executable in self.executables.values():
                 stack.callback(executable.close)
 
 
 class Use(Struct, frozen=True):
-    """What becomes of it. `beside` is called while parts load, perhaps more than once: what needs the interpreter fits
-    there. `fit` takes what passed into use; what it finds missing, the engine lacks.
+    """What the caller does with the engine. `beside` is called while parts load, perhaps more than once: for work in
+    Python that can overlap with it. `fit` puts the verified engine to use; if it raises, the engine does not qualify.
     """
 
     beside: Callable[[], object] = lambda: None
-    fit: Callable[[Settled], None] = lambda _: None
+    fit: Callable[[SelectedEngine], None] = lambda _: None
 
 
 class Failed(Struct, frozen=True):
-    """Parts that must not run as they are, with the reasons. `together`: each is good alone, and the chain is not."""
+    """Parts that must not run in their precision, with the reasons. `together`: each passes alone, the chain does
+    not.
+    """
 
     why: dict[str, str] = field(default_factory=dict)
     together: bool = False
 
 
-def settle(
+def select_engine(
     bundle: Bundle,
     config: EngineConfig,
     *,
@@ -102,80 +105,86 @@ def settle(
     engine: Engine | None = None,
     watch: Watch | None = None,
     use: Use | None = None,
-) -> Settled:
-    """`engine`: one that is open already.
-    An engine that was asked for by name is taken or refused; `auto` goes on to the next. Raises an EngineError (exit
-    code 3) where it does not load, a WorkFailedError (1) where none passes.
+) -> SelectedEngine:
+    """`engine`: one that is already open.
+    An engine requested by name is used or refused; `auto` continues with the next one. Raises an EngineError (exit code
+    3) if it does not load, a WorkFailedError (1) if no precision passes.
     """
     watch, use = watch or Watch(), use or Use()
     try:
         if engine is not None:
-            return _settle_on(engine, bundle, config, depth, use)
+            return _select_on(engine, bundle, config, depth, use)
         if config.name != "auto":
-            settled = _settle_on(open_engine(config, watch, bundle.read), bundle, config, depth, use)
+            selected = _select_on(open_engine(config, watch, bundle.read), bundle, config, depth, use)
         else:
-            settled = _settle_by_trying(bundle, config, depth, watch, use)
+            selected = _select_first_that_runs(bundle, config, depth, watch, use)
     except KeyboardInterrupt:
         watch.stopped.set()
         raise
-    if settled.engine.family == "gpu" or settled.tried:
-        from .remembered import Remembered, remember  # what nobody needs who runs on the CPU, as most do
+    if selected.engine.family == "gpu" or selected.failed_engines:
+        from .remembered import Remembered, remember  # not loaded on the CPU, where it is not needed
 
-        precisions: dict[str, str] = {**settled.precisions}
-        remember(Remembered(bundle.manifest.name, settled.engine.name, precisions, settled.fell, settled.tried))
-    return settled
+        precisions: dict[str, str] = {**selected.precisions}
+        remember(
+            Remembered(
+                bundle.manifest.name, selected.engine.name, precisions, selected.fallbacks, selected.failed_engines
+            )
+        )
+    return selected
 
 
-def _settle_by_trying(bundle: Bundle, config: EngineConfig, depth: int, watch: Watch, use: Use) -> Settled:
-    passed_over: dict[str, str] = {}
-    tried: dict[str, str] = {}
+def _select_first_that_runs(bundle: Bundle, config: EngineConfig, depth: int, watch: Watch, use: Use) -> SelectedEngine:
+    skipped_engines: dict[str, str] = {}
+    failed_engines: dict[str, str] = {}
     for name in ON_A_GPU:
-        passed_over[name] = why_not(name)
-        if passed_over[name]:
-            log.debug("auto passes over %s: %s", name, passed_over[name])
+        skipped_engines[name] = why_not(name)
+        if skipped_engines[name]:
+            log.debug("auto skips %s: %s", name, skipped_engines[name])
             continue
         try:
-            # Options belong to an engine that was named, and `auto` names the one on the CPU.
+            # Options belong to a named engine; under `auto` that is the one on the CPU.
             named = replace(config, name=name, options={})
-            settled = _settle_on(open_engine(named, watch, bundle.read), bundle, config, depth, use)
+            selected = _select_on(open_engine(named, watch, bundle.read), bundle, config, depth, use)
         except (UnavailableError, WorkFailedError) as error:
-            # It should have run, so this is worth a line even where something else runs instead.
-            passed_over[name] = tried[name] = str(error)
-            log.warning("auto passes over %s: %s", name, tried[name])  # the error itself would hold the whole engine
+            # It should have run, so this is logged even if another engine runs instead.
+            skipped_engines[name] = failed_engines[name] = str(error)
+            log.warning(
+                "auto skips %s: %s", name, failed_engines[name]
+            )  # the error itself would keep the whole engine alive
         else:
-            del passed_over[name]
+            del skipped_engines[name]
             break
     else:
         named = replace(config, name="onnxruntime")
-        settled = _settle_on(open_engine(named, watch, bundle.read), bundle, config, depth, use)
-    settled.passed_over, settled.tried = passed_over, tried
-    return settled
+        selected = _select_on(open_engine(named, watch, bundle.read), bundle, config, depth, use)
+    selected.skipped_engines, selected.failed_engines = skipped_engines, failed_engines
+    return selected
 
 
-def _settle_on(engine: Engine, bundle: Bundle, config: EngineConfig, depth: int, use: Use) -> Settled:
-    """Goes down in precision, part by part, until all of it is good."""
+def _select_on(engine: Engine, bundle: Bundle, config: EngineConfig, depth: int, use: Use) -> SelectedEngine:
+    """Lowers the precision part by part until everything passes."""
     manifest = bundle.manifest
     precisions = choose_precisions(manifest, engine.family, config.precision)
     threads = share_threads(manifest, usable_cores(), depth, config.threads)
-    settled = Settled(engine, {})
+    selected = SelectedEngine(engine, {})
     try:
         while True:
-            missing = [part for part in manifest.parts if part.name not in settled.executables]
-            failed = _load(settled, bundle, missing, precisions, threads, beside=use.beside)
+            missing = [part for part in manifest.parts if part.name not in selected.executables]
+            failed = _load(selected, bundle, missing, precisions, threads, beside=use.beside)
             if not failed.why and engine.golden_tolerance is not None:
-                settled.golden = measure_golden(bundle, engine, settled.executables, engine.golden_tolerance)
-                failed = _that_failed(settled.golden)
+                selected.golden = measure_golden(bundle, engine, selected.executables, engine.golden_tolerance)
+                failed = _failed_checks(selected.golden)
             if not failed.why:
-                use.fit(settled)
-                return settled
-            _go_down(settled, bundle, precisions, failed)
+                use.fit(selected)
+                return selected
+            _lower_precision(selected, bundle, precisions, failed)
     except BaseException:
-        settled.close()
+        selected.close()
         raise
 
 
 def _load(
-    settled: Settled,
+    selected: SelectedEngine,
     bundle: Bundle,
     parts: list[Part],
     precisions: Mapping[str, Precision],
@@ -183,12 +192,12 @@ def _load(
     *,
     beside: Callable[[], object],
 ) -> Failed:
-    """Loads what is missing; gives the parts that the engine would not build."""
+    """Loads the missing parts. The result names those that the engine did not build."""
     refused: dict[str, str] = {}
     errors = []
-    for name, made in load_each(bundle, settled.engine, parts, precisions, threads, beside=beside).items():
+    for name, made in load_each(bundle, selected.engine, parts, precisions, threads, beside=beside).items():
         if not isinstance(made, Exception):
-            settled.executables[name] = made
+            selected.executables[name] = made
         elif isinstance(made, WorkFailedError):
             refused[name] = str(made)
         else:
@@ -198,7 +207,7 @@ def _load(
     return Failed(refused)
 
 
-def _that_failed(golden: list[Shown]) -> Failed:
+def _failed_checks(golden: list[GoldenResult]) -> Failed:
     alone = {row.part: str(row) for row in golden if not row.passed and row.part != CHAIN}
     chain = [str(row) for row in golden if not row.passed and row.part == CHAIN]
     if alone or not chain:
@@ -206,25 +215,27 @@ def _that_failed(golden: list[Shown]) -> Failed:
     return Failed(dict.fromkeys((row.part for row in golden if row.part != CHAIN), chain[0]), together=True)
 
 
-def _go_down(settled: Settled, bundle: Bundle, precisions: dict[str, Precision], failed: Failed) -> None:
-    """The next precision for what failed, or a WorkFailedError where there is none."""
+def _lower_precision(
+    selected: SelectedEngine, bundle: Bundle, precisions: dict[str, Precision], failed: Failed
+) -> None:
+    """The next precision for what failed, or a WorkFailedError if there is none."""
     lower: dict[str, Precision] = {}
     for name in failed.why:
-        there = bundle.manifest.part(name).artefacts
-        below = [precision for precision in _DOWN[precisions[name]] if precision in there]
+        artefacts = bundle.manifest.part(name).artefacts
+        below = [precision for precision in _DOWN[precisions[name]] if precision in artefacts]
         if below:
             lower[name] = below[0]
     stuck = [name for name in failed.why if name not in lower]
     if not lower or (stuck and not failed.together):
         raise WorkFailedError(
             failed.why[stuck[0]],
-            action=f"running '{bundle.manifest.name}' on {settled.engine.name}",
+            action=f"running '{bundle.manifest.name}' on {selected.engine.name}",
             hint="Run it with --engine onnxruntime",
         )
     for name, precision in lower.items():
-        told = f"{name} runs in {precision} instead of {precisions[name]}: {failed.why[name]}"
-        log.warning("%s", told)
-        settled.fell.append(told)
+        fallback = f"{name} runs in {precision} instead of {precisions[name]}: {failed.why[name]}"
+        log.warning("%s", fallback)
+        selected.fallbacks.append(fallback)
         precisions[name] = precision
-        if executable := settled.executables.pop(name, None):
+        if executable := selected.executables.pop(name, None):
             executable.close()

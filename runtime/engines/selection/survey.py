@@ -1,4 +1,4 @@
-"""Which engine `auto` takes here and why not the others, and what the last runs settled on: for `doctor`."""
+"""For `doctor`: which engine `auto` selects here, why others are skipped, and what the last runs selected."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from .remembered import recall
 def survey() -> list[Finding]:
     lacks = {name: list(missing(name)) for name in ON_A_GPU}
     ready = [name for name, why in lacks.items() if not why]
-    taken = f"{', then '.join(ready)}, if it builds and passes the golden check; else " if ready else ""
-    facts = {"ready": ready, "lacks": {name: why for name, why in lacks.items() if why}}
-    findings = [Finding("auto takes", "ok", f"{taken}onnxruntime on the CPU", facts=facts)]
+    first = f"{', then '.join(ready)}, if it builds and passes the golden check; else " if ready else ""
+    facts = {"ready": ready, "missing": {name: why for name, why in lacks.items() if why}}
+    findings = [Finding("auto selects", "ok", f"{first}onnxruntime on the CPU", facts=facts)]
     by_reason: dict[str, list[str]] = {}
     for name, why in lacks.items():
         if why:
-            by_reason.setdefault(why[0], []).append(name)  # the rest stands in the facts, and above by package
-    findings += [Finding("it passes over", "missing", f"{', '.join(names)}: {why}") for why, names in by_reason.items()]
+            by_reason.setdefault(why[0], []).append(name)  # the other reasons are in the facts
+    findings += [Finding("auto skips", "missing", f"{', '.join(names)}: {why}") for why, names in by_reason.items()]
     for each in recall():
-        told = [f"{name} should have run: {why}" for name, why in each.tried.items()] + each.fell
-        hint = "mm-edge build BUNDLE shows it again; the bench tells what it costs" if told else ""
-        found = "; ".join([f"ran on {each.engine}", *told])
-        facts = {"engine": each.engine, "precisions": each.precisions, "fell": each.fell, "tried": each.tried}
-        findings.append(Finding(f"'{each.bundle}' here", "warning" if told else "ok", found, hint, facts))
+        problems = [f"{name} should have run: {why}" for name, why in each.failed_engines.items()] + each.fallbacks
+        hint = "mm-edge build BUNDLE repeats the selection; mm-edge bench measures the cost" if problems else ""
+        found = "; ".join([f"ran on {each.engine}", *problems])
+        facts = {
+            "engine": each.engine,
+            "precisions": each.precisions,
+            "fallbacks": each.fallbacks,
+            "failed_engines": each.failed_engines,
+        }
+        findings.append(Finding(f"'{each.bundle}' here", "warning" if problems else "ok", found, hint, facts))
     return findings

@@ -1,4 +1,4 @@
-"""A lock between processes that a killed holder gives back, and that waits no longer than it is wanted."""
+"""A lock between processes: a killed process releases it, and waiting for it can be cancelled."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-_ASK_EVERY_S = 0.1
+_TRY_EVERY_S = 0.1
 
 
 class BuildLock:
-    """Held by one thread of one process at a time; the kernel releases it with the process."""
+    """Held by one thread of one process; the kernel releases it when the process ends."""
 
     def __init__(self, path: Path, stopped: threading.Event) -> None:
         self._path, self._stopped = path, stopped
@@ -26,15 +26,15 @@ class BuildLock:
     def __enter__(self) -> BuildLock:
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            while not self._taken():
-                if self._stopped.wait(_ASK_EVERY_S):
+            while not self._try_to_lock():
+                if self._stopped.wait(_TRY_EVERY_S):
                     raise BuildStopped
         except BaseException:
             os.close(self._descriptor)
             raise
         return self
 
-    def _taken(self) -> bool:
+    def _try_to_lock(self) -> bool:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,7 +1,7 @@
-"""Engines that this machine built, kept on disk: named by all that they depend on, checked before they are loaded.
+"""The cache of engines that this machine built: named by everything they depend on, verified before they are loaded.
 
-An engine is code that runs with our rights. Only what lies in this folder under the digest that was taken when it was
-built is loaded; anything else is built again, and why is told.
+An engine is code that runs with the rights of this process. Only a file with the digest that was computed when it was
+built is loaded; anything else is built again, and the reason is reported.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 log = logging.getLogger(__name__)
-_MAGIC = b"mm-edge engine 1\n"
+_MAGIC = b"mm-edge engine 2\n"
 _MOST_HEAD_BYTES = 1 << 16
 _OTHERS_MAY_WRITE = 0o022
-# An engine that differs in these alone is of no use any more: a machine has one driver at a time.
+# An engine that differs only in these is useless: a machine has one driver at a time.
 _DEAD_WHEN_CHANGED = {"driver"}
 
 
 @dataclass(frozen=True)
 class Key:
-    """All that an engine depends on."""
+    """Everything an engine depends on."""
 
     onnx: str  # sha256 of the graph
     library: str  # tensorrt or tensorrt-rtx
@@ -50,63 +50,63 @@ class Key:
 
     @property
     def stem(self) -> str:
-        """Begins with the graph's own digest, so that engines of one graph stand together."""
+        """Starts with the graph's digest, so that engines of one graph sort together."""
         return f"{self.onnx[:16]}-{self.digest[:16]}"
 
     def difference(self, other: Key) -> str:
-        """What changed from `other` to this, in words."""
+        """What changed from `other` to this, as text."""
         mine, theirs = asdict(self), asdict(other)
         changed = [name for name in mine if mine[name] != theirs[name]]
         return ", ".join(
-            "other build options" if name == "options" else f"{name} {theirs[name]} became {mine[name]}"
+            "other build options" if name == "options" else f"{name} changed from {theirs[name]} to {mine[name]}"
             for name in changed
         )
 
 
 @dataclass(frozen=True)
 class Kept:
-    """An engine as it lies on disk, and how long its build took."""
+    """An engine from disk, and how long its build took."""
 
     engine: bytes
     build_s: float
-    shown: str  # what its layers showed after the build
+    layers: str  # the layer types that were found after the build
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What the cache gave: an engine, or why there is none. `usual_s`: how long a build of the same graph took."""
+class Lookup:
+    """The result of a look-up: an engine, or why there is none. `usual_s`: how long a build of the same graph took."""
 
     kept: Kept | None
     why: str = ""
     usual_s: float | None = None
 
-    def without(self, why: str) -> Looked:
-        """The engine that was found is no good after all."""
-        return Looked(None, why, None if self.kept is None else self.kept.build_s)
+    def without(self, why: str) -> Lookup:
+        """The engine that was found cannot be used."""
+        return Lookup(None, why, None if self.kept is None else self.kept.build_s)
 
 
 class EngineCache:
-    """A folder of engines. Many processes may use it at once."""
+    """A folder of engines. Several processes may use it at the same time."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder("engines")
 
-    def look_up(self, key: Key) -> Looked:
+    def look_up(self, key: Key) -> Lookup:
         path = self._path(key)
         try:
             found, kept = _read(path)
         except FileNotFoundError:
             return self._of_the_same_graph(key)
         except (OSError, ValueError) as error:
-            return Looked(None, f"the one that was kept is damaged ({error})")
+            return Lookup(None, f"the cached engine is damaged ({error})")
         if found != key:
-            return Looked(None, "the one that was kept is of something else")
+            return Lookup(None, "the cached engine has another key")
         with suppress(OSError):
             os.utime(path)
-        return Looked(kept)
+        return Lookup(kept)
 
-    def _of_the_same_graph(self, key: Key) -> Looked:
-        """Why an engine that was built before is not the one to use, and how long it took."""
+    def _of_the_same_graph(self, key: Key) -> Lookup:
+        """Why an engine of the same graph cannot be used, and how long its build took."""
         closest: tuple[int, str, float] | None = None
         for path in self.folder.glob(f"{key.onnx[:16]}-*.engine"):
             with suppress(OSError, ValueError):
@@ -115,23 +115,23 @@ class EngineCache:
                 if other.onnx == key.onnx and (closest is None or difference.count(",") < closest[0]):
                     closest = difference.count(","), difference, seconds
         if closest is None:
-            return Looked(None, "it was never built here")
-        return Looked(None, closest[1], closest[2])
+            return Lookup(None, "it was not built here before")
+        return Lookup(None, closest[1], closest[2])
 
-    def keep(self, key: Key, engine: bytes, build_s: float, shown: str) -> None:
-        """All or nothing, so that a reader never sees half an engine. A full disk costs the next start a build."""
+    def keep(self, key: Key, engine: bytes, build_s: float, layers: str) -> None:
+        """Atomic, so that a reader never sees half an engine. If the disk is full, the next start builds again."""
         head = {
             "key": asdict(key),
             "sha256": hashlib.sha256(engine).hexdigest(),
             "bytes": len(engine),
             "build_s": round(build_s, 3),
-            "shown": shown,
+            "layers": layers,
         }
         self._write(self._path(key), _MAGIC + json.dumps(head).encode() + b"\n" + engine)
         self._drop_old(key)
 
     def timings(self, key: Key) -> bytes:
-        """What timing kernels on this device with this version has taught; empty where there is nothing good."""
+        """The timing cache of this device and version; empty if there is none, or a damaged one."""
         try:
             content = self._timing_path(key).read_bytes()
         except OSError:
@@ -145,15 +145,15 @@ class EngineCache:
 
     @contextmanager
     def building(self, stopped: threading.Event) -> Iterator[None]:
-        """One build at a time on this machine: a second would spoil the timing of the first one's kernels."""
+        """One build at a time on this machine: a second one would distort the timing of kernels."""
         with ExitStack() as stack:
             try:
                 make_folder(self.folder)
                 stack.enter_context(BuildLock(self.folder / "building.lock", stopped))
             except OSError as error:
-                log.warning("%s: engines cannot be kept, every start will build them again", error)
+                log.warning("%s: engines cannot be cached, every start will build them again", error)
             else:
-                for left_over in self.folder.glob(f"{PARTIAL}*"):  # by a writer that was killed: we hold the lock
+                for left_over in self.folder.glob(f"{PARTIAL}*"):  # from a killed writer: the lock is held
                     left_over.unlink(missing_ok=True)
             yield
 
@@ -168,10 +168,10 @@ class EngineCache:
         try:
             atomic_write(path, content)
         except OSError as error:
-            log.warning("%s: the engine cannot be kept, the next start will build it again", error)
+            log.warning("%s: the engine cannot be cached, the next start will build it again", error)
 
     def _drop_old(self, key: Key) -> None:
-        """Engines that no start on this machine can use any more."""
+        """Removes engines that this machine cannot use any more."""
         for path in self.folder.glob(f"{key.onnx[:16]}-*.engine"):
             with suppress(OSError, ValueError):
                 other, _ = _read_key(path)
@@ -181,18 +181,18 @@ class EngineCache:
 
 
 def _read_head(file: BinaryIO) -> dict[str, Any]:
-    """The head, with the file left at the engine's first byte."""
+    """The head. The file is left at the first byte of the engine."""
     status = os.fstat(file.fileno())
     if status.st_uid not in {0, os.getuid()} or status.st_mode & _OTHERS_MAY_WRITE:
-        raise ValueError("somebody else may have written it")
+        raise ValueError("other users may write it")
     magic, line = file.readline(_MOST_HEAD_BYTES), file.readline(_MOST_HEAD_BYTES)
     if magic != _MAGIC or not line.endswith(b"\n"):
-        raise ValueError("it does not begin as an engine of this version")
+        raise ValueError("it does not start with the header of this version")
     try:
         head = json.loads(line)
-        return {**head, "key": Key(**head["key"]), "build_s": float(head["build_s"]), "shown": str(head["shown"])}
+        return {**head, "key": Key(**head["key"]), "build_s": float(head["build_s"]), "layers": str(head["layers"])}
     except (TypeError, KeyError) as error:
-        raise ValueError(f"its head cannot be read: {error}") from None
+        raise ValueError(f"its header cannot be read: {error}") from None
 
 
 def _read_key(path: Path) -> tuple[Key, float]:
@@ -206,7 +206,7 @@ def _read(path: Path) -> tuple[Key, Kept]:
         head = _read_head(file)
         engine = file.read()
     if len(engine) != head.get("bytes"):
-        raise ValueError(f"it has {len(engine)} bytes instead of {head.get('bytes')}")
+        raise ValueError(f"it has {len(engine)} bytes, expected {head.get('bytes')}")
     if hashlib.sha256(engine).hexdigest() != head.get("sha256"):
-        raise ValueError("its digest differs")
-    return head["key"], Kept(engine, head["build_s"], head["shown"])
+        raise ValueError("its digest does not match")
+    return head["key"], Kept(engine, head["build_s"], head["layers"])

@@ -1,4 +1,4 @@
-"""An engine that is loaded, and its execution contexts: every call that can refuse is asked whether it did."""
+"""A loaded engine and its execution contexts. The result of every call that can fail is checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mm_edge.errors import EngineError, WorkFailedError
 from mm_edge.runtime.engine import DeviceMemoryError
-from mm_edge.runtime.engines.cuda.faults import MORE_ROOM
+from mm_edge.runtime.engines.cuda.faults import FREE_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TensorRtContext:
-    """What one slot runs. It is bound to addresses once; `enqueue` then only puts work on a stream."""
+    """What one slot runs. It is bound to addresses once; `enqueue` then only enqueues work on a stream."""
 
     def __init__(self, library: Library, engine: ICudaEngine, context: IExecutionContext, label: str) -> None:
         self._library, self._label = library, label
@@ -26,31 +26,31 @@ class TensorRtContext:
 
     def bind(self, shapes: Mapping[str, Dims], addresses: Mapping[str, int]) -> None:
         """`shapes` of the inputs and the outputs, `addresses` of device memory that holds them."""
-        mark, action = self._library.heard.mark(), f"binding {self._label}"
+        mark, action = self._library.errors.mark(), f"binding {self._label}"
         for number in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(number)
             shape = shapes[name]
             if self._is_input(name):
                 self._check_profile(name, shape, action)
                 if not self._context.set_input_shape(name, shape):
-                    raise EngineError(f"'{name}' of {list(shape)} is refused: {self._why(mark)}", action=action)
+                    raise EngineError(f"'{name}' of {list(shape)} was refused: {self._why(mark)}", action=action)
             if not self._context.set_tensor_address(name, addresses[name]):
-                raise EngineError(f"the address of '{name}' is refused: {self._why(mark)}", action=action)
+                raise EngineError(f"the address of '{name}' was refused: {self._why(mark)}", action=action)
         if unknown := self._context.infer_shapes():
-            raise EngineError(f"the shapes of {', '.join(unknown)} are not known", action=action)
+            raise EngineError(f"the shapes of {', '.join(unknown)} cannot be inferred", action=action)
         for number in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(number)
             found = tuple(self._context.get_tensor_shape(name))
             if found != tuple(shapes[name]):
                 raise EngineError(
-                    f"'{name}' comes to {list(found)}, the manifest says {list(shapes[name])}",
+                    f"'{name}' has the shape {list(found)}, expected is {list(shapes[name])} of the manifest",
                     action=action,
                     hint="Export the bundle again",
                 )
 
     def enqueue(self, stream: int) -> None:
-        """Puts one run on a stream, by its handle. Nothing has been computed when it returns."""
-        mark = self._library.heard.mark()
+        """Enqueues one run on a stream, given by its handle. It returns before anything is computed."""
+        mark = self._library.errors.mark()
         if not self._context.execute_async_v3(stream):
             raise EngineError(f"it was not enqueued: {self._why(mark)}", action=f"running {self._label}")
 
@@ -65,13 +65,13 @@ class TensorRtContext:
         ):
             wanted = f"{list(least)}" if least == most else f"{list(least)} to {list(most)}"
             raise EngineError(
-                f"the input '{name}' is {list(shape)}, the engine was built for {wanted}",
+                f"the input '{name}' has the shape {list(shape)}, the engine was built for {wanted}",
                 action=action,
                 hint="mm-edge build BUNDLE",
             )
 
     def _why(self, mark: int) -> str:
-        return self._library.heard.since(mark)
+        return self._library.errors.since(mark)
 
 
 class TensorRtCompiled:
@@ -88,35 +88,37 @@ class TensorRtCompiled:
 
     @property
     def context_bytes(self) -> int:
-        """Device memory that each context takes."""
+        """Device memory of each context."""
         return int(self.engine.device_memory_size_v2)
 
     def context(self) -> TensorRtContext:
-        mark = self._library.heard.mark()
+        mark = self._library.errors.mark()
         context: IExecutionContext = self.engine.create_execution_context()
         if context is None:
             raise DeviceMemoryError(
-                self._library.heard.since(mark),
+                self._library.errors.since(mark),
                 action=f"making a context of {self.context_bytes >> 20} MiB for {self.label}",
-                hint=f"There may be too little device memory. {MORE_ROOM}",
+                hint=f"There may be too little device memory. {FREE_MEMORY}",
             )
         return TensorRtContext(self._library, self.engine, context, self.label)
 
 
 def load_engine(library: Library, content: bytes, order: Order) -> TensorRtCompiled:
-    """Loads bytes that a digest covers: an engine is code. Raises a WorkFailedError where they do not load."""
+    """Loads bytes with a verified digest: an engine is code. Raises a WorkFailedError if they do not load."""
     trt, action = library.trt, f"loading {order.label} with {library.title}"
     runtime: Runtime = library.runtime()
-    mark = library.heard.mark()
+    mark = library.errors.mark()
     engine: ICudaEngine = runtime.deserialize_cuda_engine(content)
     if engine is None:
         raise WorkFailedError(
-            library.heard.since(mark), action=action, hint="mm-edge doctor shows whether it and the driver fit"
+            library.errors.since(mark),
+            action=action,
+            hint="mm-edge doctor shows whether it is compatible with the driver",
         )
     for number in range(engine.num_io_tensors):
         name = engine.get_tensor_name(number)
         if engine.get_tensor_location(name) != trt.TensorLocation.DEVICE:
             raise WorkFailedError(
-                f"'{name}' would have to lie in host memory", action=action, hint="Run it with --engine onnxruntime"
+                f"'{name}' must be in host memory", action=action, hint="Run it with --engine onnxruntime"
             )
     return TensorRtCompiled(library, runtime, engine, order.label)

@@ -1,4 +1,4 @@
-"""From a part's graph to an engine that runs here: out of the cache where it fits, built anew where it does not."""
+"""From a part's graph to an engine that runs here: from the bundle or the cache if one matches, else built."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from mm_edge.bundle.manifest import Part, Precision
 
-    from .cache import Looked
+    from .cache import Lookup
     from .library import Library
     from .order import Dims
 
 
 class Device(Protocol):
-    """What an engine depends on beside the library."""
+    """What an engine depends on, apart from the library."""
 
     @property
     def name(self) -> str: ...
@@ -44,18 +44,18 @@ class Device(Protocol):
 
 @dataclass
 class TensorRtCompiler:
-    """Builds for the device whose context is current in the thread that calls."""
+    """Builds for the device whose context is current in the calling thread."""
 
     library: Library
     device: Device
     watch: Watch = field(default_factory=Watch)
     cache: EngineCache = field(default_factory=EngineCache)
     options: Options = field(default_factory=Options)
-    read_file: Callable[[str], bytes] | None = None  # of the bundle, verified: engines that were built ahead of time
-    told: dict[str, str] = field(default_factory=dict)  # by part: whether it was built, and what it showed
+    read_file: Callable[[str], bytes] | None = None  # of the bundle, verified: for engines that were built in advance
+    origins: dict[str, str] = field(default_factory=dict)  # by part: where its engine comes from, and its layers
 
     def compile(self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, Dims]) -> TensorRtCompiled:
-        """Raises a WorkFailedError where the library refuses the part in this precision, or BuildStopped."""
+        """Raises a WorkFailedError if the library rejects the part in this precision, or BuildStopped."""
         limits = {tensor.name: Limits.fixed(shapes[tensor.name]) for tensor in part.takes}
         order = Order(part, precision, graph, limits, self.options)
         if (ahead := self._from_bundle(part, order)) is not None:
@@ -65,15 +65,15 @@ class TensorRtCompiler:
         if loaded is not None:
             return loaded
         with self.cache.building(self.watch.stopped):
-            loaded, _ = self._from_cache(key, order)  # somebody else may have built it while this one waited
+            loaded, _ = self._from_cache(key, order)  # another process may have built it while this one waited
             return loaded if loaded is not None else self._build(key, order, why)
 
     def describe(self) -> dict[str, Any]:
-        """For what really runs: the library, and for each part where its engine came from."""
-        return {"library": self.library.title, "level": self.options.level, "built": dict(self.told)}
+        """The library, and where the engine of each part comes from."""
+        return {"library": self.library.title, "level": self.options.level, "built": dict(self.origins)}
 
     def _from_bundle(self, part: Part, order: Order) -> TensorRtCompiled | None:
-        """An engine that was built ahead of time for this very library and family of GPUs."""
+        """An engine that was built in advance for this library version and family of GPUs."""
         target = f"sm{self.device.capability.replace('.', '')}"
         wanted = (self.library.kind, target, self.library.version, order.precision)
         for file in part.engines:
@@ -81,28 +81,28 @@ class TensorRtCompiler:
                 continue
             try:
                 loaded = load_engine(self.library, self.read_file(file.file), order)
-                shown = check_layers(self.library, loaded.engine, order, partial(heavy_layers, self.library, order))
+                layers = check_layers(self.library, loaded.engine, order, partial(heavy_layers, self.library, order))
             except WorkFailedError as error:
-                self.watch.say(f"the engine of {order.label} in the bundle is not used: {error.found}")
+                self.watch.announce(f"the engine of {order.label} in the bundle is not used: {error.found}")
                 return None
-            self.told[part.name] = f"from the bundle, built for {target}; {shown}"
+            self.origins[part.name] = f"from the bundle, built for {target}; {layers}"
             return loaded
         return None
 
-    def _from_cache(self, key: Key, order: Order) -> tuple[TensorRtCompiled | None, Looked]:
+    def _from_cache(self, key: Key, order: Order) -> tuple[TensorRtCompiled | None, Lookup]:
         looked = self.cache.look_up(key)
         if looked.kept is None:
             return None, looked
         try:
             loaded = load_engine(self.library, looked.kept.engine, order)
         except WorkFailedError as error:
-            return None, looked.without(f"the one that was kept does not load ({error.found})")
-        self.told[order.part.name] = f"kept since it was built; {looked.kept.shown}"
+            return None, looked.without(f"the cached engine does not load ({error.found})")
+        self.origins[order.part.name] = f"from the cache; {looked.kept.layers}"
         return loaded, looked
 
-    def _build(self, key: Key, order: Order, looked: Looked) -> TensorRtCompiled:
-        usual = "" if looked.usual_s is None else f"; it took {looked.usual_s:.0f} s before"
-        self.watch.say(f"building {order.label} with {self.library.title}: {looked.why}{usual}")
+    def _build(self, key: Key, order: Order, looked: Lookup) -> TensorRtCompiled:
+        usual = "" if looked.usual_s is None else f"; the last build took {looked.usual_s:.0f} s"
+        self.watch.announce(f"building {order.label} with {self.library.title}: {looked.why}{usual}")
         started_s = time.monotonic()
         built = build_engine(
             self.library,
@@ -114,11 +114,11 @@ class TensorRtCompiler:
         )
         seconds = time.monotonic() - started_s
         loaded = load_engine(self.library, built.engine, order)
-        shown = check_layers(self.library, loaded.engine, order, lambda: built.heavy)
-        self.cache.keep(key, built.engine, seconds, str(shown))
+        layers = check_layers(self.library, loaded.engine, order, lambda: built.heavy)
+        self.cache.keep(key, built.engine, seconds, str(layers))
         self.cache.keep_timings(key, built.timings)
-        self.told[order.part.name] = f"built in {seconds:.1f} s; {shown}"
-        self.watch.say("; ".join([f"built {order.label} in {seconds:.1f} s; {shown}", *built.notes]))
+        self.origins[order.part.name] = f"built in {seconds:.1f} s; {layers}"
+        self.watch.announce("; ".join([f"built {order.label} in {seconds:.1f} s; {layers}", *built.notes]))
         return loaded
 
     def _key(self, order: Order) -> Key:

@@ -1,7 +1,7 @@
-"""What an engine shows of its layers after the build: that it computes in the precision that was asked for.
+"""The layers of a built engine: verifies that it computes in the requested precision.
 
-The inspector's JSON names what goes in and out of the engine by "Bindings" until TensorRT 10 and by "I/O Tensors" from
-11 on; neither is read here, since the engine itself is asked. The layers and their tensors stayed where they were.
+The inspector's JSON lists inputs and outputs as "Bindings" up to TensorRT 10 and as "I/O Tensors" from 11 on; neither
+is read here, because the engine has its own functions for them. Layers and their tensors are the same in both.
 """
 
 from __future__ import annotations
@@ -22,52 +22,56 @@ if TYPE_CHECKING:
     from .names import EngineInspector, ICudaEngine
     from .order import Order
 
-# As versions spell a type inside words like "Row major linear FP16 format (kLINEAR)".
+# How versions write a type, inside text like "Row major linear FP16 format (kLINEAR)".
 _SPELLINGS = {
     "fp32": re.compile(r"\b(fp32|float32|float)\b", re.IGNORECASE),
     "fp16": re.compile(r"\b(fp16|float16|half)\b", re.IGNORECASE),
     "int8": re.compile(r"\bint8\b", re.IGNORECASE),
 }
 _TYPE_KEYS = ("Format/Datatype", "DataType", "Datatype", "Format")
-# What computes, by its type or by the nodes that it was made of. The others move values, and some versions call an
-# int64 that they move INT8.
+# Layers that compute, by type or by the nodes they were built from. Others move values, and some versions report an
+# int64 there as INT8.
 _HEAVY = re.compile(r"conv|gemm|mat_?mul|matrix_?multiply|einsum|fully_?connected|attention|mha", re.IGNORECASE)
-_ELSEWHERE = "--engine onnxruntime runs everywhere"
+_ELSEWHERE = "--engine onnxruntime runs on every machine"
 
 
 @dataclass(frozen=True)
-class Shown:
-    """An engine's layers, and by type those that compute; one may count in two. No types: the engine shows none."""
+class LayerTypes:
+    """The number of layers, and of computing layers by type; one may count in two. No types: the engine lists none."""
 
     layers: int
     types: dict[str, int]
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{count} computing with {kind}" for kind, count in self.types.items())
-        return f"{self.layers} layers, {shown or 'which show no types'}"
+        counts = ", ".join(f"{count} computing with {kind}" for kind, count in self.types.items())
+        return f"{self.layers} layers, {counts or 'without type information'}"
 
 
-def check_layers(library: Library, engine: ICudaEngine, order: Order, heavy: Callable[[], Mapping[str, int]]) -> Shown:
-    """Raises where the engine contradicts the order's precision (a builder that fell back says nothing by itself), an
-    EngineError where it tells nothing that can be read.
+def check_layers(
+    library: Library, engine: ICudaEngine, order: Order, heavy: Callable[[], Mapping[str, int]]
+) -> LayerTypes:
+    """Raises a WorkFailedError if the engine contradicts the order's precision (a builder reports no fallback), and an
+    EngineError if its layers cannot be read.
 
-    `heavy` gives the network's heavy layers by type, where that matters. An engine that fused everything into one layer
-    may show no types at all; that is told and no contradiction.
+    `heavy` returns the network's computing layers by type, if they are needed. An engine that is fused into one layer
+    may list no types; that is reported, and is no contradiction.
     """
-    action = f"looking at {order.label} as {library.title} built it"
+    action = f"inspecting {order.label} as built by {library.title}"
     inspector: EngineInspector = engine.create_engine_inspector()
-    told = inspector.get_engine_information(library.trt.LayerInformationFormat.JSON)
+    text = inspector.get_engine_information(library.trt.LayerInformationFormat.JSON)
     try:
-        shown = read_layers(told)
+        layers = read_layers(text)
     except json.JSONDecodeError as error:
-        raise EngineError(f"what it tells of its layers is no JSON: {error}", action=action, hint=_ELSEWHERE) from error
-    if shown.types and not _agrees(shown.types, order.precision, heavy):
+        raise EngineError(
+            f"its layer information is not valid JSON: {error}", action=action, hint=_ELSEWHERE
+        ) from error
+    if layers.types and not _agrees(layers.types, order.precision, heavy):
         raise WorkFailedError(
-            f"it has {shown}",
+            f"it has {layers}",
             action=action,
-            hint="The engine does not compute in the precision that was asked for",
+            hint="The engine does not compute in the requested precision",
         )
-    return shown
+    return layers
 
 
 def _agrees(types: dict[str, int], precision: Precision, heavy: Callable[[], Mapping[str, int]]) -> bool:
@@ -78,18 +82,18 @@ def _agrees(types: dict[str, int], precision: Precision, heavy: Callable[[], Map
     return types.get("fp16", 0) == 0 and types.get("int8", 0) == 0
 
 
-def read_layers(told: str) -> Shown:
-    """Counts the layers that compute by the types of their tensors and weights."""
-    layers = json.loads(told).get("Layers", [])
+def read_layers(text: str) -> LayerTypes:
+    """Counts the computing layers by the types of their tensors and weights."""
+    layers = json.loads(text).get("Layers", [])
     types: dict[str, int] = {}
     for layer in layers:
-        # Without details, which an engine of somebody else's may lack, a layer is only its name.
+        # In an engine built without detailed verbosity a layer is only its name.
         if isinstance(layer, dict) and _HEAVY.search(f"{layer.get('LayerType', '')} {layer.get('Name', '')}"):
             spelt = " ".join(_types(layer))
             for kind, pattern in _SPELLINGS.items():
                 if pattern.search(spelt):
                     types[kind] = types.get(kind, 0) + 1
-    return Shown(len(layers), types)
+    return LayerTypes(len(layers), types)
 
 
 def _types(layer: dict[str, Any]) -> Iterator[str]:

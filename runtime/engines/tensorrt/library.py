@@ -1,4 +1,4 @@
-"""Loads TensorRT or TensorRT-RTX, whichever is asked for, or says which library is missing."""
+"""Loads TensorRT or TensorRT-RTX, or reports which library is missing."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 Kind: TypeAlias = Literal["tensorrt", "tensorrt-rtx"]
-OLDEST_MAJOR = 10  # 10.3 is the oldest that the tests know; what was before names tensors by number
+OLDEST_MAJOR = 10  # 10.3 is the oldest tested version; before 10, tensors are addressed by number
 _MODULES: dict[Kind, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 TITLES: dict[Kind, str] = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT-RTX"}
-_TODO: dict[Kind, str] = {
-    "tensorrt": "On Jetson: sudo apt-get install tensorrt, and make .venv with --system-site-packages; "
-    "elsewhere install the TensorRT made for the driver's CUDA version",
+_HINTS: dict[Kind, str] = {
+    "tensorrt": "On Jetson: sudo apt-get install tensorrt, and create .venv with --system-site-packages; "
+    "elsewhere install the TensorRT for the driver's CUDA version",
     "tensorrt-rtx": "Install it: pip install 'mm-edge[tensorrt-rtx]'",
 }
 _KEPT_ERRORS = 64
 
 
-class Heard:
-    """What TensorRT said went wrong: its calls return False or None, and the reason comes only here."""
+class ErrorLog:
+    """The errors that TensorRT logged: its calls return False or None, and only the log has the reason."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,36 +53,36 @@ class Heard:
 
 @dataclass(frozen=True)
 class Library:
-    """One of the two, loaded. Its logger lives as long as the process: TensorRT keeps the first that it is given."""
+    """One of the two, loaded. Its logger lives until the process ends: TensorRT keeps the first one it is given."""
 
     kind: Kind
     trt: TensorRT
     version: str
     logger: ILogger
-    heard: Heard
+    errors: ErrorLog
 
     @property
     def title(self) -> str:
         return f"{TITLES[self.kind]} {self.version}"
 
     def builder(self) -> Builder:
-        mark, trt = self.heard.mark(), self.trt
+        mark, trt = self.errors.mark(), self.trt
         try:
             return trt.Builder(self.logger)
         except TypeError as error:
-            raise self._unfit(mark) from error
+            raise self._start_error(mark) from error
 
     def runtime(self) -> Runtime:
-        mark, trt = self.heard.mark(), self.trt
+        mark, trt = self.errors.mark(), self.trt
         try:
             return trt.Runtime(self.logger)
         except TypeError as error:
-            raise self._unfit(mark) from error
+            raise self._start_error(mark) from error
 
-    def _unfit(self, mark: int) -> EngineError:
-        """The bindings raise a TypeError about a null pointer where the library does not come up on the device."""
+    def _start_error(self, mark: int) -> EngineError:
+        """The bindings raise a TypeError about a null pointer if the library does not start on the device."""
         return EngineError(
-            self.heard.since(mark),
+            self.errors.since(mark),
             action=f"starting {self.title}",
             hint="The driver may be too old for it: mm-edge doctor",
         )
@@ -90,21 +90,21 @@ class Library:
 
 @cache
 def load_library(kind: Kind) -> Library:
-    """The library, or an EngineError (exit code 3) that names what is missing. It is loaded once."""
+    """The library, or an EngineError (exit code 3) that names what is missing. Loaded once."""
     action = f"loading {TITLES[kind]}"
     try:
         trt: TensorRT = import_module(_MODULES[kind])
     except (ImportError, OSError) as error:  # OSError: a library beside the package does not load
-        raise EngineError(_missing(kind, error), action=action, hint=_TODO[kind]) from error
+        raise EngineError(_missing(kind, error), action=action, hint=_HINTS[kind]) from error
     version = str(trt.__version__)
     if kind == "tensorrt" and int(version.partition(".")[0]) < OLDEST_MAJOR:
         raise EngineError(
-            f"this is {version}, and {OLDEST_MAJOR} or later is needed",
+            f"found version {version}, required is {OLDEST_MAJOR} or later",
             action=action,
             hint="On Jetson: update to JetPack 6.1 or later; elsewhere install a newer TensorRT",
         )
-    heard = Heard()
-    return Library(kind, trt, version, make_logger(trt, heard), heard)
+    errors = ErrorLog()
+    return Library(kind, trt, version, make_logger(trt, errors), errors)
 
 
 def _missing(kind: Kind, error: ImportError | OSError) -> str:
@@ -113,16 +113,16 @@ def _missing(kind: Kind, error: ImportError | OSError) -> str:
     return " ".join(str(error).split())
 
 
-def make_logger(trt: TensorRT, heard: Heard) -> ILogger:
-    """Errors are kept for the message that is raised; warnings and the rest go to the log, for --debug."""
+def make_logger(trt: TensorRT, errors: ErrorLog) -> ILogger:
+    """Errors are stored for the exception that is raised; other messages are logged, for --debug."""
 
     class Listener(trt.ILogger):  # type: ignore[misc]  # the library ships no types
         def __init__(self) -> None:
-            trt.ILogger.__init__(self)  # the binding demands it
+            trt.ILogger.__init__(self)  # required by the binding
 
         def log(self, severity: object, msg: str) -> None:
             if severity in {trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR}:
-                heard.add(msg)
+                errors.add(msg)
             log.debug("%s: %s", severity, msg)
 
     return Listener()

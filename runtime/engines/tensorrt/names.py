@@ -1,7 +1,7 @@
-"""TensorRT's classes by their own names, to annotate with: its packages ship no types.
+"""TensorRT's class names as type annotations: its packages ship no types.
 
-tests/runtime/engines/tensorrt/test_names.py reads from these annotations which names the code uses, and holds each
-against the real bindings of every version that is supported.
+tests/runtime/engines/tensorrt/test_names.py reads from these annotations which names the code uses, and checks each
+of them in the real bindings of every supported version.
 """
 
 from __future__ import annotations

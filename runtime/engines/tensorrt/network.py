@@ -1,4 +1,4 @@
-"""An ONNX graph as TensorRT's network: strongly typed, and held against the manifest before anything is built."""
+"""An ONNX graph as TensorRT's network: strongly typed, and compared with the manifest before anything is built."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .names import Builder, ILayer, INetworkDefinition, ITensor, OnnxParser, ParserError
     from .order import Order
 
-# What computes; everything else only moves or scales values.
+# The layers that compute; all others only move or scale values.
 HEAVY_LAYERS = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "EINSUM")
 # TensorRT's own translation to numpy raises for the types that numpy lacks.
 DTYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32", "INT64": "int64"}
@@ -28,28 +28,28 @@ _AGAIN = "Export the bundle again"
 
 @dataclass(frozen=True)
 class Parsed:
-    """A network and what must live as long as it does: the parser owns the weights."""
+    """A network and its parser, which must live as long because it owns the weights."""
 
     network: INetworkDefinition
     parser: OnnxParser
-    heavy: dict[str, int]  # heavy layers by the type they compute in
+    heavy: dict[str, int]  # computing layers by type
 
 
 def parse(library: Library, builder: Builder, order: Order, action: str) -> Parsed:
-    """Reads the graph, builds in the shapes that are known, and asserts types, shapes and precision."""
+    """Parses the graph, fixes the known shapes, and verifies types, shapes and precision."""
     trt = library.trt
     # By name: the number of the flag differs between versions.
     typed = trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED
     network: INetworkDefinition = builder.create_network(1 << int(typed))
     if not network.get_flag(typed):
-        raise WorkFailedError("it does not take the types from the graph", action=action, hint="mm-edge doctor")
+        raise WorkFailedError("it does not support strongly typed networks", action=action, hint="mm-edge doctor")
     parser: OnnxParser = trt.OnnxParser(network, library.logger)
-    mark = library.heard.mark()
+    mark = library.errors.mark()
     if not parser.parse(order.graph):
         raise WorkFailedError(
-            _refusals(parser) or library.heard.since(mark),
+            _refusals(parser) or library.errors.since(mark),
             action=action,
-            hint="The parser refuses the graph; see docs/exporting.md for its rules",
+            hint="The parser rejects the graph; docs/exporting.md lists its rules",
         )
     inputs: dict[str, ITensor] = {}
     outputs: dict[str, ITensor] = {}
@@ -69,21 +69,21 @@ def parse(library: Library, builder: Builder, order: Order, action: str) -> Pars
 
 
 def heavy_layers(library: Library, order: Order) -> dict[str, int]:
-    """The heavy layers of a graph, by the type they compute in, without building it."""
+    """The computing layers of a graph by type, without building it."""
     builder: Builder = library.builder()
     return parse(library, builder, order, f"reading {order.label} with {library.title}").heavy
 
 
 def _refusals(parser: OnnxParser) -> str:
-    told = []
+    messages = []
     for number in range(min(parser.num_errors, _SHOWN_REFUSALS)):
         error: ParserError = parser.get_error(number)
-        told.append(f"node '{error.node_name()}' ({error.node_operator()}): {error.desc()}")
-    return "; ".join(" ".join(line.split()) for line in told)
+        messages.append(f"node '{error.node_name()}' ({error.node_operator()}): {error.desc()}")
+    return "; ".join(" ".join(line.split()) for line in messages)
 
 
 def _check_tensors(there: Mapping[str, ITensor], wanted: tuple[TensorSpec, ...], what: str, action: str) -> None:
-    """The graph has the tensors that the manifest names, in its types, and no others."""
+    """The graph has exactly the tensors of the manifest, with its types."""
     names = [spec.name for spec in wanted]
     if set(there) != set(names):
         raise WorkFailedError(
@@ -104,14 +104,14 @@ def _check_tensors(there: Mapping[str, ITensor], wanted: tuple[TensorSpec, ...],
 
 
 def _build_in_shape(tensor: ITensor, order: Order, name: str, action: str) -> None:
-    """A dimension that is known is built in, so that the builder folds what follows from it."""
+    """Fixes a known dimension, so that the builder can fold what depends on it."""
     declared, known = tuple(tensor.shape), order.limits[name].known
     fits = len(declared) == len(known) and all(
         there in {-1, wanted} for there, wanted in zip(declared, known, strict=True)
     )
     if not fits:
         raise WorkFailedError(
-            f"the graph's input '{name}' is {list(declared)}, asked for is {list(order.limits[name].usual)}",
+            f"the graph's input '{name}' is {list(declared)}, requested is {list(order.limits[name].usual)}",
             action=action,
             hint=_AGAIN,
         )
@@ -124,14 +124,14 @@ def _check_outputs_are_known(outputs: Mapping[str, ITensor], action: str) -> Non
         tensor: ITensor = outputs[name]
         if -1 in tuple(tensor.shape):
             raise WorkFailedError(
-                f"the shape of the output '{name}' follows from the data: {list(tensor.shape)}",
+                f"the shape of the output '{name}' depends on the data: {list(tensor.shape)}",
                 action=action,
                 hint="Give the model an output of a fixed shape (pad it), or run it with --engine onnxruntime",
             )
 
 
 def check_precision(network: INetworkDefinition, precision: Precision, action: str) -> dict[str, int]:
-    """Counts the heavy layers by the type they compute in; fails when the precision that was asked for is not there."""
+    """Counts the computing layers by type; fails if the requested precision is not among them."""
     counts = {"FLOAT": 0, "HALF": 0, "INT8": 0}
     for number in range(network.num_layers):
         layer: ILayer = network.get_layer(number)
@@ -143,10 +143,10 @@ def check_precision(network: INetworkDefinition, precision: Precision, action: s
     heavy = counts["FLOAT"] + counts["HALF"]
     wanted = {"fp32": counts["HALF"] == 0, "fp16": counts["HALF"] > 0 or heavy == 0, "int8-trt": counts["INT8"] > 0}
     if not wanted.get(precision, False):
-        told = ", ".join(f"{count} in {kind}" for kind, count in counts.items())
+        found = ", ".join(f"{count} in {kind}" for kind, count in counts.items())
         raise WorkFailedError(
-            f"its heavy layers are {told}",
+            f"its computing layers are {found}",
             action=action,
-            hint="The network does not have the precision that was asked for",
+            hint="The network does not have the requested precision",
         )
     return counts

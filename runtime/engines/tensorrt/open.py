@@ -1,4 +1,4 @@
-"""Opens TensorRT or TensorRT-RTX as an engine of this machine's GPU, or says which piece is missing."""
+"""Opens TensorRT or TensorRT-RTX as an engine of this machine's GPU, or reports what is missing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def open_tensorrt(
 ) -> Engine:
     """`options`: `level`, TensorRT's builder optimization level; `graphs`, whether CUDA graphs are launched."""
     made, use_graphs = read_options(options, kind)
-    # The device first: without a driver that answers, loading an engine may end the process.
+    # The device first: without a working driver, loading the library may end the process.
     device = open_gpu(kind, TITLES[kind])
     from mm_edge.runtime.engines.cuda.engine import CudaEngine
 
@@ -39,11 +39,11 @@ def read_options(options: Mapping[str, Any], kind: Kind) -> tuple[Options, bool]
     action = f"reading engine.options for {TITLES[kind]}"
     if unknown := set(options) - {"level", "graphs"}:
         raise ConfigError(
-            f"it does not know {', '.join(sorted(unknown))}", action=action, hint="It takes: level, graphs"
+            f"unknown options: {', '.join(sorted(unknown))}", action=action, hint="Valid options: level, graphs"
         )
     level, graphs = options.get("level", Options().level), options.get("graphs", True)
     if level not in LEVELS or isinstance(level, bool):
-        raise ConfigError(f"level is 0 to {LEVELS[-1]}, not {level!r}", action=action)
+        raise ConfigError(f"level must be 0 to {LEVELS[-1]}, not {level!r}", action=action)
     if not isinstance(graphs, bool):
-        raise ConfigError(f"graphs is true or false, not {graphs!r}", action=action)
+        raise ConfigError(f"graphs must be true or false, not {graphs!r}", action=action)
     return Options(level=int(level)), graphs

@@ -1,4 +1,4 @@
-"""What is to be built: one part's graph, in one precision, for shapes and options that make it what it is."""
+"""What to build: the graph of one part in one precision, with shapes and options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Dims: TypeAlias = tuple[int, ...]
 
 
 class Ends(Protocol):
-    """What is asked of a part: its name and the tensors at both of its ends."""
+    """What a build needs of a part: its name, inputs and outputs."""
 
     @property
     def name(self) -> str: ...
@@ -31,7 +31,7 @@ class Ends(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """The least, the usual and the greatest shape of one input. Where all three are one, the engine knows no other."""
+    """The smallest, usual and largest shape of one input. If all are equal, the engine supports only that shape."""
 
     least: Dims
     usual: Dims
@@ -43,18 +43,18 @@ class Limits:
 
     @property
     def known(self) -> Dims:
-        """The shape as the builder is told it: -1 where it may vary."""
+        """The shape for the builder: -1 where it may vary."""
         return tuple(least if least == most else -1 for least, most in zip(self.least, self.most, strict=True))
 
 
 @dataclass(frozen=True)
 class Options:
-    """What makes one engine differ from another of the same graph and shapes.
+    """Build options, beside graph and shapes.
 
-    `capability`: a family of GPUs to build for without having one (TensorRT-RTX alone); None: the GPU that is here.
+    `capability`: a family of GPUs to build for without having one (TensorRT-RTX only); None: the GPU of this machine.
     """
 
-    level: int = 3  # TensorRT's own: more takes longer to build and may run faster
+    level: int = 3  # TensorRT's default: a higher one takes longer to build and may run faster
     capability: str | None = None
 
 
@@ -78,6 +78,6 @@ class Order:
 
     @property
     def identity(self) -> str:
-        """All that is asked for beside the graph itself, as text that is the same for the same order."""
+        """Everything except the graph itself, as text that is equal for equal orders."""
         shapes = {name: asdict(each) for name, each in self.limits.items()}
         return json.dumps({**asdict(self.options), "precision": self.precision, "shapes": shapes}, sort_keys=True)

@@ -1,4 +1,4 @@
-"""mm-edge build: builds and checks the engines of a bundle for this machine, ahead of the first run."""
+"""mm-edge build: builds and verifies the engines of a bundle for this machine before the first run."""
 
 from __future__ import annotations
 
@@ -16,77 +16,80 @@ if TYPE_CHECKING:
 
     from mm_edge.bundle.manifest import Manifest
     from mm_edge.runtime.engines.building import Step, Watch
-    from mm_edge.runtime.engines.selection.select_engine import Settled
+    from mm_edge.runtime.engines.selection.select_engine import SelectedEngine
 
 
 def build(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .mmb file or a bundle's folder.")],
     engine: Annotated[
-        str, typer.Option(metavar="NAME", help="auto (the first of them that runs here), tensorrt or tensorrt-rtx.")
+        str, typer.Option(metavar="NAME", help="auto (the first that runs here), tensorrt or tensorrt-rtx.")
     ] = "auto",
     precision: Annotated[
         str, typer.Option(metavar="NAME", help="auto (what the export chose for GPUs), fp32, fp16 or int8.")
     ] = "auto",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="One value of the configuration; may be given again."),
+        typer.Option("--set", metavar="A.B=C", help="Set one configuration value; repeatable."),
     ] = None,
 ) -> None:
-    """Build the engines of a bundle for this machine's GPU, now, and check them.
+    """Build the engines of a bundle for this machine's GPU and verify them.
 
-    mm-edge build robot.mmb                     so that the first run starts fast
+    mm-edge build robot.mmb                     makes the first run start fast
 
-    mm-edge build robot.mmb --engine tensorrt   this one, or say why not
+    mm-edge build robot.mmb --engine tensorrt   this engine, or an error
 
     An engine is a part of the bundle, compiled for one GPU, one driver and one
-    version of TensorRT: seconds to minutes of work, which mm-edge run does by
-    itself at its first start. Engines are kept under a digest, and built again
-    when the bundle, the driver or TensorRT changes.
+    version of TensorRT. That takes seconds to minutes; mm-edge run does it at
+    its first start. Engines are cached by digest, and rebuilt when the bundle,
+    the driver or TensorRT changes.
 
-    After a build every part is run on inputs that the bundle brings, and must
-    give what the export gave. A part that does not is built in the next wider
-    precision, and that is told. Ctrl-C stops it; what is built stays.
+    After a build every part runs on the golden inputs of the bundle and must
+    reproduce the export's outputs. A part that does not is built in the next
+    wider precision, and the fallback is reported. Ctrl-C stops the build;
+    engines that are complete stay in the cache.
 
-    For a GPU that is elsewhere: mm-edge export … --target tensorrt-rtx:sm86
+    To build for another GPU: mm-edge export … --target tensorrt-rtx:sm86
     """
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.config import RunConfig, load_config
     from mm_edge.errors import EngineError
-    from mm_edge.runtime.engines.selection.select_engine import settle
+    from mm_edge.runtime.engines.selection.select_engine import select_engine
 
     config = load_config(RunConfig, None, [*(settings or []), f"engine.name={engine}", f"engine.precision={precision}"])
     with Bundle.open(bundle, config.trust) as opened, _watching() as watch:
-        settled = settle(opened, config.engine, depth=config.loop.depth, watch=watch)
+        selected = select_engine(opened, config.engine, depth=config.loop.depth, watch=watch)
         try:
-            if settled.engine.family == "cpu":
+            if selected.engine.family == "cpu":
                 raise EngineError(
-                    "; ".join(settled.not_taken()) or f"{settled.engine.name} builds nothing ahead",
+                    "; ".join(selected.skipped_by_reason()) or f"{selected.engine.name} needs no build",
                     action="building engines for this machine",
-                    hint="It runs without any on the CPU: mm-edge run BUNDLE. mm-edge doctor tells what a GPU needs",
+                    hint="The CPU needs no build: mm-edge run BUNDLE. mm-edge doctor lists what a GPU needs",
                 )
-            _show(opened.manifest, settled)
+            _show(opened.manifest, selected)
         finally:
-            settled.close()
+            selected.close()
 
 
 @contextmanager
 def _watching() -> Iterator[Watch]:
-    """A bar on a terminal, a line in the log now and then everywhere else."""
+    """A progress bar on a terminal, otherwise a log line from time to time."""
     from mm_edge.runtime.engines.building import Watch
 
     if not sys.stderr.isatty():
-        yield Watch(say=_say)
+        yield Watch(announce=_print)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield Watch(tell=_Bars(progress), say=lambda text: progress.console.print(text, markup=False, highlight=False))
+        yield Watch(
+            report=_Bars(progress), announce=lambda text: progress.console.print(text, markup=False, highlight=False)
+        )
 
 
 class _Bars:
-    """One bar a build; they are told from the threads that build."""
+    """One bar per build. Called from the threads that build."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -101,27 +104,26 @@ class _Bars:
         )
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _show(manifest: Manifest, settled: Settled) -> None:
+def _show(manifest: Manifest, selected: SelectedEngine) -> None:
     from mm_edge.cli.terminal import add, console, table
 
-    out, told = console(), settled.engine.describe()
-    built = told.get("built", {})
-    golden = {row.part: row for row in settled.golden}
-    shown = table("part", "precision", "engine", "off by", "allowed")
+    out, built = console(), selected.engine.describe().get("built", {})
+    golden = {row.part: row for row in selected.golden}
+    rows = table("part", "precision", "engine", "error", "allowed")
     for part in manifest.parts:
         row = golden.get(part.name)
         off = (f"{row.relative_error:.2g}", f"{row.allowed:.2g}") if row else ("no golden values", "")
-        add(shown, part.name, settled.precisions[part.name], built.get(part.name, "nothing to build"), *off)
+        add(rows, part.name, selected.precisions[part.name], built.get(part.name, "nothing to build"), *off)
     if chain := golden.get("chain"):
-        add(shown, "all, chained", "", "", f"{chain.relative_error:.2g}", f"{chain.allowed:.2g}")
-    out.print(shown)
-    for line in settled.not_taken():
-        out.print(f"not {line}", markup=False, highlight=False)
-    for fall in settled.fell:
-        out.print(f"note: {fall}", markup=False, highlight=False)
-    done = "built, kept and checked" if built else "checked; it builds nothing ahead"
-    out.print(f"{settled.engine.name} runs it here: {done}", markup=False, highlight=False)
+        add(rows, "all, chained", "", "", f"{chain.relative_error:.2g}", f"{chain.allowed:.2g}")
+    out.print(rows)
+    for line in selected.skipped_by_reason():
+        out.print(f"skipped: {line}", markup=False, highlight=False)
+    for fallback in selected.fallbacks:
+        out.print(f"fallback: {fallback}", markup=False, highlight=False)
+    done = "built, cached and verified" if built else "verified; it needs no build"
+    out.print(f"{selected.engine.name} runs the bundle: {done}", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""mm-edge run: streams camera, microphone and text through a bundle and tells what it predicts."""
+"""mm-edge run: streams camera, microphone and text through a bundle and outputs its predictions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from mm_edge.cli.gc_paused import gc_paused
 if TYPE_CHECKING:
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.config import RunConfig
-    from mm_edge.runtime.session.live import Live
+    from mm_edge.runtime.session.session import Session
     from mm_edge.runtime.sink import Sink
     from mm_edge.runtime.source import Source
     from mm_edge.runtime.sources.play import PlayClock
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mm_edge.runtime.view.server import ViewServer
 
 INTERRUPTED = 130
+POLL_S = 0.1  # how soon a signal ends the wait
 
 
 def run(
@@ -32,7 +34,7 @@ def run(
         typer.Argument(
             metavar="[BUNDLE]",
             show_default=False,
-            help="A .mmb file or a bundle's folder; without it, the one that ships.",
+            help="A .mmb file or a bundle's folder; by default, the bundle that ships with mm-edge.",
         ),
     ] = None,
     camera: Annotated[
@@ -45,41 +47,38 @@ def run(
     ] = None,
     mic: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="SPEC", help="default, a device's number or a part of its name, file.wav, synthetic or none."
-        ),
+        typer.Option(metavar="SPEC", help="default, a device number or part of its name, file.wav, synthetic or none."),
     ] = None,
     text: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="The prompt; - reads lines from standard input.")
     ] = None,
     take: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="A folder with camera.mp4, sound.wav, text.jsonl, played together."),
+        typer.Option(metavar="FOLDER", help="A folder with camera.mp4, sound.wav and text.jsonl, played in sync."),
     ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Play the take that ships with mm-edge: needs no device.")
+        bool, typer.Option("--demo", help="Play the recording that ships with mm-edge; no device is needed.")
     ] = False,
     engine: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="auto, onnxruntime[:PROVIDER], openvino, tensorrt or tensorrt-rtx."),
     ] = None,
     precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, fp32, fp16 or int8.")] = None,
-    seconds: Annotated[float | None, typer.Option(metavar="N", min=0.001, help="End after so long.")] = None,
-    speed: Annotated[str | None, typer.Option(metavar="real|max", help="How fast files are played.")] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="Play files again and again.")] = False,
+    seconds: Annotated[float | None, typer.Option(metavar="N", min=0.001, help="End after this many seconds.")] = None,
+    speed: Annotated[str | None, typer.Option(metavar="real|max", help="Playback speed of files.")] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Repeat files endlessly.")] = False,
     depth: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="How many moments may be in flight at once (2).")
+        int | None, typer.Option(metavar="N", min=1, help="Moments in flight at the same time (2).")
     ] = None,
     deadline_ms: Annotated[
-        float | None, typer.Option(metavar="N", help="Count predictions that are older than this when they are told.")
+        float | None,
+        typer.Option(metavar="N", help="Count predictions that are older than this when they are delivered."),
     ] = None,
     jsonl: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write one JSON object a line; - is standard output.")
+        str | None, typer.Option(metavar="FILE", help="Write one JSON object per line; - is standard output.")
     ] = None,
     view: Annotated[str | None, typer.Option(metavar="[HOST:]PORT", help="Show the run in a browser.")] = None,
-    record: Annotated[
-        Path | None, typer.Option(metavar="FILE.mcap", help="Record what was captured and predicted.")
-    ] = None,
+    record: Annotated[Path | None, typer.Option(metavar="FILE.mcap", help="Record captures and predictions.")] = None,
     trace: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Write a timeline of every stage, for ui.perfetto.dev.")
     ] = None,
@@ -88,30 +87,32 @@ def run(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="One value of the configuration; may be given again."),
+        typer.Option("--set", metavar="A.B=C", help="Set one configuration value; repeatable."),
     ] = None,
     sink: Annotated[
         list[str] | None,
-        typer.Option(metavar="SPEC", help="Another sink: jsonl:FILE, null, or one that a plug-in adds."),
+        typer.Option(metavar="SPEC", help="An additional sink: jsonl:FILE, null, or one from a plug-in."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table on the terminal.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table in the terminal.")] = False,
 ) -> None:
     """Run a bundle live on camera, microphone and text, or on files.
 
-    mm-edge run --camera 0 --mic default --text "the red ball"     the three of them, with the bundle that ships
+    mm-edge run --camera 0 --mic default --text "the red ball"     all three, with the bundle that ships
 
     mm-edge run robot.mmb --take takes/kitchen --jsonl -            a recording, as JSON lines
 
-    mm-edge run --demo --view 8700                                  the demo, in the browser
+    mm-edge run --demo --view 8700                                  the demo in the browser
     """
     from mm_edge.errors import NotImplementedYetError
 
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings would break the table; what matters is told by us
+    os.environ.setdefault(
+        "OPENCV_LOG_LEVEL", "ERROR"
+    )  # its warnings would break the table; real faults are reported as events
     if record is not None:
         raise NotImplementedYetError(
-            "recording is not built yet",
+            "recording is not implemented yet",
             action=f"--record {record}",
-            hint="Leave it out; --jsonl and --trace are there",
+            hint="Use --jsonl or --trace instead",
         )
     flags = {
         "engine.name": engine,
@@ -129,19 +130,19 @@ def run(
     options = {"camera": camera or [], "mic": mic or [], "text": text or []}
     with gc_paused():
         opened, config_made, sources, play = _wire(bundle, config, changes, options, take, demo=demo)
-        from mm_edge.runtime.session.live import Live
+        from mm_edge.runtime.session.session import Session
 
         try:
             recorder, server = _trace(trace), _view(view)
             specs = [*([f"jsonl:{jsonl}"] if jsonl else []), *(sink or [])]
             sinks = [*_sinks(specs, quiet=quiet), *([server] if server else [])]
-            live = Live(opened, config_made, sources, play=play, sinks=sinks, trace=recorder)
+            session = Session(opened, config_made, sources, play=play, sinks=sinks, trace=recorder)
         except BaseException:
             opened.close()
             raise
     if server is not None:
-        _connect(server, live)
-    _run(live, recorder)
+        _connect(server, session)
+    _run(session, recorder)
 
 
 def _wire(
@@ -153,7 +154,7 @@ def _wire(
     *,
     demo: bool,
 ) -> tuple[Bundle, RunConfig, list[Source], PlayClock]:
-    """The bundle, the whole configuration, and the sources that it comes to; no device has been touched."""
+    """The bundle, the complete configuration and its sources. No device is opened yet."""
     from concurrent.futures import ThreadPoolExecutor
 
     from mm_edge.bundle.bundle import Bundle
@@ -162,9 +163,9 @@ def _wire(
 
     config = load_config(RunConfig, config_file, changes)
     with ThreadPoolExecutor(1) as beside:
-        # Taking digests lets go of the interpreter, and what a run imports needs no bundle.
+        # Computing digests releases the interpreter, so the imports of a run go on meanwhile.
         opening = beside.submit(Bundle.open, bundle or default_bundle(), config.trust)
-        from mm_edge.runtime.session.live import Live  # noqa: F401
+        from mm_edge.runtime.session.session import Session  # noqa: F401
         from mm_edge.runtime.session.wiring import by_options, wire_sources, with_inputs
     opened = opening.result()
     try:
@@ -196,7 +197,7 @@ def _sinks(specs: list[str], *, quiet: bool) -> list[Sink]:
 
 
 def _view(address: str | None) -> ViewServer | None:
-    """The live page, listening already, so that a port that is taken ends the command before anything runs."""
+    """The live page, already listening, so that an occupied port ends the command before anything runs."""
     if address is None:
         return None
     from mm_edge.errors import UsageError
@@ -205,7 +206,7 @@ def _view(address: str | None) -> ViewServer | None:
     host, _, port = address.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise UsageError(
-            "it is not [HOST:]PORT", action=f"--view {address}", hint="Example: --view 8700, or --view 0.0.0.0:8700"
+            "expected [HOST:]PORT", action=f"--view {address}", hint="Example: --view 8700, or --view 0.0.0.0:8700"
         )
     server = ViewServer(host.strip("[]") or "127.0.0.1", int(port))
     server.start()
@@ -213,30 +214,29 @@ def _view(address: str | None) -> ViewServer | None:
     return server
 
 
-def _connect(server: ViewServer, live: Live) -> None:
-    """What the page may do: set the text where there is one, hold and step where files are played."""
-    if live.takes_text:
-        server.set_text = live.set_text
-    if live.session.played:
-        server.controls = live.play
+def _connect(server: ViewServer, session: Session) -> None:
+    """What the page may do: set the text if there is one, pause and step if files are played."""
+    if session.takes_text:
+        server.set_text = session.set_text
+    if session.is_played:
+        server.controls = session.play
 
 
-def _run(live: Live, trace: Trace | None) -> None:
-    """Runs until the end, the time that was given, or a signal; then says what went wrong, if anything did."""
+def _run(session: Session, trace: Trace | None) -> None:
+    """Runs until the end, for --seconds, or until a signal; then raises the error that ended the run, if any."""
     interrupted = threading.Event()
 
     def interrupt(_number: int, _frame: Any) -> None:
         if interrupted.is_set():
-            os._exit(INTERRUPTED)  # asked twice: at once
+            os._exit(INTERRUPTED)  # a second signal ends the process at once
         interrupted.set()
-        live.session.loop.finish_flying()
+        session.finish()
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    session = live.session
     code = 0
     try:
-        with live:
-            session.wait_for(live.config.loop.seconds, interrupted)
+        with session:
+            _wait(session, session.config.loop.seconds, interrupted)
         if interrupted.is_set():
             code = INTERRUPTED
         else:
@@ -252,8 +252,16 @@ def _run(live: Live, trace: Trace | None) -> None:
         raise typer.Exit(code)
 
 
+def _wait(session: Session, seconds: float | None, interrupted: threading.Event) -> None:
+    until_s = None if seconds is None else time.monotonic() + seconds
+    while not interrupted.is_set():
+        left_s = POLL_S if until_s is None else min(POLL_S, until_s - time.monotonic())
+        if left_s <= 0 or session.wait(left_s):
+            return
+
+
 def _leave(code: int) -> None:
-    """Ends the process although a thread still hangs in a driver, which Python would wait for."""
+    """Ends the process although a thread still hangs in a driver: Python would wait for it."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

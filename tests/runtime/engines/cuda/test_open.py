@@ -41,13 +41,13 @@ def broken(request, monkeypatch, tmp_path):
 def test_an_engine_that_was_named_ends_with_exit_3_and_names_it(broken, name):
     with pytest.raises(EngineError) as raised:
         open_engine(EngineConfig(name=name))
-    assert f"the package 'pycuda' is installed and does not load: {broken}" in str(raised.value)
+    assert f"the package 'pycuda' is installed but does not load: {broken}" in str(raised.value)
     assert raised.value.exit_code == 3
 
 
 def test_auto_goes_on_and_tells_it(broken, monkeypatch, tmp_path):
     monkeypatch.setattr(select_engine, "why_not", lambda name: "")
     with Bundle.open(senses_bundle(tmp_path / "senses.mmb", golden=True)) as bundle:
-        settled = select_engine.settle(bundle, EngineConfig(), depth=1)
-    assert settled.engine.name == "onnxruntime"
-    assert all(f"does not load: {broken}" in settled.tried[name] for name in ENGINES)
+        selected = select_engine.select_engine(bundle, EngineConfig(), depth=1)
+    assert selected.engine.name == "onnxruntime"
+    assert all(f"does not load: {broken}" in selected.failed_engines[name] for name in ENGINES)

@@ -80,7 +80,7 @@ def test_what_is_quantized_for_the_cpu_is_refused(library):
 
 def test_a_graph_of_another_precision_is_refused_before_it_is_built(library, shipped):
     requested = order_of(shipped, "fuse", "fp32")
-    with pytest.raises(WorkFailedError, match="does not have the precision that was asked for"):
+    with pytest.raises(WorkFailedError, match="does not have the requested precision"):
         build_engine(library, Order(requested.part, "fp16", requested.graph, requested.limits, SM86), Watch())
 
 
@@ -106,7 +106,7 @@ def test_a_node_that_is_unknown_is_named_with_its_operator(library):
 def test_shapes_that_cannot_be_are_told_with_both(library):
     order = small([helper.make_node("Relu", ["x"], ["y"])], [("x", 1, 1, 4)], [("y", 1, 1, 4)])
     wrong = Order(order.part, "fp32", order.graph, {"x": Limits.fixed((1, 5))}, SM86)
-    with pytest.raises(WorkFailedError, match=r"input 'x' is \[1, 4\], asked for is \[1, 5\]"):
+    with pytest.raises(WorkFailedError, match=r"input 'x' is \[1, 4\], requested is \[1, 5\]"):
         build_engine(library, wrong, Watch())
 
 
@@ -127,7 +127,7 @@ def test_tensors_that_the_manifest_does_not_name_are_told(library):
 def test_an_output_whose_shape_follows_from_the_data_is_refused(library):
     nodes = [helper.make_node("ConstantOfShape", ["x"], ["y"])]
     order = small(nodes, [("x", TensorProto.INT64, 2)], [("y", TensorProto.FLOAT, "rows", "columns")])
-    with pytest.raises(WorkFailedError, match="the shape of the output 'y' follows from the data"):
+    with pytest.raises(WorkFailedError, match="the shape of the output 'y' depends on the data"):
         build_engine(library, order, Watch())
 
 
@@ -139,7 +139,7 @@ def test_a_dimension_that_may_vary_gets_its_bounds(library):
     )
     assert build_engine(library, order, Watch()).engine
     wrong = Order(order.part, "fp32", order.graph, {"x": Limits((8, 4), (2, 4), (1, 4))}, SM86)
-    with pytest.raises(WorkFailedError, match=r"the shapes 'x' \[8, 4\] to \[1, 4\] are refused"):
+    with pytest.raises(WorkFailedError, match=r"the shapes 'x' \[8, 4\] to \[1, 4\] were rejected"):
         build_engine(library, wrong, Watch())
 
 
@@ -153,7 +153,7 @@ def test_heavy_layers_are_counted_without_a_build(library):
 
 def test_a_build_tells_how_far_it_is(library, shipped):
     steps = []
-    build_engine(library, order_of(shipped, "encode_image", "fp32"), Watch(tell=steps.append))
+    build_engine(library, order_of(shipped, "encode_image", "fp32"), Watch(report=steps.append))
     assert {step.label for step in steps} == {"encode_image fp32"}
     shares = [step.share for step in steps]
     assert shares == sorted(shares)
@@ -162,7 +162,7 @@ def test_a_build_tells_how_far_it_is(library, shipped):
 
 
 def test_a_build_that_is_stopped_ends_at_its_next_step(library, shipped):
-    watch = Watch(tell=lambda step: watch.stopped.set())
+    watch = Watch(report=lambda step: watch.stopped.set())
     with pytest.raises(BuildStopped):
         build_engine(library, order_of(shipped, "encode_image", "fp32"), watch)
 
@@ -183,7 +183,7 @@ def test_several_threads_may_build(library, shipped):
 
 
 def test_a_gpu_that_it_does_not_build_for_is_told(library, shipped):
-    with pytest.raises(UsageError, match=r"does not build for sm87.*Jetson builds on the device"):
+    with pytest.raises(UsageError, match=r"does not build for sm87.*For Jetson, build on the device"):
         build_engine(library, order_of(shipped, "fuse", "fp32", Options(capability="sm87")), Watch())
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mm_edge.runtime.engines.building import Watch
 from mm_edge.runtime.engines.tensorrt import build, progress
-from mm_edge.runtime.engines.tensorrt.library import Heard, Library
+from mm_edge.runtime.engines.tensorrt.library import ErrorLog, Library
 from mm_edge.runtime.engines.tensorrt.order import Limits, Options, Order
 from mm_edge.runtime.engines.tensorrt.progress import Meter, make_monitor
 
@@ -62,7 +62,7 @@ def requested(monkeypatch):
     order = Order(SimpleNamespace(name="fuse"), "fp16", b"", {"x": Limits.fixed((1, 4))}, Options(level=4))
 
     def of(**given):
-        built = build.build_engine(Library("tensorrt", trt, "10.3.0", None, Heard()), order, Watch(), **given)
+        built = build.build_engine(Library("tensorrt", trt, "10.3.0", None, ErrorLog()), order, Watch(), **given)
         return config, built
 
     return of
@@ -91,7 +91,7 @@ def test_a_build_for_another_machine_bounds_no_memory_of_this_one(requested):
 def test_the_time_that_is_left_is_told(monkeypatch, usual_s, left_s):
     steps, now = [], SimpleNamespace(s=0.0)
     monkeypatch.setattr(progress.time, "monotonic", lambda: now.s)
-    monitor = make_monitor(TRT, Meter("fuse fp16", Watch(tell=steps.append), usual_s, _started_s=0.0))
+    monitor = make_monitor(TRT, Meter("fuse fp16", Watch(report=steps.append), usual_s, _started_s=0.0))
     monitor.phase_start("Building engine", None, 2)
     now.s = 1.0
     monitor.phase_start("Timing kernels", "Building engine", 10)

@@ -37,24 +37,24 @@ def kept(cache, key=KEY):
 def test_what_was_kept_comes_back_the_same(cache):
     kept(cache)
     found = cache.look_up(KEY).kept
-    assert (found.engine, found.build_s, found.shown) == (ENGINE, 12.5, "3 layers")
+    assert (found.engine, found.build_s, found.layers) == (ENGINE, 12.5, "3 layers")
 
 
 def test_nothing_there_is_told(cache):
-    assert cache.look_up(KEY).why == "it was never built here"
+    assert cache.look_up(KEY).why == "it was not built here before"
 
 
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda content: content[:-1], "bytes instead of"),
-        (lambda content: content[:-1] + b"\x00", "its digest differs"),
-        (lambda content: content + b"\x00", "bytes instead of"),
-        (lambda content: content[:40], "does not begin as an engine|damaged"),
-        (lambda content: b"", "does not begin as an engine"),
-        (lambda content: b"x" + content[1:], "does not begin as an engine"),
-        (lambda content: content.replace(b'"driver"', b'"drover"', 1), "its head cannot be read"),
-        (lambda content: content.replace(b'"12060"', b'"12070"', 1), "of something else"),
+        (lambda content: content[:-1], "bytes, expected"),
+        (lambda content: content[:-1] + b"\x00", "its digest does not match"),
+        (lambda content: content + b"\x00", "bytes, expected"),
+        (lambda content: content[:40], "does not start with the header|damaged"),
+        (lambda content: b"", "does not start with the header"),
+        (lambda content: b"x" + content[1:], "does not start with the header"),
+        (lambda content: content.replace(b'"driver"', b'"drover"', 1), "its header cannot be read"),
+        (lambda content: content.replace(b'"12060"', b'"12070"', 1), "has another key"),
     ],
 )
 def test_a_damaged_engine_is_not_loaded(cache, damage, told):
@@ -78,12 +78,12 @@ def test_every_byte_counts(cache):
 @pytest.mark.parametrize(
     ("field", "value", "told"),
     [
-        ("version", "10.13.3", "version 10.3.0 became 10.13.3"),
-        ("driver", "13000", "driver 12060 became 13000"),
-        ("device", "Thor", "device Orin became Thor"),
-        ("capability", "11.0", "capability 8.7 became 11.0"),
+        ("version", "10.13.3", "version changed from 10.3.0 to 10.13.3"),
+        ("driver", "13000", "driver changed from 12060 to 13000"),
+        ("device", "Thor", "device changed from Orin to Thor"),
+        ("capability", "11.0", "capability changed from 8.7 to 11.0"),
         ("options", "{}", "other build options"),
-        ("library", "tensorrt-rtx", "library tensorrt became tensorrt-rtx"),
+        ("library", "tensorrt-rtx", "library changed from tensorrt to tensorrt-rtx"),
     ],
 )
 def test_an_engine_of_something_else_is_named_and_not_taken(cache, field, value, told):
@@ -94,7 +94,7 @@ def test_an_engine_of_something_else_is_named_and_not_taken(cache, field, value,
 
 def test_another_graph_has_nothing_to_do_with_it(cache):
     kept(cache)
-    assert cache.look_up(replace(KEY, onnx="b" * 64)).why == "it was never built here"
+    assert cache.look_up(replace(KEY, onnx="b" * 64)).why == "it was not built here before"
 
 
 def test_the_engines_of_an_old_driver_go_and_those_of_another_version_stay(cache):
@@ -107,7 +107,7 @@ def test_the_engines_of_an_old_driver_go_and_those_of_another_version_stay(cache
 
 def test_an_engine_that_others_may_write_is_not_loaded(cache):
     kept(cache).chmod(0o666)
-    assert "somebody else may have written it" in cache.look_up(KEY).why
+    assert "other users may write it" in cache.look_up(KEY).why
 
 
 def test_the_folder_is_ours_alone(cache):
@@ -121,7 +121,7 @@ def test_a_disk_that_takes_nothing_costs_only_the_keeping(tmp_path, caplog):
     with cache.building(threading.Event()):
         cache.keep(KEY, ENGINE, 1.0, "")
     assert cache.look_up(KEY).kept is None
-    assert "cannot be kept" in caplog.text
+    assert "cannot be cached" in caplog.text
 
 
 def test_timings_come_back_for_the_same_device_and_version(cache):

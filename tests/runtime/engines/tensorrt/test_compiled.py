@@ -6,7 +6,7 @@ import pytest
 
 from mm_edge.errors import EngineError, WorkFailedError
 from mm_edge.runtime.engines.tensorrt.compiled import TensorRtCompiled, load_engine
-from mm_edge.runtime.engines.tensorrt.library import Heard, Library
+from mm_edge.runtime.engines.tensorrt.library import ErrorLog, Library
 
 SHAPES = {"x": (1, 4), "y": (1, 2)}
 ADDRESSES = {"x": 4096, "y": 8192}
@@ -17,14 +17,14 @@ PLACES = SimpleNamespace(DEVICE="device", HOST="host")
 class Context:
     """An execution context that does as it is told; `says_no` names the call that refuses."""
 
-    def __init__(self, heard, says_no=""):
-        self.heard, self.says_no, self.calls = heard, says_no, []
+    def __init__(self, errors, says_no=""):
+        self.errors, self.says_no, self.calls = errors, says_no, []
         self.shapes = dict(SHAPES)
 
     def _answer(self, name, *given):
         self.calls.append((name, *given))
         if self.says_no == name:
-            self.heard.add(f"{name} failed because")
+            self.errors.add(f"{name} failed because")
         return self.says_no != name
 
     def set_input_shape(self, name, shape):
@@ -67,16 +67,16 @@ class Engine:
         return self.context
 
 
-def library_with(engine, heard):
+def library_with(engine, errors):
     runtime = SimpleNamespace(deserialize_cuda_engine=lambda content: engine)
     trt = SimpleNamespace(TensorIOMode=MODES, TensorLocation=PLACES, Runtime=lambda logger: runtime)
-    return Library("tensorrt", trt, "10.3.0", None, heard)
+    return Library("tensorrt", trt, "10.3.0", None, errors)
 
 
 def compiled(says_no=""):
-    heard = Heard()
-    context = Context(heard, says_no)
-    return TensorRtCompiled(library_with(None, heard), None, Engine(context), "'x' in fp16"), context
+    errors = ErrorLog()
+    context = Context(errors, says_no)
+    return TensorRtCompiled(library_with(None, errors), None, Engine(context), "'x' in fp16"), context
 
 
 def test_a_context_is_bound_once_and_then_only_enqueued():
@@ -95,9 +95,9 @@ def test_a_context_is_bound_once_and_then_only_enqueued():
 @pytest.mark.parametrize(
     ("says_no", "kind", "told"),
     [
-        ("set_input_shape", EngineError, r"'x' of \[1, 4\] is refused: set_input_shape failed because"),
-        ("set_tensor_address", EngineError, "the address of 'x' is refused: set_tensor_address failed because"),
-        ("infer_shapes", EngineError, "the shapes of y are not known"),
+        ("set_input_shape", EngineError, r"'x' of \[1, 4\] was refused: set_input_shape failed because"),
+        ("set_tensor_address", EngineError, "the address of 'x' was refused: set_tensor_address failed because"),
+        ("infer_shapes", EngineError, "the shapes of y cannot be inferred"),
     ],
 )
 def test_what_is_refused_while_it_is_bound_is_told(says_no, kind, told):
@@ -107,7 +107,7 @@ def test_what_is_refused_while_it_is_bound_is_told(says_no, kind, told):
 
 def test_a_shape_outside_of_the_profile_is_told_with_both():
     made, fake = compiled()
-    with pytest.raises(EngineError, match=r"input 'x' is \[9, 4\], the engine was built for \[1, 4\] to \[8, 4\]"):
+    with pytest.raises(EngineError, match=r"'x' has the shape \[9, 4\], the engine was built for \[1, 4\] to \[8, 4\]"):
         made.context().bind({"x": (9, 4), "y": (9, 2)}, ADDRESSES)
     assert not fake.calls
 
@@ -115,7 +115,7 @@ def test_a_shape_outside_of_the_profile_is_told_with_both():
 def test_an_output_of_another_shape_than_the_manifests_is_told_with_both():
     made, fake = compiled()
     fake.shapes["y"] = (1, 3)
-    with pytest.raises(EngineError, match=r"'y' comes to \[1, 3\], the manifest says \[1, 2\]"):
+    with pytest.raises(EngineError, match=r"'y' has the shape \[1, 3\], expected is \[1, 2\]"):
         made.context().bind(SHAPES, ADDRESSES)
 
 
@@ -127,8 +127,8 @@ def test_work_that_is_not_enqueued_is_told():
 
 
 def test_a_context_that_gets_no_memory_is_told_with_its_size():
-    heard = Heard()
-    made = TensorRtCompiled(library_with(None, heard), None, Engine(None), "'x' in fp16")
+    errors = ErrorLog()
+    made = TensorRtCompiled(library_with(None, errors), None, Engine(None), "'x' in fp16")
     with pytest.raises(EngineError, match=r"making a context of 3 MiB for 'x' in fp16.*--set loop.depth=1"):
         made.context()
 
@@ -136,10 +136,10 @@ def test_a_context_that_gets_no_memory_is_told_with_its_size():
 def test_bytes_that_are_no_engine_here_are_told():
     order = SimpleNamespace(label="'x' in fp16")
     with pytest.raises(WorkFailedError, match=r"loading 'x' in fp16 with TensorRT 10\.3\.0"):
-        load_engine(library_with(None, Heard()), b"", order)
+        load_engine(library_with(None, ErrorLog()), b"", order)
 
 
 def test_a_tensor_that_wants_host_memory_is_refused():
     order = SimpleNamespace(label="'x' in fp16")
-    with pytest.raises(WorkFailedError, match="'x' would have to lie in host memory"):
-        load_engine(library_with(Engine(None, PLACES.HOST), Heard()), b"", order)
+    with pytest.raises(WorkFailedError, match="'x' must be in host memory"):
+        load_engine(library_with(Engine(None, PLACES.HOST), ErrorLog()), b"", order)

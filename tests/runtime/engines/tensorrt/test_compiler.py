@@ -12,7 +12,7 @@ from mm_edge.runtime.engines.tensorrt import compiler
 from mm_edge.runtime.engines.tensorrt.build import Built
 from mm_edge.runtime.engines.tensorrt.cache import EngineCache
 from mm_edge.runtime.engines.tensorrt.compiler import TensorRtCompiler
-from mm_edge.runtime.engines.tensorrt.layers import Shown, check_layers
+from mm_edge.runtime.engines.tensorrt.layers import LayerTypes, check_layers
 from mm_edge.runtime.engines.tensorrt.order import Options
 from mm_edge.spec import TensorSpec
 
@@ -42,7 +42,7 @@ class Machine:
         return self.free
 
     def compiler(self, **changes):
-        return TensorRtCompiler(self.library, self, Watch(say=self.said.append), self.cache, **changes)
+        return TensorRtCompiler(self.library, self, Watch(announce=self.said.append), self.cache, **changes)
 
     def compile(self, graph=b"graph", precision="fp16", **changes):
         return self.compiler(**changes).compile(PART, precision, graph, SHAPES)
@@ -59,7 +59,7 @@ class Machine:
     def _check(self, library, engine, order, heavy):
         if self.layers_fail:
             raise WorkFailedError("it has 3 layers, 3 computing with fp32")
-        return Shown(3, {"fp16": 3})
+        return LayerTypes(3, {"fp16": 3})
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_the_first_start_builds_and_the_second_loads(machine):
     first, second = machine.compile(), machine.compile()
     assert first.content == second.content == b"engine 1 of graph"
     assert len(machine.builds) == 1
-    assert machine.said[0] == "building 'fuse' in fp16 with TensorRT 10.3.0: it was never built here"
+    assert machine.said[0] == "building 'fuse' in fp16 with TensorRT 10.3.0: it was not built here before"
     assert "3 layers, 3 computing with fp16" in machine.said[1]
     assert len(machine.said) == 2
 
@@ -87,9 +87,12 @@ def test_a_build_gets_the_memory_that_is_free_and_the_timings_that_are_kept(mach
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda machine: setattr(machine, "driver", "13000"), "driver 12060 became 13000; it took 0 s before"),
-        (lambda machine: setattr(machine, "name", "Thor"), "device Orin became Thor"),
-        (lambda machine: setattr(machine.library, "version", "10.13.3"), "version 10.3.0 became 10.13.3"),
+        (
+            lambda machine: setattr(machine, "driver", "13000"),
+            "12060 to 13000; the last build took 0 s",
+        ),
+        (lambda machine: setattr(machine, "name", "Thor"), "device changed from Orin to Thor"),
+        (lambda machine: setattr(machine.library, "version", "10.13.3"), "version changed from 10.3.0 to 10.13.3"),
         (lambda machine: machine.unloadable.add(b"engine 1 of graph"), "does not load (cudaErrorInvalidSource)"),
     ],
     ids=["driver", "device", "version", "does not load"],

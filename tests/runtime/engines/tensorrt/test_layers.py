@@ -50,7 +50,7 @@ def test_weights_tell_where_tensors_do_not():
 @pytest.mark.parametrize("names_only", ["conv1 + relu1", "matmul"])
 def test_an_engine_without_details_shows_no_types(names_only):
     shown = read_layers(told(names_only))
-    assert str(shown) == "1 layers, which show no types"
+    assert str(shown) == "1 layers, without type information"
 
 
 def engine_that_tells(text):
@@ -86,7 +86,7 @@ def test_an_engine_that_agrees_is_taken(precision, layers, heavy, eleven):
 )
 def test_an_engine_that_fell_back_is_refused(precision, layers, eleven):
     order = SimpleNamespace(precision=precision, label=f"'x' in {precision}")
-    with pytest.raises(WorkFailedError, match=rf"looking at 'x' in {precision} as TensorRT 10\.3\.0 built it: it has"):
+    with pytest.raises(WorkFailedError, match=rf"inspecting 'x' in {precision} as built by TensorRT 10\.3\.0: it has"):
         check_layers(LIBRARY, engine_that_tells(told(*layers, eleven=eleven)), order, lambda: {"HALF": 1})
 
 
@@ -95,6 +95,6 @@ def test_an_engine_that_does_not_tell_its_layers_is_one_that_does_not_load_here(
     """Another precision of it would tell as little, so `auto` has to go on to another engine."""
     order = SimpleNamespace(precision="fp32", label="'x' in fp32")
     with pytest.raises(
-        EngineError, match=r"looking at 'x' in fp32 as .* built it: what it tells of its layers is no JSON"
+        EngineError, match=r"inspecting 'x' in fp32 as built by .*: its layer information is not valid JSON"
     ):
         check_layers(LIBRARY, engine_that_tells(text), order, dict)

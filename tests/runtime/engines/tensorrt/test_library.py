@@ -7,7 +7,7 @@ import pytest
 
 from mm_edge.errors import ConfigError, EngineError
 from mm_edge.runtime.engines.tensorrt import library
-from mm_edge.runtime.engines.tensorrt.library import Heard, load_library
+from mm_edge.runtime.engines.tensorrt.library import ErrorLog, load_library
 from mm_edge.runtime.engines.tensorrt.open import read_options
 from mm_edge.runtime.engines.tensorrt.order import Options
 
@@ -43,7 +43,7 @@ def test_a_library_that_is_not_there_is_named(monkeypatch, kind):
 
 def test_what_is_too_old_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", module("8.5.2.2"))
-    with pytest.raises(EngineError, match=r"this is 8\.5\.2\.2, and 10 or later is needed.*JetPack 6\.1"):
+    with pytest.raises(EngineError, match=r"found version 8\.5\.2\.2, required is 10 or later.*JetPack 6\.1"):
         load_anew("tensorrt")
 
 
@@ -56,12 +56,12 @@ def test_what_is_new_enough_is_taken(monkeypatch, version):
 def test_errors_are_heard_and_warnings_are_not(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", module("10.3.0"))
     loaded = load_anew("tensorrt")
-    mark = loaded.heard.mark()
+    mark = loaded.errors.mark()
     loaded.logger.log(loaded.trt.ILogger.WARNING, "a warning")
-    assert loaded.heard.since(mark) == "the library gave no reason"
+    assert loaded.errors.since(mark) == "the library gave no reason"
     loaded.logger.log(loaded.trt.ILogger.ERROR, "the first\n  error")
-    assert loaded.heard.since(mark) == "the first error"
-    assert loaded.heard.since(loaded.heard.mark()) == "the library gave no reason"
+    assert loaded.errors.since(mark) == "the first error"
+    assert loaded.errors.since(loaded.errors.mark()) == "the library gave no reason"
 
 
 @pytest.mark.parametrize("what", ["Builder", "Runtime"])
@@ -81,20 +81,20 @@ def test_a_library_that_does_not_come_up_on_the_device_says_why(monkeypatch, wha
 
 
 def test_what_was_heard_does_not_grow_without_end():
-    heard = Heard()
+    errors = ErrorLog()
     for number in range(1000):
-        heard.add(f"error {number}")
-    assert heard.since(0) == "error 999"
-    assert len(heard._errors) == 64
+        errors.add(f"error {number}")
+    assert errors.since(0) == "error 999"
+    assert len(errors._errors) == 64
 
 
 def test_options_are_read_and_refused():
     assert read_options({"level": 5}, "tensorrt") == (Options(level=5), True)
     assert read_options({"graphs": False}, "tensorrt") == (Options(level=3), False)
-    with pytest.raises(ConfigError, match="it does not know colour"):
+    with pytest.raises(ConfigError, match="unknown options: colour"):
         read_options({"colour": "red"}, "tensorrt")
     for wrong in (6, -1, True, "high"):
-        with pytest.raises(ConfigError, match="level is 0 to 5"):
+        with pytest.raises(ConfigError, match="level must be 0 to 5"):
             read_options({"level": wrong}, "tensorrt")
 
 

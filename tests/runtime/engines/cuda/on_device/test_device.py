@@ -48,7 +48,7 @@ def test_the_drivers_own_version_is_what_its_module_tells(monkeypatch, tmp_path,
 
 
 def test_a_gpu_that_is_not_there_is_an_error_with_how_many_there_are(device):
-    with pytest.raises(DeviceError, match="opening the GPU 3: there are 1"):
+    with pytest.raises(DeviceError, match="opening the GPU 3: the number of GPUs is 1"):
         Device(3)
 
 
@@ -75,11 +75,13 @@ def test_every_thread_has_the_context_for_itself(driver, device):
 
 def test_a_push_or_a_pop_that_fails_is_told_by_its_name(driver, device):
     driver.fault("cuCtxPushCurrent_v2", 101)
-    with pytest.raises(EngineError, match="giving a thread the GPU: cuCtxPushCurrent says CUDA_ERROR_INVALID_DEVICE"):
+    with pytest.raises(
+        EngineError, match="attaching a thread to the GPU: cuCtxPushCurrent failed with CUDA_ERROR_INVALID_DEVICE"
+    ):
         device.push()
     driver.fault("cuCtxPopCurrent_v2", 101)
     with (
-        pytest.raises(EngineError, match="asking: cuCtxPopCurrent says CUDA_ERROR_INVALID_DEVICE"),
+        pytest.raises(EngineError, match="asking: cuCtxPopCurrent failed with CUDA_ERROR_INVALID_DEVICE"),
         device.current("asking"),
     ):
         pass
@@ -89,7 +91,10 @@ def test_a_push_or_a_pop_that_fails_is_told_by_its_name(driver, device):
 def test_what_went_wrong_first_is_told_where_letting_go_fails_as_well(driver, device):
     driver.fault("cuStreamCreate", 2)
     driver.fault("cuCtxPopCurrent_v2", 101)
-    with pytest.raises(DeviceMemoryError, match="asking: cuStreamCreate says CUDA_ERROR_OUT"), device.current("asking"):
+    with (
+        pytest.raises(DeviceMemoryError, match="asking: cuStreamCreate failed with CUDA_ERROR_OUT"),
+        device.current("asking"),
+    ):
         device.stream()
     device.pop()
 
@@ -196,7 +201,7 @@ def test_where_cuda_bindings_does_not_load_graphs_go_through_ctypes_and_that_is_
 
     monkeypatch.setattr(graphs, "_Bindings", broken)
     assert graphs.graph_calls.__wrapped__().title == "ctypes"
-    told = f"'cuda-bindings' is installed and does not load ({error})"
+    told = f"'cuda-bindings' is installed but does not load ({error})"
     assert (told in caplog.text) == (not isinstance(error, ModuleNotFoundError))
 
 
@@ -208,17 +213,17 @@ def test_a_capture_that_fails_leaves_the_stream_usable(driver, current, calls):
         capture(lambda _: stream.wait_for_event(event), stream.handle, "a wait for others", calls())
     stream.synchronize()
     driver.fault("cuStreamBeginCapture_v2", 900)
-    with pytest.raises(Exception, match="cuStreamBeginCapture says CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"):
+    with pytest.raises(Exception, match="cuStreamBeginCapture failed with CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"):
         capture(lambda _: None, stream.handle, "nothing", calls())
     driver.fault("cuGraphInstantiateWithFlags", 2)
-    with pytest.raises(DeviceMemoryError, match="cuGraphInstantiate says CUDA_ERROR_OUT_OF_MEMORY"):
+    with pytest.raises(DeviceMemoryError, match="cuGraphInstantiate failed with CUDA_ERROR_OUT_OF_MEMORY"):
         capture(lambda _: None, stream.handle, "nothing", calls())
 
 
 def test_too_little_memory_has_its_own_error(driver, device):
     driver.memory(1 << 20)
     with (
-        pytest.raises(DeviceMemoryError, match="making room: cuMemAlloc says CUDA_ERROR_OUT_OF_MEMORY"),
+        pytest.raises(DeviceMemoryError, match="making room: cuMemAlloc failed with CUDA_ERROR_OUT_OF_MEMORY"),
         device.current("making room"),
     ):
         device.memory(1 << 24, device.stream())
@@ -234,7 +239,7 @@ def test_a_device_that_is_lost_has_its_own_error(driver, device, code, name):
     driver.heal()
     lost = explain(raised.value, "waiting")
     assert isinstance(lost, DeviceLostError)
-    assert re.search(f"the GPU is lost: cuStreamSynchronize says CUDA_ERROR_.*{name}", str(lost))
+    assert re.search(f"the GPU is lost: cuStreamSynchronize failed with CUDA_ERROR_.*{name}", str(lost))
 
 
 def test_what_cuda_documents_as_the_end_of_a_process_is_a_lost_device():

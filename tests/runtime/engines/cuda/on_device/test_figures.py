@@ -67,7 +67,7 @@ def test_a_way_of_running_is_timed(driver, device, bundle, graphs, monkeypatch):
     assert shown.copies_a_tick > 1  # the picture's way in, and the result's way home
     assert shown.waiting_copies == 0
     assert shown.captured is graphs
-    assert set(shown.graph_states.values()) == {"captured" if graphs else "not asked for"}
+    assert set(shown.graph_states.values()) == {"captured" if graphs else "not requested"}
 
 
 def test_a_copy_that_waits_is_counted(driver, device):

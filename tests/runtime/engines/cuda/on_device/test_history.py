@@ -16,7 +16,7 @@ from mm_edge.bundle.writer import write_bundle
 from mm_edge.config import LoopConfig, RunConfig
 from mm_edge.runtime.engines.cuda.history import DeviceHistory
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.spec import ImageInput, ImagePrepare, ScoresOutput, Sync, TensorSpec
 
 SOON_S, SIZE, LENGTH, TICKS = 60.0, 8, 5, 60
@@ -101,11 +101,11 @@ def bundle(tmp_path_factory):
         yield opened
 
 
-def told(bundle, engine, depth):
-    kept, config = Kept(), RunConfig(loop=LoopConfig(depth=depth, lanes=4))
-    with Session(bundle, config, [Script("image", pictures(TICKS, size=SIZE))], [kept], engine=engine) as session:
-        assert session.wait(SOON_S)
-    session.raise_error()
+def predictions_of(bundle, engine, depth):
+    kept, config = Kept(), RunConfig(loop=LoopConfig(depth=depth, workers=4))
+    with Run(bundle, config, [Script("image", pictures(TICKS, size=SIZE))], [kept], engine=engine) as run:
+        assert run.wait(SOON_S)
+    run.raise_error()
     return [(item.seq, item.outputs) for item in kept.predictions]
 
 
@@ -119,15 +119,26 @@ def unchecked(device, **options):
 @pytest.mark.parametrize(("slow_ms", "graphs"), [(0, True), (1, True), (1, False)])
 def test_the_device_remembers_what_the_cpu_remembers(driver, device, bundle, depth, slow_ms, graphs):
     before = driver.counts()
-    here = told(bundle, OnnxRuntimeEngine(), depth)
+    here = predictions_of(bundle, OnnxRuntimeEngine(), depth)
     driver.slow_copies(slow_ms)
     copies = driver.count("host_copies")
-    there = told(bundle, unchecked(device, use_graphs=graphs), depth)
+    there = predictions_of(bundle, unchecked(device, use_graphs=graphs), depth)
     assert there == here
     assert here[-1][1]["before"] == list(range(TICKS - LENGTH, TICKS))
     # In: each picture, for the encoder and for the film. Out: the results, in one. The histories themselves: nothing.
     assert driver.count("host_copies") - copies == TICKS * 3
     assert driver.count("sync_copies") == driver.count("pageable_copies") == 0
+    assert driver.counts() == before
+
+
+def test_a_run_that_somebody_still_refers_to_owns_nothing_on_the_device(driver, device, bundle):
+    """A thread that ends late on a loaded machine refers to its run, and so to every slot and history."""
+    before = driver.counts()
+    run = Run(bundle, RunConfig(), [Script("image", pictures(3, size=SIZE))], [], engine=unchecked(device))
+    slots = [place.extra for stage in run.loop._plan.stages for place in stage.free]
+    with run:
+        assert run.wait(SOON_S)
+    assert slots
     assert driver.counts() == before
 
 

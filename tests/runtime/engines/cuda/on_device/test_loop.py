@@ -17,7 +17,7 @@ from mm_edge.config import EngineConfig, LoopConfig, RunConfig, SourcesConfig
 from mm_edge.errors import EngineError
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from mm_edge.runtime.engines.selection import select_engine
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.session.wiring import wire_sources
 from mm_edge.runtime.source import Capture
 from mm_edge.runtime.trace import Trace
@@ -40,8 +40,8 @@ def words(text="the red ball"):
 
 def run(bundle, sources, engine, *, depth=2, trace=None, in_step=False):
     kept = Kept()
-    config = RunConfig(loop=LoopConfig(depth=depth, lanes=4), engine=EngineConfig(precision="fp32"))
-    with Session(bundle, config, sources, [kept], engine=engine, trace=trace, in_step=in_step) as session:
+    config = RunConfig(loop=LoopConfig(depth=depth, workers=4), engine=EngineConfig(precision="fp32"))
+    with Run(bundle, config, sources, [kept], engine=engine, trace=trace, in_step=in_step) as session:
         assert session.wait(SOON_S)
     kept.session = session
     return kept
@@ -108,8 +108,8 @@ def test_ten_thousand_ticks_leave_nothing_behind(driver, device, bundle):
 
     def tick():
         kept, engine = Counting(), host_double(device)
-        config = RunConfig(loop=LoopConfig(depth=2, lanes=3))
-        with Session(bundle, config, [Script("image", pictures(TICKS)), words()], [kept], engine=engine) as session:
+        config = RunConfig(loop=LoopConfig(depth=2, workers=3))
+        with Run(bundle, config, [Script("image", pictures(TICKS)), words()], [kept], engine=engine) as session:
             at_start = driver.counts()
             assert session.wait(SOON_S)
             at_end = driver.counts()
@@ -134,9 +134,9 @@ class Counting(Kept):
 
 def test_the_next_picture_is_computed_on_while_the_moment_before_is_fused(driver, device, bundle):
     meetings, kept = driver.count("meetings"), Kept()
-    config = RunConfig(loop=LoopConfig(depth=2, lanes=4), engine=EngineConfig(precision="fp32"))
+    config = RunConfig(loop=LoopConfig(depth=2, workers=4), engine=EngineConfig(precision="fp32"))
     sources = [Script("image", pictures(1000)), words()]
-    with Session(bundle, config, sources, [kept], engine=host_double(device)) as session:
+    with Run(bundle, config, sources, [kept], engine=host_double(device)) as session:
         # An encoder that comes first waits for nobody who could come: only what is fused meets the next picture.
         while driver.count("meetings") == meetings and not session.wait(0.02):
             driver.meet("compute", "compute", within_ms=10)
@@ -154,7 +154,9 @@ def test_too_little_memory_makes_do_with_fewer_moments_in_flight(driver, device,
     kept.session.raise_error()
     assert len(kept.predictions) == 20
     assert kept.summary.engine["depth"] == 1
-    assert kept.summary.engine["fell"] == ["1 instead of 2 moments in flight: cuMemAlloc says CUDA_ERROR_OUT_OF_MEMORY"]
+    assert kept.summary.engine["fallbacks"] == [
+        "1 instead of 2 moments in flight: cuMemAlloc failed with CUDA_ERROR_OUT_OF_MEMORY"
+    ]
     assert "1 instead of 2 moments in flight" in caplog.text
 
 
@@ -171,7 +173,7 @@ def memory_used(driver, device, bundle, depth, kind="device_bytes"):
     """Of a session at that depth, before it starts."""
     before = driver.counts()[kind]
     config = RunConfig(loop=LoopConfig(depth=depth))
-    session = Session(bundle, config, [Script("image", pictures(1)), words()], [], engine=host_double(device))
+    session = Run(bundle, config, [Script("image", pictures(1)), words()], [], engine=host_double(device))
     used = driver.counts()[kind] - before
     session.stop()
     return used
@@ -184,12 +186,12 @@ def test_where_even_one_moment_does_not_fit_auto_goes_on_to_the_next_engine(driv
     monkeypatch.setattr(select_engine, "why_not", lambda name: "" if name in opened else "not here")
     monkeypatch.setattr(select_engine, "open_engine", lambda config, *_: opened[config.name]())
     kept = Kept()
-    with Session(bundle, RunConfig(), [Script("image", pictures(20)), words()], [kept]) as session:
+    with Run(bundle, RunConfig(), [Script("image", pictures(20)), words()], [kept]) as session:
         assert session.wait(SOON_S)
     session.raise_error()
     assert len(kept.predictions) == 20
     assert kept.summary.engine["engine"] == "onnxruntime"
-    assert "CUDA_ERROR_OUT_OF_MEMORY" in kept.summary.engine["passed_over"]["onnxruntime:cuda"]
+    assert "CUDA_ERROR_OUT_OF_MEMORY" in kept.summary.engine["skipped_engines"]["onnxruntime:cuda"]
     driver.heal()
     assert driver.counts() == before
 
@@ -197,7 +199,7 @@ def test_where_even_one_moment_does_not_fit_auto_goes_on_to_the_next_engine(driv
 def test_a_named_engine_without_room_is_an_error_with_the_way_out(driver, device, bundle):
     driver.memory(1000)
     with pytest.raises(EngineError, match=r"CUDA_ERROR_OUT_OF_MEMORY.*try --set loop.depth=1"):
-        Session(bundle, RunConfig(), [Script("image", pictures(1))], [], engine=host_double(device))
+        Run(bundle, RunConfig(), [Script("image", pictures(1))], [], engine=host_double(device))
 
 
 def test_the_trace_shows_when_the_device_computed(driver, device, bundle, tmp_path):

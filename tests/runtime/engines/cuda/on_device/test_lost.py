@@ -18,12 +18,12 @@ from sources import Script, pictures
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.runtime.engines.cuda.device import open_device
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 
 kept = Kept()
 engine = host_double(open_device())
 with Bundle.open(sys.argv[1]) as bundle:
-    with Session(bundle, RunConfig(), [Script("image", pictures(50_000))], [kept], engine=engine) as session:
+    with Run(bundle, RunConfig(), [Script("image", pictures(50_000))], [kept], engine=engine) as session:
         while not kept.predictions:
             assert not session.wait(0.01)
         driver, code = ctypes.CDLL("libcuda.so.1"), int(sys.argv[3])
@@ -50,7 +50,7 @@ def test_the_run_ends_at_once_with_a_message_and_exit_code_3(tmp_path, code, nam
     command = [sys.executable, "-c", RUN, str(path), str(FAKES), str(code), also]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 3, done.stdout + done.stderr
-    assert f"says CUDA_ERROR_{name}. Start again; if it stays, see mm-edge doctor" in done.stdout
+    assert f"failed with CUDA_ERROR_{name}. Restart the program; if it recurs, see mm-edge doctor" in done.stdout
     assert "the GPU is lost: cu" in done.stdout
     assert "PyCUDA WARNING" not in done.stderr
     assert "Traceback" not in done.stderr

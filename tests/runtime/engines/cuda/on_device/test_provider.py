@@ -18,7 +18,7 @@ from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.cuda import onnxruntime as provider
 from mm_edge.runtime.engines.cuda.engine import CudaEngine
 from mm_edge.runtime.engines.cuda.faults import DeviceLostError
-from mm_edge.runtime.session.session import Session
+from mm_edge.runtime.session.run import Run
 from mm_edge.spec import TensorSpec
 
 REAL = ort.InferenceSession
@@ -132,14 +132,14 @@ def test_the_loop_runs_on_it_and_nothing_is_stale(driver, device, sessions, tmp_
         with Bundle.open(senses_bundle(tmp_path / "senses.mmb", golden=True)) as bundle:
             kept, engine = Kept(), opened(device, gpu_mem_limit="1073741824")
             config = RunConfig(engine=EngineConfig(precision="fp32"))
-            with Session(bundle, config, [Script("image", pictures(60))], [kept], engine=engine) as session:
+            with Run(bundle, config, [Script("image", pictures(60))], [kept], engine=engine) as session:
                 assert session.wait(100)
             session.raise_error()
         return kept.predictions, kept.summary.engine["graphs"]
 
     predictions, graphs = run()
     assert [round(item.outputs["seen"]["red"] * 255) for item in predictions] == list(range(60))
-    assert set(graphs.values()) == {"not asked for"}
+    assert set(graphs.values()) == {"not requested"}
     made, SessionDouble.made = SessionDouble.made, ()
     assert {session.given["enable_cuda_graph"] for session in made} == {"0"}
     assert {session.given["gpu_mem_limit"] for session in made} == {"1073741824"}
@@ -200,9 +200,7 @@ def test_a_run_that_leaves_work_for_the_host_is_not_replayed(driver, device, ses
         executable = engine.load(part, "fp32", content, shapes, 1)
         slot, buffer = executable.slot(["taken"]), engine.buffer((1, 6), np.dtype(np.float32))
         told = engine.describe()["graphs"]["same"]
-        assert told == (
-            "none: capturing 'same' in fp32 as a CUDA graph: host functions in it that may run only once: 1"
-        )
+        assert told == ("none: capturing 'same' in fp32 as a CUDA graph: host functions, which may run only once: 1")
         buffer.array[...] = 7
         slot.run([buffer])
         assert slot.outputs["taken"].host().sum() == 42
@@ -217,9 +215,13 @@ def test_a_run_that_leaves_work_for_the_host_is_not_replayed(driver, device, ses
         (
             "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; hostname=h ; expr=cudaFree(p);",
             DeviceLostError,
-            "the GPU is lost: ONNX Runtime says CUDA_ERROR_ILLEGAL_ADDRESS .CUDA failure 700.*expr=cudaFree",
+            "the GPU is lost: ONNX Runtime failed with CUDA_ERROR_ILLEGAL_ADDRESS .CUDA failure 700.*expr=cudaFree",
         ),
-        ("CUDA failure 2: out of memory ; GPU=0", DeviceMemoryError, "ONNX Runtime says CUDA_ERROR_OUT_OF_MEMORY"),
+        (
+            "CUDA failure 2: out of memory ; GPU=0",
+            DeviceMemoryError,
+            "ONNX Runtime failed with CUDA_ERROR_OUT_OF_MEMORY",
+        ),
         (
             "bfc_arena.cc:376 AllocateRawInternal Failed to allocate memory for requested buffer of size 67108864",
             DeviceMemoryError,

@@ -90,7 +90,7 @@ def test_every_run_gives_what_its_own_inputs_give(driver, device, bundle, use_gr
             for name, wanted in on_the_cpu(bundle, "encode_image", values).items():
                 np.testing.assert_array_equal(held.slot.outputs[name].host(), wanted)
         assert driver.count("graph_launches") - launches == (ROUNDS if use_graphs else 0)
-        assert held.engine.describe()["graphs"] == {"encode_image": "captured" if use_graphs else "not asked for"}
+        assert held.engine.describe()["graphs"] == {"encode_image": "captured" if use_graphs else "not requested"}
         held.close()
         del held
     assert driver.counts() == before
@@ -292,7 +292,7 @@ def test_a_graph_that_cannot_be_captured_is_told_and_done_without(driver, device
         held = Held(device, bundle, "encode_image")
         told = held.engine.describe()["graphs"]["encode_image"]
         assert told.startswith(
-            "none: capturing 'encode_image' in fp32 as a CUDA graph: cuStreamBeginCapture says CUDA_"
+            "none: capturing 'encode_image' in fp32 as a CUDA graph: cuStreamBeginCapture failed with CUDA_"
         )
         held.run(values)
         for name, wanted in on_the_cpu(bundle, "encode_image", values).items():
@@ -306,7 +306,7 @@ def test_a_launch_that_fails_names_the_part(driver, device, bundle):
         held = Held(device, bundle, "encode_image")
         driver.fault("cuGraphLaunch", 1)
         with pytest.raises(
-            EngineError, match="running 'encode_image' in fp32: cuGraphLaunch says CUDA_ERROR_INVALID_VA"
+            EngineError, match="running 'encode_image' in fp32: cuGraphLaunch failed with CUDA_ERROR_INVALID_VA"
         ):
             held.run(random_inputs(bundle, part, np.random.default_rng(1)))
         driver.heal()

@@ -100,21 +100,21 @@ def machine(monkeypatch, tmp_path):
 
 
 def test_without_a_gpu_it_is_onnxruntime_and_each_other_is_named(bundle, machine):
-    settled = select_engine.settle(bundle, AUTO, depth=2)
-    assert settled.engine.name == "onnxruntime"
-    assert settled.describe()["passed_over"] == dict.fromkeys(available.ON_A_GPU, "not here")
-    assert "fell" not in settled.describe()
+    selected = select_engine.select_engine(bundle, AUTO, depth=2)
+    assert selected.engine.name == "onnxruntime"
+    assert selected.describe()["skipped_engines"] == dict.fromkeys(available.ON_A_GPU, "not here")
+    assert "fallbacks" not in selected.describe()
 
 
 @pytest.mark.parametrize("taken", available.ON_A_GPU)
 def test_the_first_that_runs_is_taken(bundle, machine, taken):
     machine(taken, Gpu(taken))
     machine("onnxruntime:cuda", Gpu("onnxruntime:cuda"))
-    settled = select_engine.settle(bundle, AUTO, depth=2)
-    assert settled.engine.name == taken
-    assert list(settled.passed_over) == list(available.ON_A_GPU[: available.ON_A_GPU.index(taken)])
-    assert settled.precisions == dict.fromkeys(PARTS, "int8-trt")
-    assert {row.part for row in settled.golden} == {*PARTS, "chain"}
+    selected = select_engine.select_engine(bundle, AUTO, depth=2)
+    assert selected.engine.name == taken
+    assert list(selected.skipped_engines) == list(available.ON_A_GPU[: available.ON_A_GPU.index(taken)])
+    assert selected.precisions == dict.fromkeys(PARTS, "int8-trt")
+    assert {row.part for row in selected.golden} == {*PARTS, "chain"}
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,14 @@ def test_the_first_that_runs_is_taken(bundle, machine, taken):
     ],
     ids=["does not load", "is lost", "does not build", "is wrong"],
 )
-def test_one_that_does_not_do_is_passed_over_with_its_reason(bundle, machine, caplog, found):
+def test_one_that_fails_is_skipped_with_its_reason(bundle, machine, caplog, found):
     machine("tensorrt", found)
     machine("tensorrt-rtx", Gpu("tensorrt-rtx"))
-    settled = select_engine.settle(bundle, AUTO, depth=2)
-    assert settled.engine.name == "tensorrt-rtx"
-    why = settled.passed_over["tensorrt"]
+    selected = select_engine.select_engine(bundle, AUTO, depth=2)
+    assert selected.engine.name == "tensorrt-rtx"
+    why = selected.skipped_engines["tensorrt"]
     assert why == str(found) if isinstance(found, Exception) else "'fuse'" in why or "'encode_image'" in why
-    assert f"auto passes over tensorrt: {why}" in caplog.text
+    assert f"auto skips tensorrt: {why}" in caplog.text
     if isinstance(found, Gpu):
         assert sorted(found.closed) == sorted(found.loaded)
 
@@ -142,22 +142,24 @@ def test_one_that_does_not_do_is_passed_over_with_its_reason(bundle, machine, ca
 def test_a_part_that_is_wrong_goes_down_alone_until_it_is_right(bundle, machine, caplog):
     engine = Gpu(wrong={("encode_audio", "int8-trt"), ("encode_audio", "fp16")})
     machine("tensorrt", engine)
-    settled = select_engine.settle(bundle, AUTO, depth=2)
-    assert settled.precisions == {**dict.fromkeys(PARTS, "int8-trt"), "encode_audio": "fp32"}
-    assert [told.partition(":")[0] for told in settled.describe()["fell"]] == [
+    selected = select_engine.select_engine(bundle, AUTO, depth=2)
+    assert selected.precisions == {**dict.fromkeys(PARTS, "int8-trt"), "encode_audio": "fp32"}
+    assert [fallback.partition(":")[0] for fallback in selected.describe()["fallbacks"]] == [
         "encode_audio runs in fp16 instead of int8-trt",
         "encode_audio runs in fp32 instead of fp16",
     ]
-    assert "'loudness' of the part 'encode_audio' in int8-trt is off by 0.1, allowed is 0.001" in caplog.text
+    assert (
+        "'loudness' of the part 'encode_audio' in int8-trt has a relative error of 0.1, allowed is 0.001" in caplog.text
+    )
     assert engine.closed == [("encode_audio", "int8-trt"), ("encode_audio", "fp16")]
     assert len(engine.loaded) == len(PARTS) + 2
 
 
 def test_a_part_that_does_not_build_goes_down_too(bundle, machine):
     machine("tensorrt", Gpu(refused={("fuse", "int8-trt")}))
-    settled = select_engine.settle(bundle, AUTO, depth=2)
-    assert settled.precisions["fuse"] == "fp16"
-    assert "node 'x' is refused" in settled.fell[0]
+    selected = select_engine.select_engine(bundle, AUTO, depth=2)
+    assert selected.precisions["fuse"] == "fp16"
+    assert "node 'x' is refused" in selected.fallbacks[0]
 
 
 def test_parts_that_are_wrong_only_together_go_down_together(bundle, machine, monkeypatch):
@@ -172,21 +174,21 @@ def test_parts_that_are_wrong_only_together_go_down_together(bundle, machine, mo
         ]
 
     monkeypatch.setattr(select_engine, "measure_golden", wrong_in_half)
-    settled = select_engine.settle(bundle, AUTO, depth=2)
-    assert settled.precisions == dict.fromkeys(PARTS, "fp32")
-    assert len(settled.fell) == 2 * len(PARTS)
+    selected = select_engine.select_engine(bundle, AUTO, depth=2)
+    assert selected.precisions == dict.fromkeys(PARTS, "fp32")
+    assert len(selected.fallbacks) == 2 * len(PARTS)
 
 
 def test_an_engine_that_was_named_is_not_replaced(bundle, machine):
     machine("tensorrt", EngineError("no library", action="loading TensorRT"))
     with pytest.raises(EngineError, match="no library"):
-        select_engine.settle(bundle, EngineConfig(name="tensorrt"), depth=2)
+        select_engine.select_engine(bundle, EngineConfig(name="tensorrt"), depth=2)
 
 
 def test_an_engine_that_was_named_and_passes_in_no_precision_fails_the_work(bundle, machine):
     machine("tensorrt", Gpu(wrong={("fuse", precision) for precision in ("int8-trt", "fp16", "fp32")}))
-    with pytest.raises(WorkFailedError, match=r"of the part 'fuse' in fp32 is off by 0\.1"):
-        select_engine.settle(bundle, EngineConfig(name="tensorrt"), depth=2)
+    with pytest.raises(WorkFailedError, match=r"of the part 'fuse' in fp32 has a relative error of 0\.1"):
+        select_engine.select_engine(bundle, EngineConfig(name="tensorrt"), depth=2)
 
 
 def test_an_interrupt_stops_what_is_being_built(bundle, machine, monkeypatch):
@@ -197,38 +199,38 @@ def test_an_interrupt_stops_what_is_being_built(bundle, machine, monkeypatch):
     machine("tensorrt", Gpu())
     monkeypatch.setattr(select_engine, "load_each", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        select_engine.settle(bundle, AUTO, depth=2, watch=watch)
+        select_engine.select_engine(bundle, AUTO, depth=2, watch=watch)
     assert watch.stopped.is_set()
 
 
 def test_what_does_not_close_keeps_nothing_else_open(bundle, machine):
     engine = Gpu()
     machine("tensorrt", engine)
-    settled = select_engine.settle(bundle, AUTO, depth=2)
-    close, closed = settled.executables["encode_audio"].close, []
+    selected = select_engine.select_engine(bundle, AUTO, depth=2)
+    close, closed = selected.executables["encode_audio"].close, []
 
     def broken():
         close()
         raise EngineError("freeing 'encode_audio' failed")
 
-    settled.executables["encode_audio"].close = broken
+    selected.executables["encode_audio"].close = broken
     engine.close = lambda: closed.append("engine")
     with pytest.raises(EngineError, match="freeing 'encode_audio' failed"):
-        settled.close()
+        selected.close()
     assert sorted(engine.closed) == sorted((name, "int8-trt") for name in PARTS)
     assert closed == ["engine"]
 
 
-def told_by_doctor():
+def doctor_findings():
     return {finding.name: finding for finding in survey()}
 
 
-def test_doctor_tells_what_the_last_run_settled_on(bundle, machine):
+def test_doctor_reports_what_the_last_run_selected(bundle, machine):
     machine("tensorrt", EngineError("libnvinfer.so.10 is not there", action="loading TensorRT"))
     machine("tensorrt-rtx", Gpu("tensorrt-rtx", refused={("fuse", "int8-trt")}))
-    assert "'senses' here" not in told_by_doctor()
-    select_engine.settle(bundle, AUTO, depth=2)
-    finding = told_by_doctor()["'senses' here"]
+    assert "'senses' here" not in doctor_findings()
+    select_engine.select_engine(bundle, AUTO, depth=2)
+    finding = doctor_findings()["'senses' here"]
     assert finding.state == "note"
     assert finding.found.startswith("ran on tensorrt-rtx; tensorrt should have run: loading TensorRT: libnvinfer.so.10")
     assert "fuse runs in fp16 instead of int8-trt: building 'fuse' in int8-trt: node 'x' is refused" in finding.found
@@ -236,38 +238,38 @@ def test_doctor_tells_what_the_last_run_settled_on(bundle, machine):
 
 def test_doctor_is_content_with_a_run_as_it_was_meant(bundle, machine):
     machine("tensorrt", Gpu())
-    select_engine.settle(bundle, AUTO, depth=2)
-    assert (told_by_doctor()["'senses' here"].state, told_by_doctor()["'senses' here"].found) == (
+    select_engine.select_engine(bundle, AUTO, depth=2)
+    assert (doctor_findings()["'senses' here"].state, doctor_findings()["'senses' here"].found) == (
         "good",
         "ran on tensorrt",
     )
 
 
 def test_a_run_on_the_cpu_leaves_nothing_behind(bundle, machine, tmp_path):
-    select_engine.settle(bundle, AUTO, depth=2)
+    select_engine.select_engine(bundle, AUTO, depth=2)
     assert not (tmp_path / "cache").exists()
 
 
-def test_doctor_tells_what_auto_takes(monkeypatch):
+def test_doctor_reports_what_auto_selects(monkeypatch):
     monkeypatch.setattr(survey_room, "missing", lambda name: [] if name == "tensorrt-rtx" else ["no driver"])
     assert [(finding.name, finding.found) for finding in survey()[:2]] == [
-        ("auto takes", "tensorrt-rtx, if it builds and passes the golden check; else onnxruntime on the CPU"),
-        ("it passes over", "tensorrt, onnxruntime:cuda: no driver"),
+        ("auto selects", "tensorrt-rtx, if it builds and passes the golden check; else onnxruntime on the CPU"),
+        ("auto skips", "tensorrt, onnxruntime:cuda: no driver"),
     ]
 
 
-def test_without_a_driver_nothing_else_is_asked(monkeypatch):
-    """Every start asks this, so it may not cost anything where the answer is no."""
+def test_without_a_driver_nothing_else_is_checked(monkeypatch):
+    """Every start checks this, so it must be cheap if there is no driver."""
     monkeypatch.setattr(available, "DRIVER", "libnothing.so.0")
-    monkeypatch.setattr(available, "find_spec", lambda package: pytest.fail("asked for a package"))
-    assert available.why_not("tensorrt") == "there is no NVIDIA driver (libnothing.so.0)"
+    monkeypatch.setattr(available, "find_spec", lambda package: pytest.fail("looked for a package"))
+    assert available.why_not("tensorrt") == "no NVIDIA driver is installed (libnothing.so.0)"
 
 
-def test_all_that_is_missing_is_named_where_an_engine_was_asked_for(monkeypatch):
+def test_all_that_is_missing_is_named_for_a_requested_engine(monkeypatch):
     monkeypatch.setattr(available, "DRIVER", "libnothing.so.0")
     monkeypatch.setattr(available, "find_spec", lambda package: None)
     assert list(available.missing("tensorrt")) == [
-        "there is no NVIDIA driver (libnothing.so.0)",
+        "no NVIDIA driver is installed (libnothing.so.0)",
         "the package 'tensorrt' is not installed",
         "the package 'pycuda' is not installed",
     ]
@@ -279,7 +281,7 @@ def test_with_a_driver_a_package_is_what_is_missing(monkeypatch):
     assert available.why_not("tensorrt-rtx") == "the package 'pycuda' is not installed"
 
 
-def test_an_engine_that_is_asked_for_and_absent_ends_with_exit_3(tmp_path):
+def test_an_engine_that_is_requested_and_absent_ends_with_exit_3(tmp_path):
     try:
         ctypes.CDLL(available.DRIVER)
     except OSError:

@@ -1,0 +1,347 @@
+"""One run of a bundle: its engine, sources, sinks and loop, made and ended here. Programs use Session instead."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from mm_edge.cores import usable_cores
+from mm_edge.errors import MmEdgeError, WorkFailedError
+from mm_edge.runtime.channel import Channel, Policy
+from mm_edge.runtime.clock import Clock, MonotonicClock
+from mm_edge.runtime.engine import DeviceMemoryError
+from mm_edge.runtime.engines.selection.select_engine import Use, select_engine
+from mm_edge.runtime.loop.align import Aligner, Stop
+from mm_edge.runtime.loop.loop import Loop
+from mm_edge.runtime.loop.nvtx import Ranges
+from mm_edge.runtime.loop.plan import build_plan
+from mm_edge.runtime.loop.worker import Worker
+from mm_edge.runtime.prepare import preparers
+from mm_edge.runtime.process import give_back_freed
+from mm_edge.runtime.sink import Counts, RunInfo, Summary
+
+from .blas import limit_worker_thread, single_threaded_blas
+from .channels import choose_driver, make_channels, played_inputs
+from .delivery import Delivery
+from .realtime import Realtime
+from .report import Report
+from .shutdown import END_WITHIN_S, Shutdown, join
+from .sink_keeper import Item, SinkKeeper
+from .source_keeper import SourceKeeper
+from .watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from mm_edge.bundle.bundle import Bundle
+    from mm_edge.config import RunConfig
+    from mm_edge.runtime.engine import Engine
+    from mm_edge.runtime.engines.selection.select_engine import SelectedEngine
+    from mm_edge.runtime.sink import Sink
+    from mm_edge.runtime.source import Source
+    from mm_edge.runtime.trace import Trace
+    from mm_edge.sample import Health
+
+log = logging.getLogger(__name__)
+OPEN_WITHIN_S = 15.0
+
+
+class Run:
+    """Runs until its driver has ended, `stop` is called, or a part fails for good. Use it as a context manager.
+
+    `sources` feed inputs; an input without one is absent: masked, or zeros if the model has no mask. `in_step`: the
+    played sources share a clock that releases everything in the order of time.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        config: RunConfig,
+        sources: Sequence[Source],
+        sinks: Sequence[Sink],
+        *,
+        in_step: bool = False,
+        engine: Engine | None = None,
+        clock: Clock | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        self.bundle, self.config, self.trace = bundle, config, trace
+        self._clock = clock or MonotonicClock()
+        self._report = Report(self._clock)
+        self.depth = config.loop.depth  # less if the device has too little memory for it
+        # Called while graphs load, which leaves the interpreter free to import what the preparers need.
+        self._preparers = cache(partial(preparers, bundle.manifest.inputs, bundle.read))
+        use = Use(self._preparers, self._fit)
+        self._selected = select_engine(bundle, config.engine, depth=self.depth, engine=engine, use=use)
+        self.engine = self._selected.engine
+        bundle.release()
+        give_back_freed()
+        try:
+            self._assemble(sources, sinks, in_step=in_step)
+        except BaseException:
+            self._selected.close()
+            raise
+
+    def _assemble(self, sources: Sequence[Source], sinks: Sequence[Sink], *, in_step: bool) -> None:
+        """Everything that the loaded plan needs to run."""
+        config, manifest, trace = self.config, self.bundle.manifest, self.trace
+        lock = threading.Lock()
+        bell = threading.Condition(lock)
+        names = [source.input for source in sources]
+        absent = frozenset(spec.name for spec in manifest.inputs) - set(names)
+        driver = choose_driver(manifest, config, names)
+        self.played = played_inputs(sources, driver)
+        self.channels = make_channels(sources, driver, self.played, lock, bell, in_step=in_step)
+        rules = {**manifest.sync.inputs, **config.sync}
+        can_mask = any(read.source == "presence" for part in manifest.parts for read in part.reads.values())
+        aligner = Aligner(driver, rules, self.channels, played=self.played, absent=absent, can_mask=can_mask)
+        self._realtime = Realtime(config.realtime, lambda refusal: self.delivery.report("realtime", "refused", refusal))
+        policy: Policy = "wait" if self.played else "drop_oldest"
+        self.sink_keepers = [
+            SinkKeeper(
+                sink,
+                policy,
+                self._clock,
+                lambda name, state, detail: self.delivery.report(name, state, detail),  # noqa: PLW0108  # made below
+            )
+            for sink in sinks
+        ]
+        self.delivery = Delivery(
+            self.sink_keepers,
+            rules,
+            self._clock,
+            played=self.played,
+            absent=absent,
+            deadline_ms=config.loop.deadline_ms,
+            on_broken=self._broken,
+        )
+        reuse = not config.loop.every_part_every_tick
+        self.loop = Loop(
+            self._plan, aligner, self.delivery, self._clock, lock=lock, bell=bell, depth=self.depth, reuse=reuse
+        )
+        self._ended = threading.Event()
+        self._shutdown = Shutdown(self._selected.close, self._last_worker_ended)
+        self._shutdown.workers = self.workers = self._make_workers()
+        self._go = threading.Event()
+        self.source_keepers = [
+            SourceKeeper(
+                source, self.channels[source.input], self._clock, self._source_became, go=self._go, trace=trace
+            )
+            for source in sources
+        ]
+        self._watchdog = Watchdog(self.source_keepers, self.sink_keepers, self.channels, self._clock, ended=self._ended)
+        self._report.follow(
+            self._selected,
+            self.channels,
+            self.loop,
+            self.delivery,
+            self.source_keepers,
+            self.sink_keepers,
+            driver=driver,
+            depth=self.depth,
+            workers=len(self.workers),
+        )
+        self._error: Exception | None = None
+        self._process_settings = ExitStack()  # of the whole process, changed while the run lasts
+        self.summary: Summary | None = None
+        self.left_behind = False  # threads that hang in a driver; a process that ends must not wait for them
+
+    def _make_workers(self) -> list[Worker]:
+        loop = self.config.loop
+        ranges = Ranges() if loop.nvtx else None
+        return [
+            Worker(
+                number,
+                self.loop,
+                self.engine,
+                prepare_thread=self._prepare_thread,
+                ended=self._shutdown.worker_ended,
+                trace=self.trace,
+                ranges=ranges,
+            )
+            for number in range(loop.workers or max(1, min(usable_cores(), self.depth * self._plan.width)))
+        ]
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Opens all sources at once and starts the loop. An absent source ends it here (exit code 3)."""
+        self._process_settings.enter_context(single_threaded_blas())
+        self._process_settings.callback(self._realtime.end)
+        self._realtime.begin()
+        for keeper in self.source_keepers:
+            keeper.start()
+        until_s = time.monotonic() + OPEN_WITHIN_S
+        for keeper in self.source_keepers:
+            if not keeper.tried_to_open.wait(max(0.0, until_s - time.monotonic())):
+                raise WorkFailedError(
+                    f"it did not open within {OPEN_WITHIN_S:.0f} s",
+                    action=f"opening {keeper.source.name}",
+                    hint="mm-edge devices lists the devices that are present",
+                )
+            if keeper.first_error is not None:
+                raise keeper.first_error
+        info = RunInfo(
+            self.bundle.manifest,
+            {keeper.source.input: keeper.opened.detail if keeper.opened else "" for keeper in self.source_keepers},
+            self.describe(),
+            names={keeper.source.input: keeper.source.name for keeper in self.source_keepers},
+            counts=self.counts,
+        )
+        for sink_keeper in self.sink_keepers:
+            sink_keeper.begin(info)
+        for worker in self.workers:
+            worker.start()
+        self._watchdog.start()
+        self._go.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Waits for the end of the run. False: it still runs."""
+        return self._ended.wait(seconds)
+
+    def finish(self) -> None:
+        """Ends the run after the moments in flight. From any thread, and from a signal handler."""
+        self.loop.finish_flying()
+
+    def stop(self) -> None:
+        """Ends the run: moments in flight are finished if there is time. May be called again."""
+        if self.summary is not None:
+            return
+        with ExitStack() as stack:
+            stack.callback(self._shutdown.close_when_unused)
+            stack.enter_context(self._process_settings)
+            self._end_threads(time.monotonic() + END_WITHIN_S)
+
+    def _end_threads(self, until_s: float) -> None:
+        # Half of the time is for the sinks alone: a source or part that hangs must not cost the output.
+        half_s = until_s - END_WITHIN_S / 2
+        self.finish()
+        for keeper in self.source_keepers:
+            keeper.stop()
+        self._go.set()
+        for channel in self.channels.values():
+            channel.close()
+        left = self._shutdown.join_workers(half_s)
+        self.loop.stop()
+        self._ended.set()
+        left += join(self.source_keepers, half_s)
+        self.delivery.close_taps()
+        self.summary = self._report.summary()
+        for sink_keeper in self.sink_keepers:
+            sink_keeper.end(self.summary)
+        left += join(self.sink_keepers, until_s)
+        join([self._watchdog], until_s)
+        self.left_behind = bool(left)
+        if left:
+            log.warning("these threads did not end in time and were left running: %s", ", ".join(left))
+
+    def __enter__(self) -> Run:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # --- results ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def tap(self, capacity: int) -> Iterator[Channel[Item]]:
+        """What the sinks get, for a reader in its own thread: the newest items of a live run, all of a played one."""
+        channel: Channel[Item] = Channel(capacity, "wait" if self.played else "drop_oldest")
+        self.delivery.add(channel)
+        if self._ended.is_set():
+            channel.close()
+        try:
+            yield channel
+        finally:
+            self.delivery.remove(channel)
+            channel.close()
+
+    def raise_error(self) -> None:
+        """Raises what ended the run, unless it ended as intended; a requested sink that failed counts as an error."""
+        if self._error is not None:
+            raise self._error
+        for worker in self.workers:  # second: failing to detach from a lost device is only a consequence
+            if worker.error is not None:
+                raise worker.error
+        over = self.loop.over
+        if isinstance(over, Stop):
+            raise WorkFailedError(f"the input '{over.input}' was missing", action='its rule says missing = "stop"')
+        for keeper in self.source_keepers:
+            if keeper.first_error is not None:
+                raise keeper.first_error
+        for sink_keeper in self.sink_keepers:
+            if (error := sink_keeper.error) is not None:
+                if isinstance(error, MmEdgeError):
+                    raise error
+                raise WorkFailedError(f"{error}", action=f"writing to {sink_keeper.sink.name}") from error
+
+    def describe(self) -> dict[str, Any]:
+        """What really runs."""
+        return self._report.engine()
+
+    def counts(self) -> Counts:
+        """Captures and losses so far. From any thread."""
+        return self._report.counts()
+
+    @property
+    def states(self) -> dict[str, Health]:
+        return {keeper.source.name: keeper.state for keeper in self.source_keepers}
+
+    # --- callbacks -------------------------------------------------------------------------------------------
+
+    def _fit(self, selected: SelectedEngine) -> None:
+        """Makes the plan with all its buffers; if the device has too little memory, for fewer moments in flight."""
+        if self.trace is not None:
+            selected.engine.trace_to(self.trace)
+        manifest, read = self.bundle.manifest, self.bundle.read
+        self._plan = build_plan(manifest, selected.executables, selected.engine, self._preparers(), read)
+        for depth in range(self.config.loop.depth, 0, -1):
+            try:
+                self._plan.own_places(depth)
+            except DeviceMemoryError as error:
+                self._plan.drop_places()
+                if depth == 1:
+                    raise
+                fallback = f"{depth - 1} instead of {depth} moments in flight: {error.found}"
+                log.warning("%s", fallback)
+                selected.fallbacks.append(fallback)
+            else:
+                self.depth = depth
+                return
+
+    def _source_became(self, name: str, state: Health, detail: str) -> None:
+        self.delivery.impaired = any(
+            keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers
+        )
+        self.delivery.report(name, state, detail)
+
+    def _prepare_thread(self) -> None:
+        limit_worker_thread()
+        self._realtime.prepare_thread()
+
+    def _broken(self, error: Exception) -> None:
+        if self._error is None:  # later errors may only be consequences
+            self._error = (
+                error
+                if isinstance(error, MmEdgeError)
+                else WorkFailedError(
+                    f"{error}", action="running the bundle's parts", hint="mm-edge verify BUNDLE; mm-edge doctor"
+                )
+            )
+        self.loop.stop()
+
+    def _last_worker_ended(self) -> None:
+        self._ended.set()
+        self.delivery.close_taps()
