@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := PYTHON=$(PYTHON) .ci/set-up
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow fuzz test-devices test-gpu install dev format lint types check bench docs docs-check scout build clean
+.PHONY: help run test test-slow fuzz test-devices test-gpu install dev format lint types check bench docs docs-check site scout build clean
 
 help:  ## list what can be asked for
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,12 +48,15 @@ bench: dev  ## measure on this machine against the budgets
 	@$(BIN)/mm-edge bench
 
 docs: dev  ## write the generated documents again
-	@$(BIN)/python docs/configuration.py > docs/configuration.md
+	@$(BIN)/python docs/write_all.py
 	@$(BIN)/python -m mm_edge.benchmarks.studies.startup > docs/startup.md
 	@$(BIN)/python -m mm_edge.benchmarks.studies.document > docs/benchmarks.md
 
-docs-check: dev  ## the documents: their links, commands, examples and generated pages
-	@$(BIN)/pytest tests/test_documents.py tests/sdk/test_config.py
+docs-check: dev  ## the documents: their links, commands, examples and generated pages, and that the site builds
+	@$(BIN)/pytest -m "slow or not slow" tests/test_documents.py tests/test_site.py tests/sdk/test_config.py
+
+site: dev  ## build the documentation site into build/site/, which opens without a server
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo build/site/index.html
 
 scout: dev  ## train, prove and ship the bundle that `mm-edge run` takes by default (over an hour)
 	@$(BIN)/mm-edge train zoo:scout --out runs/scout && $(BIN)/python -m mm_edge.zoo.ship scout runs/scout
