@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := PYTHON=$(PYTHON) .ci/set-up
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow fuzz test-devices test-gpu install dev format lint types check bench docs schemas docs-check scout build clean
+.PHONY: help run test test-slow fuzz test-devices test-gpu install dev format lint types check bench docs schemas \
+	docs-check site scout build clean
 
 help:  ## list the available targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,15 +49,18 @@ bench: dev  ## measure the default bundle on this machine
 	@$(BIN)/mm-edge bench
 
 docs: dev  ## regenerate the generated documents
-	@$(BIN)/python docs/configuration.py > docs/configuration.md
+	@$(BIN)/python docs/write_all.py
 	@$(BIN)/python -m mm_edge.benchmarks.studies.startup > docs/startup.md
 	@$(BIN)/python -m mm_edge.benchmarks.studies.document > docs/benchmarks.md
 
 schemas: dev  ## regenerate the JSON Schemas from the records
 	@$(BIN)/python -m mm_edge.cli.schemas sdk/data/schemas
 
-docs-check: dev  ## test the documents: links, commands, examples and generated pages
-	@$(BIN)/pytest tests/test_documents.py tests/sdk/test_config.py
+docs-check: dev  ## test the documents: links, commands, examples, generated pages, and that the site builds
+	@$(BIN)/pytest -m "slow or not slow" tests/test_documents.py tests/test_site.py tests/sdk/test_config.py
+
+site: dev  ## build the documentation site into build/site/, which opens without a server
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo build/site/index.html
 
 scout: dev  ## train, export and sign the default bundle of `mm-edge run` (over an hour)
 	@$(BIN)/mm-edge train zoo:scout --out runs/scout && $(BIN)/python -m mm_edge.zoo.ship scout runs/scout
