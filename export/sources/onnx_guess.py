@@ -9,7 +9,7 @@ from onnx import ModelProto, TensorProto
 
 from mm_edge.errors import UsageError
 from mm_edge.export.graphs.graph import dims_of
-from mm_edge.export.graphs.rename import rename_values
+from mm_edge.export.graphs.rewrite import rename_values
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,
@@ -25,6 +25,8 @@ from mm_edge.spec import (
     VectorPrepare,
 )
 
+from .onnx_spec import ForeignSpec, FrontEnd
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from onnx import ValueInfoProto
 
     from mm_edge.spec import InputSpec
-
-    from .onnx_file import ForeignSpec
 
 LEAST_SOUND_SAMPLES = 4000  # a quarter of a second; fewer numbers in a row are taken for a sensor's
 SOUND_RATE = 16_000
@@ -48,8 +48,6 @@ def tidy(model: ModelProto, rename: Mapping[str, str]) -> None:
 
 def guess_spec(model: ModelProto, path: Path) -> tuple[ForeignSpec, list[str]]:
     """A spec to correct, and what is unsure about it."""
-    from .onnx_file import ForeignSpec, FrontEnd
-
     weights = {item.name for item in model.graph.initializer}
     inputs = [item for item in model.graph.input if item.name not in weights]
     rename: dict[str, str] = {}

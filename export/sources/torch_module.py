@@ -14,8 +14,8 @@ from torch import nn
 
 from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.export.feeds import MASK_SUFFIX, PRESENCE, graph_inputs, graph_outputs, random_feed
-from mm_edge.export.graphs.graph import OPSET, strip
-from mm_edge.export.graphs.rename import rename_values
+from mm_edge.export.graphs.graph import OPSET
+from mm_edge.export.graphs.rewrite import rename_values, strip
 from mm_edge.export.graphs.runner import ALL_CORES, Runner
 from mm_edge.export.model import SourceModel
 from mm_edge.export.recipe import TOLERANCES

@@ -11,7 +11,7 @@ from mm_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from mm_edge.bundle.manifest import Precision
-    from mm_edge.export.pipeline import Exported
+    from mm_edge.export.package.exported import Exported
 
 ASKED: dict[str, tuple[Precision, ...]] = {
     "fp32": ("fp32",),
@@ -74,7 +74,7 @@ def export(
     """Make a bundle out of a model: split it by modality, quantize it, prove it."""
     from mm_edge.export.pipeline import export as make_bundle
     from mm_edge.export.pipeline import plan
-    from mm_edge.export.progress import Told
+    from mm_edge.export.progress import TerminalProgress
     from mm_edge.export.recipe import Recipe
 
     recipe = Recipe(
@@ -98,7 +98,7 @@ def export(
         for line in plan(source, output, recipe):
             typer.echo(line)
         return
-    exported = make_bundle(source, output, recipe, Told(), report)
+    exported = make_bundle(source, output, recipe, TerminalProgress(), report)
     _show(exported)
 
 
