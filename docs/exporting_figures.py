@@ -51,8 +51,8 @@ def kept(results: dict[str, Any]) -> str:
                     item.get("note", ""),
                 )
                 lines.append(f"| {' | '.join(cells)} |")
-    told = [f"- {name}: {note}" for name, result in results.items() for note in result["notes"] if "int8" in note]
-    return "\n".join([*lines, "", *told]) + "\n"
+    notes = [f"- {name}: {note}" for name, result in results.items() for note in result["notes"] if "int8" in note]
+    return "\n".join([*lines, "", *notes]) + "\n"
 
 
 def speed(found: dict[str, Any]) -> str:

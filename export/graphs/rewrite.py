@@ -143,7 +143,7 @@ def drop_unused(model: ModelProto) -> None:
 
 
 def strip(model: ModelProto) -> ModelProto:
-    """Removes what tells of the machine that made the graph (stack traces, paths): the same model, the same bytes."""
+    """Removes traces of the machine that made the graph (stack traces, paths): the same model, the same bytes."""
     del model.metadata_props[:]
     model.producer_name, model.producer_version, model.doc_string = "mm-edge", "", ""
     _strip_graph(model.graph)

@@ -97,7 +97,7 @@ class Runner:
 
 
 def run_all(runner: Runner, feeds: Iterable[Feed]) -> list[Feed]:
-    """What it gives for each; the runner is let go of on return when the caller does not hold it."""
+    """The outputs for each feed. The runner is released on return unless the caller keeps a reference."""
     return [runner(feed) for feed in feeds]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mm_edge.export.verify.chain import stand_in
-from mm_edge.export.verify.parity import worst
+from mm_edge.export.verify.parity import passed, worst
 
 from .candidates import NO_FASTER
 from .chain_search import ChainSearch
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 CHAIN_SAMPLES, CHAIN_SAMPLES_OF_LARGE = 32, 4
 MARGINS = (0.9, 0.6, 0.35, 0.2)  # of the tolerance, in the search; the next one when unseen samples lost more
 LEFT_OUT = "left out: the whole model would lose too much"
-
-
-def passed(rows: Sequence[ParityRow]) -> bool:
-    return all(row.passed for row in rows)
 
 
 @dataclass

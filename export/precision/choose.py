@@ -12,10 +12,10 @@ from mm_edge.export.graphs.graph import save
 from mm_edge.export.graphs.runner import ALL_CORES, Runner, race
 from mm_edge.export.package.verified_model import VerifiedModel
 from mm_edge.export.verify.chain import ChainVerifier, run_chain
-from mm_edge.export.verify.parity import gate
+from mm_edge.export.verify.parity import gate, passed
 
 from .candidates import LEAST_GAIN, Candidates
-from .chain_gate import ChainGate, passed
+from .chain_gate import ChainGate
 from .part_search import Fp32Parts, PartSamples, PartSearch
 
 if TYPE_CHECKING:

@@ -265,7 +265,7 @@ class PartSearch:
         return make
 
     def _quantized_keeping(self, kept: frozenset[str], form: Int8Form | None) -> ModelProto:
-        """Quick graphs for a search. int8 for TensorRT has no fp16 between nodes here; verification includes it."""
+        """In int8 and fp32. A graph that keeps nodes in fp32 is derived from one that keeps none: that is faster."""
         if form == "integers" and kept:  # that form quantizes other nodes too
             return self._quantize(kept, form)
         if form not in self._quantized:

@@ -1,4 +1,4 @@
-"""Guesses what a foreign graph takes and gives from names, types and shapes; every guess is told."""
+"""Guesses the spec of an ONNX graph from names, types and shapes; every guess is reported as a note."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _guess_input(item: ValueInfoProto, name: str, path: Path, *, masked: bool) -
             return VectorInput(name, VectorPrepare(sizes[0]))
     kind_name = TensorProto.DataType.Name(item.type.tensor_type.elem_type).lower()
     raise UsageError(
-        f"nothing is known that is {kind_name} {dims} (the input '{item.name}')",
+        f"the input '{item.name}' is {kind_name} {dims}, which matches no modality",
         action=f"guessing the spec of {path.name}",
         hint="Write the spec and give it with --spec; a size that varies must be fixed there",
     )

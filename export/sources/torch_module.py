@@ -36,7 +36,7 @@ VERIFY_SIZES = (1, 3)  # it was traced with 2
 OUTPUT_MARK = "output:"  # the tracer does not see when an output is called like a value within the graph
 # Warns at each first use that an optional package of its own is missing; nothing here needs it.
 logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-logging.getLogger("onnxscript").setLevel(logging.ERROR)  # tells of every fold that it did not do
+logging.getLogger("onnxscript").setLevel(logging.ERROR)  # logs every fold that it skips
 
 
 class ByPosition(nn.Module):
@@ -166,7 +166,7 @@ def _trace_and_verify(
                 _verify(graph, spec, reference, vocabulary, (1,) if fixed_batch else VERIFY_SIZES)
             except UsageError:
                 raise
-            except Exception as error:  # noqa: BLE001  # the tracer raises anything; the first is told when no way works
+            except Exception as error:  # noqa: BLE001  # the tracer raises anything; the first is reported when no way works
                 first_error = first_error or error
                 LOG.debug("tracing %s (optimize=%s, fixed_batch=%s): %s", origin, optimize, fixed_batch, error)
                 continue
@@ -201,7 +201,7 @@ def _trace(
     shapes = tuple(
         {axis: dims[dim] for axis, dim in enumerate(tensor.shape) if isinstance(dim, str)} for tensor in tensors
     )
-    with warnings.catch_warnings(record=True) as told, torch.no_grad():
+    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
         warnings.simplefilter("always")
         program = torch.onnx.export(
             wrapped,
@@ -215,7 +215,7 @@ def _trace(
             optimize=optimize,
             verbose=False,
         )
-    for warning in told:
+    for warning in caught:
         LOG.debug("torch: %s", warning.message)
     if program is None:
         raise WorkFailedError("the tracer gave nothing")

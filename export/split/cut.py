@@ -34,20 +34,20 @@ def choose_cuts(
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Which inputs get an encoder, and where each ends."""
     if recipe.split == "never":
-        return {}, ["kept whole, as asked"]
+        return {}, ["exported as one part, as requested"]
     if len(spec.inputs) == 1 and not (spec.presence or spec.states):
-        return {}, ["kept whole: it has one input"]
+        return {}, ["exported as one part: the model has one input"]
     crossing, notes = {}, []
     for owner, names in crossing_values(index, owners, values).items():
         flops = sum(node_flops(index.graph.node[number], values) for number in ancestors(index, names, set()))
         if not names:
-            notes.append(f"'{owner}' has no encoder: it meets the other inputs at once")
+            notes.append(f"'{owner}' has no encoder: its first node also reads another input")
         elif flops < LEAST_ENCODER_FLOPS and recipe.split == "auto":
-            notes.append(f"'{owner}' has no encoder of its own: {flops:,} operations cost less than starting a part")
+            notes.append(f"'{owner}' has no encoder: its {flops:,} operations cost less than running a separate part")
         else:
             crossing[owner] = names
     if not crossing:
-        notes.insert(0, "kept whole: no input has work of its own that is worth a part")
+        notes.insert(0, "exported as one part: no input has enough work of its own")
     return crossing, notes
 
 

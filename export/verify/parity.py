@@ -95,6 +95,10 @@ def compare_all(  # noqa: PLR0917
     ]
 
 
+def passed(rows: Iterable[ParityRow]) -> bool:
+    return all(row.passed for row in rows)
+
+
 def worst(rows: Iterable[ParityRow]) -> ParityRow:
     return max(rows, key=lambda row: row.relative_error)
 

@@ -53,9 +53,9 @@ def test_a_node_that_is_to_stay_fp32_does(model):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["nothing"], 2, "'nothing' is no source"),
+        (["nothing"], 2, "'nothing' is not a source"),
         (["zoo:nothing"], 2, "loading zoo:nothing: the zoo has no 'nothing'; it has scout"),
-        (["made.onnx", "--precision", "fp8"], 2, "'fp8' is no precision"),
+        (["made.onnx", "--precision", "fp8"], 2, "'fp8' is not a precision"),
         (["made.onnx", "--precision", "int8"], 2, "there are no samples to calibrate on"),
         (["made.onnx", "--precision", "fp16", "--tolerance", "0.000001"], 1, "No bundle was written"),
         (["made.onnx", "--precision", "fp16", "--keep-fp32", "conv3"], 2, "there is no node 'conv3'"),

@@ -36,7 +36,7 @@ def test_an_encoder_too_small_to_pay_goes_back_into_the_fusion():
 def test_a_model_that_is_asked_to_stay_whole_says_why():
     split = split_model(source_model(), Recipe(split="never"))
     assert [part.name for part in split.parts] == ["fuse"]
-    assert list(split.notes) == ["kept whole, as asked"]
+    assert list(split.notes) == ["exported as one part, as requested"]
     assert split.parts[0].note
 
 
