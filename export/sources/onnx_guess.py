@@ -65,11 +65,11 @@ def guess_spec(model: ModelProto, path: Path) -> tuple[ForeignSpec, list[str]]:
             dims = dims_of(item) or []
             front_ends[name] = FrontEnd(layout="nchw" if dims[1] == 3 else "nhwc")
             notes.append(
-                f"'{name}' is guessed to want pixels from 0 to 1 with no mean taken off; "
-                f"give [front_end.{name}] if it was trained otherwise"
+                f"'{name}' is assumed to take pixels from 0 to 1 without mean subtraction; "
+                f"give [front_end.{name}] if it was trained differently"
             )
         if isinstance(spec, AudioInput):
-            notes.append(f"'{name}' is guessed to be sound at {SOUND_RATE} Hz")
+            notes.append(f"'{name}' is assumed to be audio at {SOUND_RATE} Hz")
     texts = [spec.name for spec in specs if isinstance(spec, TextInput)]
     for item in masks:
         if not texts:

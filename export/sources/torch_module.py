@@ -178,7 +178,7 @@ def _trace_and_verify(
     raise WorkFailedError(
         _reason(first_error),
         action=f"tracing {origin}",
-        hint="Values that decide about the flow (if, loops over data, .item()) cannot be exported; make them fixed",
+        hint="Control flow that depends on data (if, loops, .item()) cannot be exported; make it static",
     ) from first_error
 
 
@@ -218,7 +218,7 @@ def _trace(
     for warning in caught:
         LOG.debug("torch: %s", warning.message)
     if program is None:
-        raise WorkFailedError("the tracer gave nothing")
+        raise WorkFailedError("the tracer returned no graph")
     graph: ModelProto = strip(program.model_proto)
     rename_values(graph, {OUTPUT_MARK + name: name for name in wrapped.outputs})
     if unused := {tensor.name for tensor in tensors} - {item.name for item in graph.graph.input}:
@@ -243,6 +243,6 @@ def _verify(
             error = relative_error(got[name], array)
             if not error <= TOLERANCES["fp32"]:
                 raise WorkFailedError(
-                    f"the graph's '{name}' is off by {error:.2g} (relative) at size {size}",
+                    f"the graph's '{name}' differs by {error:.2g} (relative) at size {size}",
                     action="comparing the graph with torch",
                 )

@@ -207,5 +207,5 @@ def test_a_wrong_tokenizer():
     model = SourceModel(spec, ModelProto(), lambda feed: feed, "made", files={"tokenizer.json": content})
     prove_tokenizer(model, "text", own)
     model.files["tokenizer.json"] = content.replace(b'"[UNK]": 1', b'"[UNK]": 9').replace(b'"w9": 9', b'"w9": 1')
-    with pytest.raises(WorkFailedError, match="'a photo of a cat' gives 9 at place 0, the model's own tokenizer 1"):
+    with pytest.raises(WorkFailedError, match="'a photo of a cat' has id 9 at position 0, the model's own tokenizer 1"):
         prove_tokenizer(model, "text", own)

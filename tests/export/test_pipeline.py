@@ -217,7 +217,7 @@ class TestSamples:
         assert {row.data for row in exported.manifest.parity} == {"unseen"}
 
     def test_an_empty_folder(self, tmp_path):
-        self.refused(tmp_path, Recipe(calibrate=str(tmp_path)), "holds 0 things, none of them a sample")
+        self.refused(tmp_path, Recipe(calibrate=str(tmp_path)), "contains 0 entries, none of them a sample")
 
     def test_no_folder(self, tmp_path):
         self.refused(tmp_path, Recipe(calibrate=str(tmp_path / "nowhere")), "no such folder")

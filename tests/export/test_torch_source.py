@@ -102,7 +102,7 @@ class Branching(torch.nn.Module):
 @pytest.mark.slow
 def test_flow_that_depends_on_data_is_named():
     spec = make(("image", "vector"), "concat").spec
-    with pytest.raises(WorkFailedError, match="Values that decide about the flow"):
+    with pytest.raises(WorkFailedError, match="Control flow that depends on data"):
         from_module(Branching(), spec, "made")
 
 
