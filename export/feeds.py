@@ -86,6 +86,16 @@ def _random_picture(generator: np.random.Generator, shape: tuple[int, ...]) -> A
     return np.clip(blotches + generator.normal(0, 12, shape), 0, 255).astype(np.uint8)
 
 
+def complete_feed(feed: Mapping[str, Array], spec: ModelSpec) -> Feed:
+    """Adds what a sample may leave out: all inputs are present, and states are zeros."""
+    filled = dict(feed)
+    if spec.presence:
+        filled.setdefault(PRESENCE, np.ones((1, len(spec.inputs)), np.float32))
+    for state in spec.states:
+        filled.setdefault(state.name, np.zeros(fixed_shape(spec, state.shape), np.dtype(state.dtype)))
+    return filled
+
+
 def stack(feeds: Iterable[Feed]) -> Feed:
     """Several feeds as one larger batch."""
     feeds = list(feeds)

@@ -1,4 +1,4 @@
-"""Tells what the export is doing: the step, how long it took, and about how long the rest of its kind takes."""
+"""Reports the progress of an export: the current step, how long it took, and an estimate of the time left."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """What the export reports to. Steps that belong together say which of how many they are."""
+    """Receives the steps of an export. `number` of `count` steps that belong together."""
 
     def step(self, name: str, number: int = 0, count: int = 0) -> AbstractContextManager[None]: ...
 
 
 class Silent:
-    """Reports nothing; for use as a library."""
+    """Reports nothing: the default when the export is used as a library."""
 
     def step(self, name: str, number: int = 0, count: int = 0) -> AbstractContextManager[None]:
         del name, number, count
         return nullcontext()
 
 
-class Told:
-    """A live line on a terminal while a step runs; in any case one plain line when it is done."""
+class TerminalProgress:
+    """Shows the running step on a terminal, and prints one line for each finished step."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -45,7 +45,7 @@ class Told:
         self._console.print(f"  {shown}: {time.monotonic() - start:.1f} s", markup=False)
 
     def _left(self, number: int, count: int) -> str:
-        """As if what is to come takes as long as what has been."""
+        """Estimates that each remaining step takes as long as the average so far."""
         done = number - 1
         if done < 1:
             return ""

@@ -1,4 +1,4 @@
-"""What is asked of an export, as data."""
+"""The options of an export, as data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Recipe(Strict, frozen=True):
     calibrate: str | None = None
     method: Method = "minmax"
     samples: Annotated[int, Meta(ge=2, le=4096)] = 32  # to calibrate on
-    unseen: Annotated[int, Meta(ge=1, le=1024)] = 8  # to prove on, none of them calibrated on
+    unseen: Annotated[int, Meta(ge=1, le=1024)] = 8  # to verify on, never calibrated on
     golden: Annotated[int, Meta(ge=1, le=16)] = 2
     tolerance: Annotated[float, Meta(gt=0, lt=1)] | None = None  # replaces the one of every reduced precision
     agreement: Annotated[float, Meta(ge=0, le=1)] = 0.98  # the least share of decoded outputs that stay the same

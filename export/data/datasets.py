@@ -1,16 +1,16 @@
-"""What the export calibrates and proves on: samples of the world, or random inputs where there are none."""
+"""Gathers the samples of an export: real ones, or random inputs when there are none."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mm_edge.errors import InputError
-from mm_edge.export.feeds import PRESENCE, check_feed, fixed_shape, graph_inputs, random_feed
+from mm_edge.export.dataset import Dataset
+from mm_edge.export.feeds import check_feed, complete_feed, fixed_shape, graph_inputs, random_feed
 from mm_edge.export.store import digest_of_feeds
 from mm_edge.spec import modality_of
 
@@ -18,80 +18,54 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mm_edge.export.feeds import Feed
-    from mm_edge.export.model import Labelled, SourceModel
+    from mm_edge.export.model import SourceModel
     from mm_edge.export.recipe import Recipe
     from mm_edge.spec import ModelSpec
 
-RANDOM_NOTE = "no samples were given, so parity was proven on random inputs only; give some with --calibrate"
-UNSEEN_SEED = 10_000  # random feeds to prove on come from other seeds than those that verified the trace
+RANDOM_NOTE = "no samples were given, so parity was verified on random inputs only; give samples with --calibrate"
+UNSEEN_SEED = 10_000  # random feeds for verification have other seeds than those that verified the trace
+LEAST_SAMPLES = 4
 
 
-@dataclass
-class Data:
-    """Feeds of batch 1. `calibration` is empty when there is nothing real to calibrate on.
-
-    `spare` ones were not calibrated on either, and nothing is proven on them: the searches look at them, who would
-    else see no value that leaves the calibrated ranges. A small set leaves none to spare.
-    """
-
-    calibration: list[Feed]
-    unseen: list[Feed]
-    kind: Literal["unseen", "random"]
-    source: str
-    golden: list[Feed]
-    labelled: list[Labelled] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    spare: list[Feed] = field(default_factory=list)
-
-    @property
-    def digest(self) -> str:
-        """Of every byte that was calibrated on."""
-        return digest_of_feeds(self.calibration)
-
-
-def gather_data(model: SourceModel, recipe: Recipe) -> Data:
-    """Samples named by the recipe, else the source's own, else random ones. The last are kept unseen."""
-    given, source = _given(model, recipe)
-    if given is None:
+def gather_dataset(model: SourceModel, recipe: Recipe) -> Dataset:
+    """Samples from the recipe's folder, else from the source, else random ones. The last samples stay unseen."""
+    found, source = _samples_of(model, recipe)
+    if found is None:
         unseen = [
             random_feed(model.spec, UNSEEN_SEED + number, None, model.vocabulary) for number in range(recipe.unseen)
         ]
-        return Data([], unseen, "random", "random", _golden(unseen, model.spec, recipe), notes=[RANDOM_NOTE])
+        return Dataset([], unseen, "random", "random", _golden(unseen, model.spec, recipe), notes=(RANDOM_NOTE,))
     action = f"reading the samples of {source}"
     feeds = [
-        check_feed(completed(feed, model.spec), graph_inputs(model.spec), action)
-        for feed in islice(given, _most(recipe))
+        check_feed(complete_feed(feed, model.spec), graph_inputs(model.spec), action)
+        for feed in islice(found, _most(recipe))
     ]
-    if len(feeds) < 4:
+    if len(feeds) < LEAST_SAMPLES:
         raise InputError(
-            f"{len(feeds)} samples",
+            f"found {len(feeds)} samples",
             action=action,
-            hint="Give at least 4, better 32: most to calibrate on, the rest to prove on",
+            hint=f"Give at least {LEAST_SAMPLES}, preferably 32: most are calibrated on, the rest verified on",
         )
     kept = min(recipe.unseen, max(1, len(feeds) // 4))
     seen, unseen = feeds[:-kept], feeds[-kept:]
-    calibration, spare = seen[: recipe.samples], seen[recipe.samples :]
+    calibration = seen[: recipe.samples]
     check_variety(calibration, model.spec, action)
-    labelled = (
-        list(model.labelled(recipe.unseen * 8)) if model.labelled is not None and recipe.calibrate is None else []
+    labelled = model.labelled if recipe.calibrate is None else None
+    return Dataset(
+        calibration=calibration,
+        unseen=unseen,
+        kind="unseen",
+        source=source,
+        golden=_golden(unseen + calibration, model.spec, recipe),
+        labelled=list(labelled(recipe.unseen * 8)) if labelled is not None else (),
+        spare=seen[recipe.samples :],
+        digest=digest_of_feeds(calibration),
     )
-    golden = _golden(unseen + calibration, model.spec, recipe)
-    return Data(calibration, unseen, "unseen", source, golden, labelled, spare=spare)
 
 
 def _most(recipe: Recipe) -> int:
-    """Samples that are asked for: to calibrate on, to spare for the searches, to prove on."""
+    """How many samples are read: to calibrate on, to search on, to verify on."""
     return recipe.samples + recipe.samples // 2 + recipe.unseen
-
-
-def completed(feed: Feed, spec: ModelSpec) -> Feed:
-    """A sample need not name what is not of the world: all inputs are present, and states are zeros."""
-    filled = dict(feed)
-    if spec.presence:
-        filled.setdefault(PRESENCE, np.ones((1, len(spec.inputs)), np.float32))
-    for state in spec.states:
-        filled.setdefault(state.name, np.zeros(fixed_shape(spec, state.shape), np.dtype(state.dtype)))
-    return filled
 
 
 def _golden(feeds: Sequence[Feed], spec: ModelSpec, recipe: Recipe) -> list[Feed]:
@@ -100,7 +74,7 @@ def _golden(feeds: Sequence[Feed], spec: ModelSpec, recipe: Recipe) -> list[Feed
     return [{**feed, **zeros} for feed in feeds[: recipe.golden]]
 
 
-def _given(model: SourceModel, recipe: Recipe) -> tuple[Iterable[Feed] | None, str]:
+def _samples_of(model: SourceModel, recipe: Recipe) -> tuple[Iterable[Feed] | None, str]:
     if recipe.calibrate is not None:
         from .samples import read_samples
 
@@ -111,20 +85,20 @@ def _given(model: SourceModel, recipe: Recipe) -> tuple[Iterable[Feed] | None, s
 
 
 def check_variety(feeds: Sequence[Feed], spec: ModelSpec, action: str) -> None:
-    """A set that never changes, or is flat, calibrates ranges that the world will leave."""
+    """Rejects constant samples: ranges calibrated on them would not cover real inputs."""
     for item in spec.inputs:
         values = [feed[item.name] for feed in feeds]
         if modality_of(item) == "text":
-            continue  # a robot may well be told the same sentence all day
+            continue  # the same sentence in every sample is normal
         if all(np.array_equal(values[0], value) for value in values[1:]):
             raise InputError(
                 f"'{item.name}' is the same in all {len(feeds)} samples",
                 action=action,
-                hint="Give samples of what the model will really meet",
+                hint="Give samples from real operation",
             )
         if all(value.min() == value.max() for value in values):
             raise InputError(
                 f"'{item.name}' is constant within every sample",
                 action=action,
-                hint="Give samples of what the model will really meet",
+                hint="Give samples from real operation",
             )

@@ -41,7 +41,7 @@ def read_samples(folder: Path, model: SourceModel, count: int) -> Iterator[Feed]
         return (_batched(_read_tensors(file), model) for file in spread(files, count))
     if folders := [entry for entry in entries if entry.is_dir()]:
         return _read_raw(spread(folders, count), model)
-    raise UsageError(f"it holds {len(entries)} things, none of them a sample", action=action, hint=FORMS)
+    raise UsageError(f"it contains {len(entries)} entries, none of them a sample", action=action, hint=FORMS)
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:

@@ -1,22 +1,21 @@
-"""Samples out of a take, played through the runtime's own sources, aligner and preparation."""
+"""Reads samples from a take by playing it through the runtime's own sources, aligner and preparation."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mm_edge.bundle.writer import write_bundle
 from mm_edge.config import EngineConfig, RunConfig, SourcesConfig
 from mm_edge.errors import InputError
 from mm_edge.export.feeds import MASK_SUFFIX, PRESENCE, random_feed
 from mm_edge.export.graphs.graph import save
-from mm_edge.export.package.pack import golden_tensors, make_manifest
+from mm_edge.export.package.pack import write
+from mm_edge.export.package.verified_model import VerifiedModel
 from mm_edge.export.recipe import Recipe
 from mm_edge.export.split.partition import split_model
-from mm_edge.export.verify.chain import sources_of
 
 if TYPE_CHECKING:
     from mm_edge.export.feeds import Feed
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def read_take(folder: Path, model: SourceModel) -> list[Feed]:
-    """One feed a tick of the take."""
+    """One feed for each tick of the take."""
     from mm_edge.runtime.prepare import preparer
     from mm_edge.runtime.session.open import open_session
 
@@ -34,7 +33,7 @@ def read_take(folder: Path, model: SourceModel) -> list[Feed]:
     feeds: list[Feed] = []
     with tempfile.TemporaryDirectory(prefix="mm-edge-take-") as work:
         bundle = Path(work) / "whole.mmb"
-        _write_whole(bundle, model, Path(work))
+        _write_unsplit(bundle, model, Path(work))
         config = RunConfig(
             sources=SourcesConfig(speed="max"), engine=EngineConfig(name="onnxruntime", precision="fp32")
         )
@@ -44,15 +43,15 @@ def read_take(folder: Path, model: SourceModel) -> list[Feed]:
             live.wait()
     if not feeds:
         raise InputError(
-            "it gave no tick",
+            "it produced no tick",
             action=f"playing the take {folder.name}",
-            hint="It needs what drives the model: camera.mp4, say",
+            hint="It must contain the input that drives the model, for example camera.mp4",
         )
     return feeds
 
 
 def _feed(prediction: Prediction, model: SourceModel, prepare: dict[str, Preparer]) -> Feed:
-    """What the graph was fed with at this tick; a missing input is zeros, and told so by the presence."""
+    """The feed of the graph at this tick; a missing input is zeros, and marked as missing in the presence."""
     feed: Feed = {}
     present = []
     for item in model.spec.inputs:
@@ -71,28 +70,15 @@ def _feed(prediction: Prediction, model: SourceModel, prepare: dict[str, Prepare
     return feed
 
 
-def _write_whole(target: Path, model: SourceModel, work: Path) -> None:
+def _write_unsplit(target: Path, model: SourceModel, work: Path) -> None:
     """The model as one fp32 part: all that the runtime needs to play the take."""
     recipe = Recipe(split="never", golden=1)
     split = split_model(model, recipe)
+    (part,) = split.parts
     path = work / "whole.onnx"
-    save(split.parts[0].graph, path)
-    states = {state.name: state.output for state in model.spec.states}
-    feed: Any = random_feed(model.spec, 0, None, model.vocabulary)
-    golden = golden_tensors(split, {split.parts[0].name: path}, [sources_of(feed, states)])
-    manifest, files = make_manifest(
-        model,
-        split,
-        {split.parts[0].name: {"fp32": path}},
-        recipe=recipe,
-        costs={},
-        parity=[],
-        golden=golden,
-        golden_count=1,
-        preferred={},
-        calibration=None,
-    )
-    write_bundle(target, manifest, files)
+    save(part.graph, path)
+    golden = [random_feed(model.spec, 0, None, model.vocabulary)]
+    write(target, VerifiedModel(split, {part.name: {"fp32": path}}, golden), {}, recipe)
 
 
 def _bytes(model: SourceModel, name: str) -> bytes:

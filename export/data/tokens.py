@@ -1,4 +1,4 @@
-"""Holds the bundle's tokenizer against the model's own: the wrong one gives answers that look right."""
+"""Compares the bundle's tokenizer with the model's own: a wrong one gives plausible answers."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def prove_tokenizer(model: SourceModel, name: str, tokenizer: Any) -> None:
             if list(array[0]) != list(wanted[key]):
                 place = next(number for number, (a, b) in enumerate(zip(array[0], wanted[key], strict=True)) if a != b)
                 raise WorkFailedError(
-                    f"{sentence[:40]!r} gives {array[0][place]} at place {place}, "
+                    f"{sentence[:40]!r} has id {array[0][place]} at position {place}, "
                     f"the model's own tokenizer {wanted[key][place]}",
-                    action=f"proving the tokenizer of '{name}'",
+                    action=f"verifying the tokenizer of '{name}'",
                     hint="Give the tokenizer that the model was trained with",
                 )

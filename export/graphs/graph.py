@@ -1,22 +1,26 @@
-"""Reading and cutting ONNX graphs: who makes a value, who uses it, and a graph made of some of the nodes."""
+"""Reads ONNX graphs: which node makes a value, which nodes use it, types and dimensions; loads and saves them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from math import prod
 from typing import TYPE_CHECKING
 
 import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+
+from mm_edge.errors import WorkFailedError
+
+from .weights import filled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from onnx import ValueInfoProto
 
     from mm_edge.spec import DType
-
 OPSET = 20
 DTYPES: dict[int, DType] = {
     TensorProto.UINT8: "uint8",
@@ -68,85 +72,34 @@ def dims_of(info: ValueInfoProto | None) -> list[int | str] | None:
     return [dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in info.type.tensor_type.shape.dim]
 
 
-def subgraph(
-    model: ModelProto,
-    nodes: Iterable[int],
-    inputs: Sequence[ValueInfoProto],
-    outputs: Sequence[ValueInfoProto],
-    name: str,
-) -> ModelProto:
-    """A model of some of the nodes, with copies of the weights that they use."""
-    index = GraphIndex(model.graph)
-    kept = [model.graph.node[number] for number in sorted(set(nodes))]
-    needed = {value for node in kept for value in uses(node)} | {item.name for item in outputs}
-    made = {value for node in kept for value in node.output}
-    given = {item.name for item in inputs}
-    weights = [tensor for key, tensor in index.initializers.items() if key in needed]
-    infos = [
-        info
-        for key, info in index.infos.items()
-        if key in made and key not in given and key not in {item.name for item in outputs}
-    ]
-    graph = helper.make_graph(kept, name, list(inputs), list(outputs), weights, value_info=infos)
-    part = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
-    part.functions.extend(model.functions)
-    return part
+def typed(model: ModelProto) -> ModelProto:
+    """With the type of every value, as far as ONNX can infer it."""
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        raise WorkFailedError(str(error).strip(), action="inferring the types of a graph") from error
 
 
-def drop_unused(model: ModelProto) -> None:
-    """Removes, in place, the nodes and weights that no output needs."""
-    needed = {item.name for item in model.graph.output}
-    kept = []
+def ancestors_of(model: ModelProto, names: Iterable[str]) -> set[str]:
+    """The names of all nodes that lead to the nodes named, those themselves included."""
+    wanted = set(names)
+    needed: set[str] = set()
+    found: set[str] = set()
     for node in reversed(model.graph.node):
-        if any(name in needed for name in node.output):
-            kept.append(NodeProto.FromString(node.SerializeToString()))
+        if node.name in wanted or any(name in needed for name in node.output):
+            found.add(node.name)
             needed.update(uses(node))
-    weights = [item for item in model.graph.initializer if item.name in needed]
-    copies = [TensorProto.FromString(item.SerializeToString()) for item in weights]
-    del model.graph.node[:]
-    model.graph.node.extend(reversed(kept))
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(copies)
+    return found
 
 
-def strip(model: ModelProto) -> ModelProto:
-    """Removes what tells of the machine that made the graph (stack traces, paths): the same model, the same bytes."""
-    del model.metadata_props[:]
-    model.producer_name, model.producer_version, model.doc_string = "mm-edge", "", ""
-    _strip_graph(model.graph)
-    for function in model.functions:
-        function.doc_string = ""
-        del function.metadata_props[:]
-        for node in function.node:
-            _strip_node(node)
-    return model
-
-
-def _strip_graph(graph: GraphProto) -> None:
-    graph.doc_string = ""
-    del graph.metadata_props[:]
-    for tensor in graph.initializer:
-        tensor.doc_string = ""
-        del tensor.metadata_props[:]
-    for info in (*graph.input, *graph.output, *graph.value_info):
-        info.doc_string = ""
-        del info.metadata_props[:]
-    for node in graph.node:
-        _strip_node(node)
-
-
-def _strip_node(node: NodeProto) -> None:
-    node.doc_string = ""
-    del node.metadata_props[:]
-    for attribute in node.attribute:
-        for body in [attribute.g] if attribute.type == AttributeProto.GRAPH else list(attribute.graphs):
-            _strip_graph(body)
+def parameter_count(model: ModelProto) -> int:
+    """How many numbers the weights hold; indices and shapes are no weights."""
+    floats = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8}
+    return sum(prod(tensor.dims) for tensor in model.graph.initializer if tensor.data_type in floats)
 
 
 def save(model: ModelProto, path: Path) -> str:
     """Writes the graph with its weights as one file and gives its sha256."""
-    from .weights import filled
-
     content = filled(model).SerializeToString(deterministic=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -155,11 +108,3 @@ def save(model: ModelProto, path: Path) -> str:
 
 def load(path: Path) -> ModelProto:
     return onnx.load(str(path))
-
-
-def parameter_count(model: ModelProto) -> int:
-    """How many numbers the weights hold; indices and shapes are no weights."""
-    from math import prod
-
-    floats = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8}
-    return sum(prod(tensor.dims) for tensor in model.graph.initializer if tensor.data_type in floats)

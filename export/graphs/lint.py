@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from .base_graph import typed
-from .graph import GraphIndex, dims_of, uses
+from .graph import GraphIndex, dims_of, typed, uses
 from .weights import array_of
 
 if TYPE_CHECKING:

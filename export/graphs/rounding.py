@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from onnx import AttributeProto, ModelProto, TensorProto, helper
 
-from .base_graph import typed
+from .graph import typed
 from .weights import cast
 
 if TYPE_CHECKING:

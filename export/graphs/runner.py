@@ -1,18 +1,21 @@
-"""Runs an ONNX graph on ONNX Runtime's CPU provider, which is the reference engine of the exporter."""
+"""Runs ONNX graphs on ONNX Runtime's CPU provider, the reference engine of the export, and times them."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-from onnx import ModelProto
+from onnx import ModelProto, helper
 
 from mm_edge.cores import usable_cores
 from mm_edge.errors import WorkFailedError
 from mm_edge.onnx_runtime import import_onnxruntime
 
-from .graph import load
+from .graph import GraphIndex, load
+from .rounding import as_rounded
 from .weights import WEIGHTS, array_of, is_aside, put_aside
 
 if TYPE_CHECKING:
@@ -24,15 +27,11 @@ if TYPE_CHECKING:
 
 WARM_UP_RUNS, LEAST_RUNS = 1, 4
 ALL_CORES = usable_cores()  # for what is not timed
-
-
 Level: TypeAlias = Literal["all", "basic", "none"]
 
 
 def open_artefact(path: Path, precision: Precision, *, threads: int = 1) -> Runner:
     """An artefact as it will compute: what is made for a GPU with the fp16 rounding that the CPU leaves out."""
-    from .rounding import as_rounded
-
     if precision not in {"fp16", "int8-trt"}:
         return Runner(path, threads=threads)
     return Runner(as_rounded(put_aside(load(path), path.parent / WEIGHTS)), threads=threads)
@@ -99,7 +98,7 @@ class Runner:
 
 
 def run_all(runner: Runner, feeds: Iterable[Feed]) -> list[Feed]:
-    """What it gives for each; the runner is let go of on return when the caller does not hold it."""
+    """The outputs for each feed. The runner is released on return unless the caller keeps a reference."""
     return [runner(feed) for feed in feeds]
 
 
@@ -120,6 +119,46 @@ def race(runners: Mapping[str, Runner], feed: Feed, budget_s: float = 0.5, most:
             runner(feed)
             times[name].append((clock() - start) * 1e3)
     return {name: float(np.median(values)) for name, values in times.items()}
+
+
+@dataclass(frozen=True)
+class Value:
+    """Shape and type that a value had in one run."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+
+    @property
+    def size_bytes(self) -> int:
+        return prod(self.shape) * self.dtype.itemsize
+
+
+def expose(model: ModelProto, names: Iterable[str]) -> ModelProto:
+    """The same graph with these values as its only outputs. Their types are left to the engine to infer."""
+    shown = ModelProto()
+    shown.CopyFrom(model)
+    del shown.graph.output[:]
+    shown.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
+    return shown
+
+
+def intermediate_values(model: ModelProto, feed: Feed, names: Iterable[str] | None = None) -> dict[str, Array]:
+    """The values themselves. Without `names`, all of them: this holds every one in memory at once."""
+    index = GraphIndex(model.graph)
+    wanted = list(index.producer if names is None else names)
+    known = set(index.producer)
+    return Runner(expose(model, [name for name in wanted if name in known]), threads=ALL_CORES, optimize="none")(feed)
+
+
+def measure_values(model: ModelProto, feed: Feed, names: Iterable[str] | None = None) -> dict[str, Value]:
+    """Shape and type of every value in one run on `feed`, inputs and weights included."""
+    index = GraphIndex(model.graph)
+    found = {name: Value(array.shape, array.dtype) for name, array in intermediate_values(model, feed, names).items()}
+    for name, array in feed.items():
+        found[name] = Value(array.shape, array.dtype)
+    for name, tensor in index.initializers.items():
+        found[name] = Value(tuple(tensor.dims), helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    return found
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The report of an export as one page: the parts, what each precision costs and loses, two plots; no network."""
+"""Writes the report of an export as one HTML page without external resources: tables and two plots."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from mm_edge.errors import MissingExtraError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mm_edge.export.pipeline import Exported
-
+    from .exported import Exported
     from .tables import Table
 
 STYLE = """
@@ -32,11 +31,11 @@ def write_report(path: Path, exported: Exported) -> None:
     head: list[tuple[str, ...]] = [
         ("model", manifest.name),
         ("source", manifest.made["source"]),
-        ("made", f"{manifest.made['at']} by {manifest.made['by']}"),
-        ("bundle", f"{exported.path.name}, {exported.size:,} bytes"),
-        ("calibrated on", _calibration(exported)),
+        ("created", f"{manifest.made['at']} by {manifest.made['by']}"),
+        ("file", f"{exported.path.name}, {exported.size:,} bytes"),
+        ("calibration", _calibration(exported)),
     ]
-    facts: Table = (("what", ""), head)
+    facts: Table = (("bundle", ""), head)
     body = [
         f"<h1>{escape(manifest.name)}</h1>",
         _table(facts),
@@ -53,9 +52,9 @@ def write_report(path: Path, exported: Exported) -> None:
 def _calibration(exported: Exported) -> str:
     found = exported.manifest.calibration
     return (
-        f"{found.samples} samples of {found.source} by {found.method}, digest {found.digest[:16]}"
+        f"{found.samples} samples of {found.source}, method {found.method}, digest {found.digest[:16]}"
         if found
-        else "nothing"
+        else "none"
     )
 
 
@@ -67,9 +66,9 @@ def _table(table: Table) -> str:
 
 
 def _errors(exported: Exported) -> str:
-    """The relative error of every tensor that leaves the chain, by precision, on a logarithmic scale."""
+    """The relative error of every output of the whole model, by precision, on a logarithmic scale."""
     rows = [row for row in exported.manifest.parity if row.scope == "chain"]
-    figure, axes = _figure("relative error of the whole, worst sample", len(rows))
+    figure, axes = _figure("relative error of the whole model, worst sample", len(rows))
     names = [f"{row.tensor}, {row.precision}" for row in rows]
     axes.barh(names, [min(max(row.relative_error, SCALE_FROM), SCALE_TO) for row in rows], left=0)
     axes.set_xscale("log")
@@ -82,7 +81,7 @@ def _times(exported: Exported) -> str:
     rows = [
         (f"{part.name}, {precision}", ms) for part in exported.manifest.parts for precision, ms in part.cost.ms.items()
     ]
-    figure, axes = _figure("milliseconds a run here", len(rows))
+    figure, axes = _figure("milliseconds per run on this machine", len(rows))
     axes.barh([name for name, _ in rows], [ms for _, ms in rows])
     axes.invert_yaxis()
     return _svg(figure)

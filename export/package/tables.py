@@ -1,4 +1,4 @@
-"""What an export tells its user, as tables of plain text."""
+"""The result of an export as tables of plain text: parts, precisions, parity."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from mm_edge.bundle.manifest import Manifest
-    from mm_edge.export.split.partition import Split
+    from mm_edge.export.split.partition import SplitModel
 
-    from .made import Made
+    from .verified_model import VerifiedModel
 
 Table: TypeAlias = tuple[
     tuple[str, ...], list[tuple[str, ...]]
 ]  # the head, whose first cell names the table, and the rows
 
 
-def part_table(split: Split) -> Table:
-    """The parts: their size, what crosses between them, and what is saved while nothing else changes."""
+def part_table(split: SplitModel) -> Table:
+    """The parts: their size, their outputs, and the work that is skipped while only one input changes."""
     rows: list[tuple[str, ...]] = []
     for part in split.parts:
         owner = part.name.removeprefix("encode_")
-        gives = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in part.gives)
+        outputs = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in part.gives)
         saved = f"{split.saved_when_only(owner):.0%}" if part.kind == "encode" else ""
-        rows.append((part.name, f"{part.parameters:,}", f"{part.flops:,}", gives, saved))
-    return ("parts", "parameters", "operations", "gives", "work saved while only this input changes"), rows
+        rows.append((part.name, f"{part.parameters:,}", f"{part.flops:,}", outputs, saved))
+    return ("part", "parameters", "operations", "outputs", "work saved while only this input changes"), rows
 
 
-def precision_table(made: Made) -> Table:
-    """Every candidate: its time, its loss, what had to stay fp32."""
+def precision_table(verified: VerifiedModel) -> Table:
+    """Every candidate: its time, its error, how many nodes stay fp32."""
     rows: list[tuple[str, ...]] = [
-        (part, "fp32", f"{ms['fp32']:.3f}", "", "", f"{made.sizes[part]:,}", "") for part, ms in made.costs.items()
+        (part, "fp32", f"{ms['fp32']:.3f}", "", "", f"{verified.fp32_sizes[part]:,}", "")
+        for part, ms in verified.costs.items()
     ]
-    for item in made.candidates:
-        chosen = [family for family, parts in made.preferred.items() if parts.get(item.part) == item.precision]
-        note = item.note or ("preferred on the " + " and ".join(chosen) if chosen else "")
+    for item in verified.candidates:
+        chosen = [family for family, parts in verified.preferred.items() if parts.get(item.part) == item.precision]
+        note = item.left_out or ("preferred on the " + " and ".join(chosen) if chosen else "")
         ms = f"{item.ms:.3f}" if item.ms is not None else "not measured"
         rows.append((item.part, item.precision, ms, f"{item.loss:.2e}", str(len(item.kept)), f"{item.size:,}", note))
-    return ("part", "precision", "ms", "relative error", "nodes kept fp32", "bytes", ""), sorted(rows)
+    return ("part", "precision", "ms", "relative error", "nodes kept fp32", "bytes", "note"), sorted(rows)
 
 
 def parity_table(manifest: Manifest) -> Table:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from onnx import ModelProto, TensorProto, helper
 
-from mm_edge.export.graphs.base_graph import ancestors_of, sort_nodes
-from mm_edge.export.graphs.graph import GraphIndex, drop_unused
+from mm_edge.export.graphs.graph import GraphIndex, ancestors_of
+from mm_edge.export.graphs.rewrite import drop_unused, sort_nodes
 from mm_edge.export.graphs.weights import cast, is_aside
 from mm_edge.onnx_runtime import import_onnxruntime
 

@@ -8,16 +8,21 @@ import logging
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import onnx
 from onnx import ModelProto, TensorProto
 
 from mm_edge.errors import InputError
-from mm_edge.export.graphs.base_graph import name_nodes, sort_nodes, typed
-from mm_edge.export.graphs.channels import put_back, show_extremes
-from mm_edge.export.graphs.graph import GraphIndex, drop_unused
-from mm_edge.export.graphs.restore import before_rounding, give_out_unrounded, rounded_outside
+from mm_edge.export.graphs.graph import GraphIndex, typed
+from mm_edge.export.graphs.quantized import (
+    before_rounding,
+    give_out_unrounded,
+    put_back,
+    rounded_outside,
+    show_extremes,
+)
+from mm_edge.export.graphs.rewrite import drop_unused, name_nodes, sort_nodes
 from mm_edge.export.graphs.runner import ALL_CORES, Runner
 from mm_edge.onnx_runtime import import_onnxruntime
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from mm_edge.export.feeds import Feed
+    from mm_edge.export.package.verified_model import Int8Form
     from mm_edge.export.recipe import Method
 
 
@@ -132,13 +138,12 @@ def after_softmax(base: ModelProto) -> set[str]:
     return found
 
 
-Form: TypeAlias = Literal["integers", "heavy", "products"]
 # `heavy` quantizes what goes in and out of heavy nodes, `integers` also what lies between them, and `products` leaves
 # what comes out of a product in float, for norms and sums that go on in float. Which is fastest depends on the model.
-FORMS: tuple[Form, ...] = ("products", "integers", "heavy")
+FORMS: tuple[Int8Form, ...] = ("products", "integers", "heavy")
 
 
-def to_int8_cpu(base: ModelProto, ranges: Any, keep: Collection[str] = (), *, form: Form) -> ModelProto:
+def to_int8_cpu(base: ModelProto, ranges: Any, keep: Collection[str] = (), *, form: Int8Form) -> ModelProto:
     """Unsigned asymmetric activations, signed weights a channel: what ONNX Runtime fuses to VNNI kernels."""
     kinds = [*HEAVY, *(BETWEEN if form == "integers" else ())]
     options = {"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]} if form == "products" else {}
@@ -174,7 +179,7 @@ def to_int8_trt_in_fp32(base: ModelProto, ranges: Any, keep: Collection[str] = (
     )
 
 
-def rounded_outputs(form: Form | None) -> tuple[str, ...]:
+def rounded_outputs(form: Int8Form | None) -> tuple[str, ...]:
     """The kinds of node whose outputs are rounded too, by form of int8 for the CPU; None is int8 for TensorRT."""
     if form is None:
         return ()

@@ -1,7 +1,7 @@
-"""What each node loses when it alone is reduced: both forms of every node run side by side, on the values of fp32.
+"""Measures the error of each node when it alone is reduced, and finds the node where a reduced graph goes wrong.
 
-One session tells of all nodes at once. It does not know what the nodes behind make of an error, so it gives an order to
-try, and no proof.
+Both forms of every node run side by side on the fp32 values, in one session for all nodes. That does not include what
+later nodes make of an error, so the result is an order for a search and not a verification.
 """
 
 from __future__ import annotations
@@ -10,24 +10,27 @@ from dataclasses import dataclass
 from math import inf, isfinite, prod
 from typing import TYPE_CHECKING
 
+import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from mm_edge.export.graphs.base_graph import sort_nodes
-from mm_edge.export.graphs.graph import GraphIndex, drop_unused
-from mm_edge.export.graphs.runner import ALL_CORES, Runner, run_all
+from mm_edge.export.graphs.graph import GraphIndex, uses
+from mm_edge.export.graphs.rewrite import drop_unused, sort_nodes
+from mm_edge.export.graphs.rounding import as_rounded
+from mm_edge.export.graphs.runner import ALL_CORES, Runner, intermediate_values, run_all
+from mm_edge.export.verify.parity import relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from mm_edge.export.feeds import Array, Feed
 
-RENAMED_OUTPUT = "_QuantizeLinear_Input"  # what the quantizer calls an output of the graph before it is rounded
+RENAMED_OUTPUT = "_QuantizeLinear_Input"  # the quantizer's suffix for a graph output before it is rounded
 TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class Harm:
-    """`loss` is the relative error of what the node gives, worst sample; `work` is in multiplications."""
+class Sensitivity:
+    """`loss` is the relative error of the node's output, worst sample; `work` is in multiplications."""
 
     node: str
     kind: str
@@ -35,25 +38,27 @@ class Harm:
     work: float
 
 
-def ranked(harms: Sequence[Harm]) -> list[str]:
-    """First what loses most for its work: errors add up in squares, and work is what fp32 costs."""
-    order = sorted(harms, key=lambda harm: -(harm.loss**2) / max(harm.work, 1.0))
-    return [harm.node for harm in order]
+def ranked(found: Sequence[Sensitivity]) -> list[str]:
+    """Largest error for its work first: errors add up in squares, and work is what fp32 costs."""
+    order = sorted(found, key=lambda item: -(item.loss**2) / max(item.work, 1.0))
+    return [item.node for item in order]
 
 
-def share_of_work(harms: Sequence[Harm], nodes: Collection[str]) -> float:
-    total = sum(harm.work for harm in harms)
-    return sum(harm.work for harm in harms if harm.node in nodes) / total if total else 0.0
+def share_of_work(found: Sequence[Sensitivity], nodes: Collection[str]) -> float:
+    total = sum(item.work for item in found)
+    return sum(item.work for item in found if item.node in nodes) / total if total else 0.0
 
 
-def harms_of_int8(base: ModelProto, quantized: ModelProto, nodes: Collection[str], feeds: Sequence[Feed]) -> list[Harm]:
-    """`quantized` rounds what goes into heavy nodes, and nothing that comes out of them."""
+def sensitivities_to_int8(
+    base: ModelProto, quantized: ModelProto, nodes: Collection[str], feeds: Sequence[Feed]
+) -> list[Sensitivity]:
+    """`quantized` rounds the inputs of heavy nodes and none of their outputs."""
     model = ModelProto()
     model.CopyFrom(base)
     there = {tensor.name for tensor in model.graph.initializer}
     model.graph.initializer.extend(item for item in quantized.graph.initializer if item.name not in there)
     made = {name for node in base.graph.node for name in node.output}
-    rounded: set[str] = set()  # outputs of the graph, which the rounded value takes the name of
+    rounded: set[str] = set()  # graph outputs, whose name the rounded value takes
     reduced = []
     for node in quantized.graph.node:
         own = NodeProto()
@@ -70,7 +75,7 @@ def harms_of_int8(base: ModelProto, quantized: ModelProto, nodes: Collection[str
     return _measured(model, base, reduced, feeds)
 
 
-def harms_of_fp16(base: ModelProto, nodes: Collection[str], feeds: Sequence[Feed]) -> list[Harm]:
+def sensitivities_to_fp16(base: ModelProto, nodes: Collection[str], feeds: Sequence[Feed]) -> list[Sensitivity]:
     """Each node's operands and results rounded to fp16, where they are floats."""
     model = ModelProto()
     model.CopyFrom(base)
@@ -103,8 +108,8 @@ def _through_fp16(source: str, target: str) -> list[NodeProto]:
 
 def _measured(
     model: ModelProto, base: ModelProto, reduced: Sequence[NodeProto], feeds: Sequence[Feed], *, rounds: bool = False
-) -> list[Harm]:
-    """`model`: `base` and what the nodes `reduced` read. Adds them, and gives out nothing but three numbers of each."""
+) -> list[Sensitivity]:
+    """`model`: `base` and what the nodes `reduced` read. Adds them, with three numbers of each as the only outputs."""
     weights = {tensor.name: tensor for tensor in base.graph.initializer}
     originals = {node.name: node for node in base.graph.node}
     numbers = {"error": TensorProto.FLOAT, "norm": TensorProto.FLOAT, "size": TensorProto.INT64}
@@ -139,7 +144,7 @@ def _measured(
     drop_unused(model)
     runs = run_all(Runner(model, threads=ALL_CORES, optimize="none"), feeds)
     return [
-        Harm(
+        Sensitivity(
             node.name,
             node.op_type,
             max(_relative(run[f"{node.output[0]}:error"], run[f"{node.output[0]}:norm"]) for run in runs),
@@ -155,7 +160,7 @@ def _relative(error: Array, norm: Array) -> float:
 
 
 def _work_a_number(node: NodeProto, weights: dict[str, TensorProto]) -> float:
-    """Multiplications for each number that comes out: the weight without its axis of channels."""
+    """Multiplications for each output value: the weight without its channel axis."""
     dims = list(weights[node.input[1]].dims) if len(node.input) > 1 and node.input[1] in weights else []
     if node.op_type in {"Conv", "ConvTranspose"}:
         return float(prod(dims[1:]))
@@ -163,3 +168,26 @@ def _work_a_number(node: NodeProto, weights: dict[str, TensorProto]) -> float:
         transposed = any(item.name == "transB" and item.i for item in node.attribute)
         return float(dims[-1] if transposed else dims[-2])
     return 1.0
+
+
+def worst_node(reference: ModelProto, reduced: ModelProto, feed: Feed) -> str:
+    """`node 'NAME' (Conv), value 'x': relative error 0.3`, among the values that both graphs have."""
+    known = GraphIndex(reduced.graph).producer
+    index = GraphIndex(reference.graph)
+    shared = [name for name in index.producer if name in known]
+    wanted, got = intermediate_values(reference, feed, shared), intermediate_values(as_rounded(reduced), feed, shared)
+    errors = {
+        name: relative_error(got[name], wanted[name])
+        for name in shared
+        if np.issubdtype(wanted[name].dtype, np.floating)
+    }
+    if not errors:
+        return "none of its values can be compared"
+    growth = {
+        name: error
+        - max((errors.get(source, 0.0) for source in uses(index.graph.node[index.producer[name]])), default=0.0)
+        for name, error in errors.items()
+    }
+    name = max(growth, key=lambda item: growth[item])
+    node = index.graph.node[index.producer[name]]
+    return f"node '{node.name}' ({node.op_type}), value '{name}': relative error {errors[name]:.3g}"

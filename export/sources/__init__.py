@@ -31,4 +31,4 @@ def load_source(source: str, recipe: Recipe) -> SourceModel:
         from .factory import from_factory
 
         return from_factory(source, recipe)
-    raise UsageError(f"'{source}' is no source", action="exporting", hint=f"Give one of: {FORMS}")
+    raise UsageError(f"'{source}' is not a source", action="exporting", hint=f"Use one of: {FORMS}")

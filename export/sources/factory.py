@@ -33,12 +33,14 @@ def from_factory(source: str, recipe: Recipe) -> SourceModel:
         made = factory()
     except Exception as error:
         raise UsageError(
-            _told_by(error), action=f"calling {source}", hint="This is the factory's own error; mend it there"
+            _located(error), action=f"calling {source}", hint="The error is in the factory; fix it there"
         ) from error
     module, spec = made if isinstance(made, tuple) and len(made) == 2 else (made, getattr(made, "spec", None))
     if not isinstance(module, torch.nn.Module):
         raise UsageError(
-            f"it gave {type(module).__name__}, not a torch module", action=f"calling {source}", hint=SHAPE_OF_FACTORY
+            f"it returned {type(module).__name__}, not a torch module",
+            action=f"calling {source}",
+            hint=SHAPE_OF_FACTORY,
         )
     if not isinstance(spec, ModelSpec):
         raise UsageError(
@@ -60,12 +62,12 @@ def _find(source: str) -> Any:
             raise UsageError(
                 f"there is no module '{error.name}'",
                 action=f"importing {source}",
-                hint=f"It is looked for in {here} and among the installed packages",
+                hint=f"Searched in {here} and in the installed packages",
             ) from None
-        raise UsageError(_told_by(error), action=f"importing {source}", hint="Install what it imports") from error
+        raise UsageError(_located(error), action=f"importing {source}", hint="Install what it imports") from error
     except Exception as error:
         raise UsageError(
-            _told_by(error), action=f"importing {source}", hint="This is the module's own error; mend it there"
+            _located(error), action=f"importing {source}", hint="The error is in the module; fix it there"
         ) from error
     for name in path.split("."):
         if not hasattr(found, name):
@@ -76,7 +78,7 @@ def _find(source: str) -> Any:
     return found
 
 
-def _told_by(error: Exception) -> str:
+def _located(error: Exception) -> str:
     """The error with the place in the user's own code where it was raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"

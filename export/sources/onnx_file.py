@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING
 
-import msgspec
 import onnx
-from msgspec import Meta
 
 from mm_edge.errors import UsageError
 from mm_edge.export.feeds import graph_inputs, graph_outputs
-from mm_edge.export.graphs.graph import OPSET, strip
+from mm_edge.export.graphs.graph import OPSET
+from mm_edge.export.graphs.rewrite import strip
 from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.model import SourceModel
-from mm_edge.spec import BATCH, ModelSpec, Strict, TextInput
+from mm_edge.spec import BATCH, ModelSpec, TextInput
 
 from .onnx_front_end import prepend_pictures, to_pixels
 from .onnx_guess import guess_spec, tidy
+from .onnx_spec import read_spec, spec_toml
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -27,31 +25,10 @@ if TYPE_CHECKING:
     from mm_edge.export.feeds import Feed
     from mm_edge.export.recipe import Recipe
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+    from .onnx_spec import ForeignSpec
 
 RUNNABLE_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 OLDEST_OPSET = 13
-
-
-class FrontEnd(Strict, frozen=True):
-    """What a float picture input wants done to uint8 pixels: x / scale, minus mean, over std; then its layout."""
-
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[Annotated[float, Meta(gt=0)], ...] = (1.0, 1.0, 1.0)
-    scale: Annotated[float, Meta(gt=0)] = 255.0
-    layout: Literal["nchw", "nhwc"] = "nchw"
-
-
-class ForeignSpec(Strict, frozen=True):
-    """The file of --spec. `rename` maps the graph's names to the spec's, `tokenizers` the bundle's names to files."""
-
-    model: ModelSpec
-    rename: dict[str, str] = {}
-    front_end: dict[str, FrontEnd] = {}
-    tokenizers: dict[str, str] = {}
 
 
 def from_onnx_file(source: str, recipe: Recipe) -> SourceModel:
@@ -59,7 +36,7 @@ def from_onnx_file(source: str, recipe: Recipe) -> SourceModel:
     graph = _load(path)
     notes: list[str] = []
     if recipe.spec:
-        foreign, folder = _read_spec(Path(recipe.spec)), Path(recipe.spec).parent
+        foreign, folder = read_spec(Path(recipe.spec)), Path(recipe.spec).parent
     else:
         foreign, guessed = guess_spec(graph, path)
         folder = path.parent
@@ -158,16 +135,6 @@ def _newer(graph: ModelProto, notes: list[str]) -> ModelProto:
         return graph
 
 
-def _read_spec(path: Path) -> ForeignSpec:
-    action = f"reading {path}"
-    try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), ForeignSpec)
-    except OSError as error:
-        raise UsageError(str(error.strerror), action=action) from None
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise UsageError(str(error), action=action, hint="docs/exporting.md shows one") from None
-
-
 def _check_names(graph: ModelProto, foreign: ForeignSpec, path: Path) -> None:
     weights = {item.name for item in graph.graph.initializer}
     there = {item.name for item in graph.graph.input} - weights
@@ -219,40 +186,3 @@ def _vocabulary(graph: ModelProto, spec: ModelSpec) -> dict[str, int]:
             ]
             found[item.name] = min(tables, default=2)
     return found
-
-
-def spec_toml(foreign: ForeignSpec) -> str:
-    """The spec as the file that --spec reads. By hand: the standard library reads TOML and does not write it."""
-    plain: Any = msgspec.to_builtins(foreign)
-    lines: list[str] = []
-    _table(plain, "", lines)
-    return "\n".join(lines)
-
-
-def _table(table: dict[str, Any], path: str, lines: list[str]) -> None:
-    nested = {
-        key: value
-        for key, value in table.items()
-        if isinstance(value, dict) or (isinstance(value, (list, tuple)) and value and isinstance(value[0], dict))
-    }
-    for key, value in table.items():
-        if key not in nested and value is not None:
-            lines.append(f"{_key(key)} = {_value(value)}")
-    for key, value in nested.items():
-        name = f"{path}.{_key(key)}" if path else _key(key)
-        for item in value if isinstance(value, (list, tuple)) else [value]:
-            if item:
-                lines.append(f"\n[[{name}]]" if isinstance(value, (list, tuple)) else f"\n[{name}]")
-                _table(item, name, lines)
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
-
-
-def _value(value: Any) -> str:
-    import json
-
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans are written alike in TOML and JSON

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from mm_edge.export.graphs.rename import rename_values
+from mm_edge.export.graphs.rewrite import rename_values
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
     from mm_edge.export.feeds import Array
 
-    from .onnx_file import ForeignSpec, FrontEnd
+    from .onnx_spec import ForeignSpec, FrontEnd
 
 
 def prepend_pictures(model: ModelProto, foreign: ForeignSpec) -> None:

@@ -1,4 +1,4 @@
-"""Guesses what a foreign graph takes and gives from names, types and shapes; every guess is told."""
+"""Guesses the spec of an ONNX graph from names, types and shapes; every guess is reported as a note."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from onnx import ModelProto, TensorProto
 
 from mm_edge.errors import UsageError
 from mm_edge.export.graphs.graph import dims_of
-from mm_edge.export.graphs.rename import rename_values
+from mm_edge.export.graphs.rewrite import rename_values
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,
@@ -25,6 +25,8 @@ from mm_edge.spec import (
     VectorPrepare,
 )
 
+from .onnx_spec import ForeignSpec, FrontEnd
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from onnx import ValueInfoProto
 
     from mm_edge.spec import InputSpec
-
-    from .onnx_file import ForeignSpec
 
 LEAST_SOUND_SAMPLES = 4000  # a quarter of a second; fewer numbers in a row are taken for a sensor's
 SOUND_RATE = 16_000
@@ -48,8 +48,6 @@ def tidy(model: ModelProto, rename: Mapping[str, str]) -> None:
 
 def guess_spec(model: ModelProto, path: Path) -> tuple[ForeignSpec, list[str]]:
     """A spec to correct, and what is unsure about it."""
-    from .onnx_file import ForeignSpec, FrontEnd
-
     weights = {item.name for item in model.graph.initializer}
     inputs = [item for item in model.graph.input if item.name not in weights]
     rename: dict[str, str] = {}
@@ -67,11 +65,11 @@ def guess_spec(model: ModelProto, path: Path) -> tuple[ForeignSpec, list[str]]:
             dims = dims_of(item) or []
             front_ends[name] = FrontEnd(layout="nchw" if dims[1] == 3 else "nhwc")
             notes.append(
-                f"'{name}' is guessed to want pixels from 0 to 1 with no mean taken off; "
-                f"give [front_end.{name}] if it was trained otherwise"
+                f"'{name}' is assumed to take pixels from 0 to 1 without mean subtraction; "
+                f"give [front_end.{name}] if it was trained differently"
             )
         if isinstance(spec, AudioInput):
-            notes.append(f"'{name}' is guessed to be sound at {SOUND_RATE} Hz")
+            notes.append(f"'{name}' is assumed to be audio at {SOUND_RATE} Hz")
     texts = [spec.name for spec in specs if isinstance(spec, TextInput)]
     for item in masks:
         if not texts:
@@ -118,7 +116,7 @@ def _guess_input(item: ValueInfoProto, name: str, path: Path, *, masked: bool) -
             return VectorInput(name, VectorPrepare(sizes[0]))
     kind_name = TensorProto.DataType.Name(item.type.tensor_type.elem_type).lower()
     raise UsageError(
-        f"nothing is known that is {kind_name} {dims} (the input '{item.name}')",
+        f"the input '{item.name}' is {kind_name} {dims}, which matches no modality",
         action=f"guessing the spec of {path.name}",
         hint="Write the spec and give it with --spec; a size that varies must be fixed there",
     )

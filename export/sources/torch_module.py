@@ -14,8 +14,8 @@ from torch import nn
 
 from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.export.feeds import MASK_SUFFIX, PRESENCE, graph_inputs, graph_outputs, random_feed
-from mm_edge.export.graphs.graph import OPSET, strip
-from mm_edge.export.graphs.rename import rename_values
+from mm_edge.export.graphs.graph import OPSET
+from mm_edge.export.graphs.rewrite import rename_values, strip
 from mm_edge.export.graphs.runner import ALL_CORES, Runner
 from mm_edge.export.model import SourceModel
 from mm_edge.export.recipe import TOLERANCES
@@ -36,7 +36,7 @@ VERIFY_SIZES = (1, 3)  # it was traced with 2
 OUTPUT_MARK = "output:"  # the tracer does not see when an output is called like a value within the graph
 # Warns at each first use that an optional package of its own is missing; nothing here needs it.
 logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-logging.getLogger("onnxscript").setLevel(logging.ERROR)  # tells of every fold that it did not do
+logging.getLogger("onnxscript").setLevel(logging.ERROR)  # logs every fold that it skips
 
 
 class ByPosition(nn.Module):
@@ -166,7 +166,7 @@ def _trace_and_verify(
                 _verify(graph, spec, reference, vocabulary, (1,) if fixed_batch else VERIFY_SIZES)
             except UsageError:
                 raise
-            except Exception as error:  # noqa: BLE001  # the tracer raises anything; the first is told when no way works
+            except Exception as error:  # noqa: BLE001  # the tracer raises anything; the first is reported when no way works
                 first_error = first_error or error
                 LOG.debug("tracing %s (optimize=%s, fixed_batch=%s): %s", origin, optimize, fixed_batch, error)
                 continue
@@ -178,7 +178,7 @@ def _trace_and_verify(
     raise WorkFailedError(
         _reason(first_error),
         action=f"tracing {origin}",
-        hint="Values that decide about the flow (if, loops over data, .item()) cannot be exported; make them fixed",
+        hint="Control flow that depends on data (if, loops, .item()) cannot be exported; make it static",
     ) from first_error
 
 
@@ -201,7 +201,7 @@ def _trace(
     shapes = tuple(
         {axis: dims[dim] for axis, dim in enumerate(tensor.shape) if isinstance(dim, str)} for tensor in tensors
     )
-    with warnings.catch_warnings(record=True) as told, torch.no_grad():
+    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
         warnings.simplefilter("always")
         program = torch.onnx.export(
             wrapped,
@@ -215,10 +215,10 @@ def _trace(
             optimize=optimize,
             verbose=False,
         )
-    for warning in told:
+    for warning in caught:
         LOG.debug("torch: %s", warning.message)
     if program is None:
-        raise WorkFailedError("the tracer gave nothing")
+        raise WorkFailedError("the tracer returned no graph")
     graph: ModelProto = strip(program.model_proto)
     rename_values(graph, {OUTPUT_MARK + name: name for name in wrapped.outputs})
     if unused := {tensor.name for tensor in tensors} - {item.name for item in graph.graph.input}:
@@ -243,6 +243,6 @@ def _verify(
             error = relative_error(got[name], array)
             if not error <= TOLERANCES["fp32"]:
                 raise WorkFailedError(
-                    f"the graph's '{name}' is off by {error:.2g} (relative) at size {size}",
+                    f"the graph's '{name}' differs by {error:.2g} (relative) at size {size}",
                     action="comparing the graph with torch",
                 )

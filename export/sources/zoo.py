@@ -34,10 +34,11 @@ def from_zoo(name: str, recipe: Recipe) -> SourceModel:
         return zoo.calibration(name, count)
 
     def labelled(count: int) -> Iterable[Labelled]:
-        from mm_edge.export.data.datasets import completed
+        from mm_edge.export.feeds import complete_feed
         from mm_edge.export.model import Labelled
 
-        return (Labelled(completed(feed, module.spec), labels) for feed, labels in zoo.labelled(name, "test", count))
+        pairs = zoo.labelled(name, "test", count)
+        return (Labelled(complete_feed(feed, module.spec), labels) for feed, labels in pairs)
 
     model.samples, model.labelled = samples, labelled
     return model

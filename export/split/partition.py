@@ -1,9 +1,9 @@
-"""Splits a graph by input: what depends on one input alone becomes its encoder, the rest the fusion."""
+"""Splits a graph by input: what depends on one input alone becomes that input's encoder, the rest the fusion."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from onnx import ModelProto, helper
@@ -11,29 +11,29 @@ from onnx import ModelProto, helper
 from mm_edge.bundle.manifest import Read
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.feeds import PRESENCE, fixed_shape, graph_inputs, graph_outputs, owner_of, random_feed
-from mm_edge.export.graphs.cast_first import cast_first
-from mm_edge.export.graphs.dimensions import bind_dimensions, lift_dimensions
-from mm_edge.export.graphs.graph import DTYPES, ELEMENT_TYPES, GraphIndex, parameter_count, subgraph, uses
-from mm_edge.export.graphs.rename import rename_values
-from mm_edge.export.graphs.work import Value, measure_values, node_flops
+from mm_edge.export.graphs.graph import DTYPES, ELEMENT_TYPES, GraphIndex, dims_of, parameter_count, uses
+from mm_edge.export.graphs.inputs import bind_dimensions, cast_first, lift_dimensions
+from mm_edge.export.graphs.rewrite import rename_values, subgraph
+from mm_edge.export.graphs.runner import Value, measure_values
 from mm_edge.spec import BATCH, TensorSpec
 
-from .cut import FUSION, crossing_values
+from .cut import FUSION, ancestors, choose_cuts, node_flops
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from onnx import ValueInfoProto
 
+    from mm_edge.export.feeds import Array, Feed
     from mm_edge.export.model import SourceModel
     from mm_edge.export.recipe import Recipe
     from mm_edge.spec import DType, ModelSpec
-
-LEAST_ENCODER_FLOPS = 200_000  # below this, starting a part costs more than running it: 10 us at 20 GFLOP/s
 FUSE = "fuse"
 
 
-@dataclass
+@dataclass(frozen=True)
 class PartGraph:
-    """One part before it is packed: its fp32 graph and how it is fed."""
+    """One part before it is packed: its fp32 graph, and where each of its inputs comes from."""
 
     name: str
     kind: Literal["encode", "fuse", "decode"]
@@ -47,30 +47,62 @@ class PartGraph:
 
     @property
     def stands_alone(self) -> bool:
-        """It reads no other part: what it gives in the chain is what it gives by itself."""
+        """Whether it reads no other part: its outputs in the chain are then its outputs in isolation."""
         return not any(read.source.startswith("part:") for read in self.reads.values())
 
+    def feed(self, values: Mapping[str, Array]) -> Feed:
+        """Its inputs, taken from the values of a chain by reference (`input:image`, `part:encode_image.embedding`)."""
+        return {name: values[read.source] for name, read in self.reads.items()}
 
-@dataclass
-class Split:
-    """A model in parts. `outputs` tells which part gives each of the model's output tensors."""
+    def outputs(self, values: Mapping[str, Array]) -> Feed:
+        """Its outputs in the values of a chain, by its own names."""
+        return {tensor.name: values[f"part:{self.name}.{tensor.name}"] for tensor in self.gives}
 
-    parts: list[PartGraph]
+    def by_reference(self, outputs: Feed) -> dict[str, Array]:
+        """The opposite of `outputs`."""
+        return {f"part:{self.name}.{name}": value for name, value in outputs.items()}
+
+
+@dataclass(frozen=True)
+class SplitModel:
+    """A model in parts. `outputs` maps each of the model's output tensors to the part that computes it."""
+
+    source: SourceModel
+    parts: tuple[PartGraph, ...]
     outputs: dict[str, str]
-    notes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     crossing_bytes: int = 0
 
     def part(self, name: str) -> PartGraph:
         return next(part for part in self.parts if part.name == name)
 
+    def values_of(self, feed: Feed) -> dict[str, Array]:
+        """A feed of the whole model by reference: `input:NAME`, `presence`, `state:OUTPUT`."""
+        states = {state.name: f"state:{state.output}" for state in self.source.spec.states}
+        return {states.get(name, name if name == PRESENCE else f"input:{name}"): value for name, value in feed.items()}
+
+    def outputs_of(self, values: Mapping[str, Array]) -> Feed:
+        """The model's output tensors, taken from the values of a chain."""
+        return {name: values[source] for name, source in self.outputs.items()}
+
     def saved_when_only(self, name: str) -> float:
-        """The share of the work that is not done when only this input has something new."""
+        """The share of the work that is skipped when only this input changes."""
         total = sum(part.flops for part in self.parts)
         idle = sum(part.flops for part in self.parts if part.kind == "encode" and part.name != f"encode_{name}")
         return idle / total if total else 0.0
 
+    def makers(self) -> dict[str, str]:
+        """The node that computes each tensor that a part gives, for error messages."""
+        return {
+            name: f"node '{node.name}' ({node.op_type}) of '{part.name}'"
+            for part in self.parts
+            for node in part.graph.graph.node
+            for name in node.output
+            if name in {tensor.name for tensor in part.gives}
+        }
 
-def split_model(model: SourceModel, recipe: Recipe) -> Split:
+
+def split_model(model: SourceModel, recipe: Recipe) -> SplitModel:
     """The parts of the model, or the whole as one part with the reason why."""
     graph = ModelProto()
     graph.CopyFrom(model.graph)
@@ -83,44 +115,9 @@ def split_model(model: SourceModel, recipe: Recipe) -> Split:
     values = measure_values(bound, random_feed(model.spec, 0, None, model.vocabulary))
     owners = {tensor.name: owner_of(tensor.name) for tensor in graph_inputs(model.spec)}
     owners |= {name: FUSION for name in (PRESENCE, *(state.name for state in model.spec.states)) if name in owners}
-    crossing, notes = _choose(index, owners, values, recipe, model.spec)
+    crossing, notes = choose_cuts(index, owners, values, recipe, model.spec)
     shapes = _named_shapes(bound, model, values, sorted({name for names in crossing.values() for name in names}))
-    return _build(graph, model.spec, crossing, shapes, values, notes)
-
-
-def _choose(
-    index: GraphIndex, owners: dict[str, str], values: dict[str, Value], recipe: Recipe, spec: ModelSpec
-) -> tuple[dict[str, list[str]], list[str]]:
-    """Which inputs get an encoder, and where each ends."""
-    if recipe.split == "never":
-        return {}, ["kept whole, as asked"]
-    if len(spec.inputs) == 1 and not (spec.presence or spec.states):
-        return {}, ["kept whole: it has one input"]
-    crossing, notes = {}, []
-    for owner, names in crossing_values(index, owners, values).items():
-        flops = sum(node_flops(index.graph.node[number], values) for number in _ancestors(index, names, set()))
-        if not names:
-            notes.append(f"'{owner}' has no encoder: it meets the other inputs at once")
-        elif flops < LEAST_ENCODER_FLOPS and recipe.split == "auto":
-            notes.append(f"'{owner}' has no encoder of its own: {flops:,} operations cost less than starting a part")
-        else:
-            crossing[owner] = names
-    if not crossing:
-        notes.insert(0, "kept whole: no input has work of its own that is worth a part")
-    return crossing, notes
-
-
-def _ancestors(index: GraphIndex, names: list[str], stop: set[str]) -> set[int]:
-    """All nodes that the values need, down to the values in `stop`."""
-    found: set[int] = set()
-    waiting = [name for name in names if name not in stop]
-    while waiting:
-        number = index.producer.get(waiting.pop())
-        if number is None or number in found:
-            continue
-        found.add(number)
-        waiting += [name for name in uses(index.graph.node[number]) if name not in stop]
-    return found
+    return _build(graph, model, crossing, shapes, values, notes)
 
 
 def _named_shapes(
@@ -151,16 +148,16 @@ def _named_shapes(
 
 def _build(  # noqa: PLR0917
     graph: ModelProto,
-    spec: ModelSpec,
+    model: SourceModel,
     crossing: dict[str, list[str]],
     shapes: dict[str, tuple[int | str, ...]],
     values: dict[str, Value],
     notes: list[str],
-) -> Split:
-    index = GraphIndex(graph.graph)
+) -> SplitModel:
+    index, spec = GraphIndex(graph.graph), model.spec
     outputs = list(graph_outputs(spec))
     inputs = {tensor.name: tensor for tensor in graph_inputs(spec)}
-    split = Split([], {}, notes)
+    parts: list[PartGraph] = []
     given: dict[
         str, tuple[str, TensorSpec]
     ] = {}  # what the parts so far give: where it comes from, by the whole graph's name
@@ -175,23 +172,24 @@ def _build(  # noqa: PLR0917
         if len(inner) > 1:
             public |= {value: f"embedding_{place}" for place, value in enumerate(inner)}
         gives = {value: TensorSpec(public[value], _dtype(values[value]), shapes[value]) for value in crossing[owner]}
-        split.parts.append(_part(index, graph, name, "encode", gives, {}, inputs, values))
+        parts.append(_part(index, graph, name, "encode", gives, {}, inputs, values))
         given |= {value: (f"part:{name}.{tensor.name}", tensor) for value, tensor in gives.items()}
     rest = [name for name in outputs if name not in given]
     if rest:
         gives = {name: TensorSpec(name, _dtype(values[name]), _output_shape(index, name, values)) for name in rest}
         part = _part(index, graph, FUSE, "fuse", gives, given, inputs, values)
-        part.reads = {name: _with_state(read, spec) for name, read in part.reads.items()}
-        part.note = "; ".join(notes)
-        split.parts.append(part)
-    split.outputs = {name: given[name][0] if name in given else f"part:{FUSE}.{name}" for name in outputs}
-    split.crossing_bytes = sum(values[value].size_bytes for value in given if index.consumers[value])
-    return split
+        reads = {name: _with_state(read, spec) for name, read in part.reads.items()}
+        parts.append(replace(part, reads=reads, note="; ".join(notes)))
+    return SplitModel(
+        source=model,
+        parts=tuple(parts),
+        outputs={name: given[name][0] if name in given else f"part:{FUSE}.{name}" for name in outputs},
+        notes=tuple(notes),
+        crossing_bytes=sum(values[value].size_bytes for value in given if index.consumers[value]),
+    )
 
 
 def _output_shape(index: GraphIndex, name: str, values: dict[str, Value]) -> tuple[int | str, ...]:
-    from mm_edge.export.graphs.graph import dims_of
-
     dims = dims_of(index.infos.get(name))
     if dims is None or not all(dims):
         return (BATCH, *values[name].shape[1:])
@@ -213,7 +211,7 @@ def _part(  # noqa: PLR0917
     inputs: dict[str, TensorSpec],
     values: dict[str, Value],
 ) -> PartGraph:
-    nodes = _ancestors(index, list(gives), set(given))
+    nodes = ancestors(index, list(gives), set(given))
     used = {value for number in nodes for value in uses(index.graph.node[number])}
     takes: dict[str, TensorSpec] = {}
     reads: dict[str, Read] = {}

@@ -1,4 +1,4 @@
-"""Whether two sets of output tensors mean the same to whoever reads the decoded outputs."""
+"""Compares decoded outputs: whether two sets of output tensors decode to the same answer, and to the right one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from mm_edge.spec import (
     TextOutput,
 )
 
+from .parity import cosine
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mm_edge.export.feeds import Array, Feed
+    from mm_edge.export.model import Labelled
     from mm_edge.spec import OutputSpec
 
 SAME_BOX_OVERLAP = 0.9
@@ -44,6 +47,20 @@ def agreement(output: OutputSpec, got: Sequence[Feed], wanted: Sequence[Feed]) -
         for a, b in zip(got, wanted, strict=True)
     ]
     return float(np.mean(same))
+
+
+def accuracy(output: OutputSpec, got: Sequence[Feed], samples: Sequence[Labelled]) -> float | None:
+    """The share of samples whose best class is the labelled one; None for outputs or labels of another kind."""
+    if not isinstance(output, ClassesOutput) or not samples:
+        return None
+    right = []
+    for values, sample in zip(got, samples, strict=True):
+        label = sample.labels.get(output.name)
+        index = output.labels.index(label) if isinstance(label, str) and label in output.labels else label
+        if not isinstance(index, (int, np.integer)):
+            return None
+        right.append(int(np.argmax(values[output.reads["logits"]])) == int(index))
+    return float(np.mean(right))
 
 
 @singledispatch
@@ -76,8 +93,6 @@ def _(output: LabelsOutput, got: Feed, wanted: Feed) -> bool:
 
 @agrees.register(EmbeddingOutput)
 def _(output: EmbeddingOutput, got: Feed, wanted: Feed) -> bool:
-    from .parity import cosine
-
     del output
     return cosine(got["values"], wanted["values"]) >= SAME_DIRECTION
 

@@ -1,62 +1,152 @@
-"""Runs a model's parts one after another, each fed with what its reads name."""
+"""Verifies the parts as a chain: in fp32 against the unsplit graph, in every precision against the source model."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
+
+from mm_edge.errors import WorkFailedError
+from mm_edge.export.feeds import graph_inputs, random_feed
+from mm_edge.export.graphs.runner import ALL_CORES, Runner, open_artefact, run_all
+
+from .agreement import accuracy, agreement
+from .parity import compare_all, relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-    from mm_edge.bundle.manifest import Read
+    from mm_edge.bundle.manifest import ParityRow, Precision
+    from mm_edge.export.dataset import Dataset
     from mm_edge.export.feeds import Array, Feed
-    from mm_edge.export.graphs.runner import Runner
-    from mm_edge.export.split.partition import PartGraph
+    from mm_edge.export.model import SourceModel
+    from mm_edge.export.recipe import Recipe
+    from mm_edge.export.split.partition import PartGraph, SplitModel
 
-STATE = "state:"
-
-
-def sources_of(feed: Feed, states: Mapping[str, str]) -> dict[str, Array]:
-    """A whole graph's feed by reference (`input:NAME`, `presence`, `state:OUTPUT`). `states`: input to output."""
-    named = {}
-    for name, value in feed.items():
-        if name in states:
-            named[STATE + states[name]] = value
-        else:
-            named[name if name == "presence" else f"input:{name}"] = value
-    return named
+SPLIT_TOLERANCE = 1e-6
+BATCHES = (1, 3)
+# What a part without the precision runs in: the order in which an engine chooses from a bundle.
+STAND_INS: dict[Precision, tuple[Precision, ...]] = {
+    "fp32": ("fp32",),
+    "fp16": ("fp16", "fp32"),
+    "int8-cpu": ("int8-cpu", "fp32"),
+    "int8-trt": ("int8-trt", "fp16", "fp32"),
+}
 
 
-def part_feed(reads: Mapping[str, Read], values: Mapping[str, Array]) -> Feed:
-    return {name: values[read.source] for name, read in reads.items()}
-
-
-def part_outputs(part: PartGraph, values: Mapping[str, Array]) -> Feed:
-    """What the part gave in a run of the chain, by its own names."""
-    return {tensor.name: values[f"part:{part.name}.{tensor.name}"] for tensor in part.gives}
-
-
-def run_part(part: PartGraph, runner: Runner, values: dict[str, Array]) -> None:
-    """Adds what the part makes of what is there."""
-    made = runner(part_feed(part.reads, values))
-    values |= {f"part:{part.name}.{name}": value for name, value in made.items()}
+def stand_in(paths: Mapping[Precision, Path], precision: Precision) -> Precision:
+    """The precision that a part runs in when the model runs in `precision`."""
+    return next(item for item in STAND_INS[precision] if item in paths)
 
 
 def run_chain(
-    parts: Sequence[PartGraph], runners: Mapping[str, Runner], values: Mapping[str, Array]
-) -> dict[str, Array]:
-    """Everything that was fed or made, by reference (`input:image`, `part:fuse.logits`)."""
-    known = dict(values)
-    for part in parts:
-        run_part(part, runners[part.name], known)
-    return known
-
-
-def run_one_by_one(
-    parts: Sequence[PartGraph], opened: Callable[[PartGraph], Runner], values: Sequence[dict[str, Array]]
+    parts: Sequence[PartGraph], opened: Callable[[PartGraph], Runner], samples: Sequence[dict[str, Array]]
 ) -> None:
-    """The same for many samples at once, in place, with one part loaded at a time: each holds its weights once more."""
+    """Adds the outputs of every part to the values of each sample. One part is loaded at a time: each holds weights."""
     for part in parts:
         runner = opened(part)
-        for known in values:
-            run_part(part, runner, known)
+        for values in samples:
+            values.update(part.by_reference(runner(part.feed(values))))
         del runner  # before the next one is opened
+
+
+def verify_split(split: SplitModel) -> float:
+    """Compares the chain with the unsplit fp32 graph on random inputs; returns the largest relative error.
+
+    Both run without the engine's optimizer: the test is whether the cut changed a result, not how kernels round.
+    """
+    model = split.source
+    sizes = (1,) if model.fixed_batch else BATCHES
+    feeds = [_feed(model, 100 + seed, size) for seed, size in enumerate(sizes)]
+    wanted = run_all(Runner(model.graph, threads=ALL_CORES, optimize="none"), feeds)
+    chained = [split.values_of(feed) for feed in feeds]
+    run_chain(split.parts, lambda part: Runner(part.graph, threads=ALL_CORES, optimize="none"), chained)
+    largest = 0.0
+    for size, values, outputs in zip(sizes, chained, wanted, strict=True):
+        for name, value in outputs.items():
+            error = relative_error(values[split.outputs[name]], value)
+            largest = max(largest, error)
+            if error > SPLIT_TOLERANCE:
+                raise WorkFailedError(
+                    f"'{name}' of the chained parts differs by {error:.2g} (relative, batch {size})",
+                    action="verifying the split",
+                    hint="Export the model as one part: --split never",
+                )
+    return largest
+
+
+def _feed(model: SourceModel, seed: int, size: int) -> Feed:
+    """A different size for each named dimension, so that no two are confused; at `size` 1 all are 1."""
+    named = sorted({dim for tensor in graph_inputs(model.spec) for dim in tensor.shape if isinstance(dim, str)})
+    sizes = {dim: size + place for place, dim in enumerate(named)} if size > 1 else dict.fromkeys(named, 1)
+    return random_feed(model.spec, seed, sizes, model.vocabulary)
+
+
+@dataclass
+class ChainVerifier:
+    """Compares the chain with the source model on unseen samples, one precision at a time."""
+
+    split: SplitModel
+    dataset: Dataset
+    recipe: Recipe
+    reference: Sequence[Feed]  # the source model's outputs for the unseen samples
+    fp32_values: Sequence[dict[str, Array]]  # all values of the fp32 chain for them, by reference
+    known: dict[Path, list[Feed]] = field(default_factory=dict)  # outputs by artefact, of parts that read no other part
+
+    def chain_rows(self, paths: Mapping[str, Mapping[Precision, Path]], precision: Precision) -> list[ParityRow]:
+        """The whole model against its source, decoded outputs included."""
+        chained = [self.split.values_of(feed) for feed in self.dataset.unseen]
+        for part in self.split.parts:
+            for values, outputs in zip(chained, self._outputs(part, paths[part.name], precision, chained), strict=True):
+                values.update(part.by_reference(outputs))
+        got = [self.split.outputs_of(values) for values in chained]
+        tolerance = self.recipe.tolerance_of(precision)
+        rows = compare_all("chain", precision, got, self.reference, tolerance, self.dataset.kind)
+        labelled = [self.split.values_of(sample.feed) for sample in self.dataset.labelled]
+        if labelled:
+            run_chain(self.split.parts, lambda part: _opened(paths[part.name], precision), labelled)
+        answers = [self.split.outputs_of(values) for values in labelled]
+        for output in self.split.source.spec.outputs:
+            share = agreement(output, got, self.reference)
+            right = accuracy(output, answers, self.dataset.labelled)
+            for place, row in enumerate(rows):
+                if row.tensor in output.reads.values():
+                    passed = row.passed and (share >= self.recipe.agreement or self.dataset.kind == "random")
+                    rows[place] = msgspec.structs.replace(row, agreement=share, accuracy=right, passed=passed)
+        return rows
+
+    def part_rows(self, paths: Mapping[str, Mapping[Precision, Path]]) -> list[ParityRow]:
+        """Every part on its own, fed with the outputs of the fp32 parts before it."""
+        rows = []
+        for part in self.split.parts:
+            wanted = [part.outputs(values) for values in self.fp32_values]
+            for precision, path in paths[part.name].items():
+                if precision == "fp32":
+                    continue
+                got = self._outputs(part, {precision: path}, precision, self.fp32_values)
+                tolerance = self.recipe.tolerance_of(precision)
+                rows += compare_all(f"part:{part.name}", precision, got, wanted, tolerance, self.dataset.kind)
+        return rows
+
+    def _outputs(
+        self,
+        part: PartGraph,
+        paths: Mapping[Precision, Path],
+        precision: Precision,
+        samples: Sequence[Mapping[str, Array]],
+    ) -> list[Feed]:
+        """The part's outputs in this precision or its stand-in."""
+        path = paths[stand_in(paths, precision)]
+        if path in self.known:
+            return self.known[path]
+        outputs = run_all(_opened(paths, precision), [part.feed(values) for values in samples])
+        if part.stands_alone:
+            self.known[path] = outputs
+        return outputs
+
+
+def _opened(paths: Mapping[Precision, Path], precision: Precision) -> Runner:
+    found = stand_in(paths, precision)
+    return open_artefact(paths[found], found, threads=ALL_CORES)

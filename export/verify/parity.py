@@ -1,8 +1,8 @@
-"""Compares what a precision computes with the reference, tensor by tensor, and decides whether that may be shipped."""
+"""Compares the tensors of a precision with the reference, and decides whether a bundle may be written."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -11,16 +11,17 @@ from mm_edge.errors import WorkFailedError
 from mm_edge.runtime.engines.relative_error import relative_error as relative_error  # noqa: PLC0414  # also for importers of this file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Literal
 
+    from mm_edge.bundle.manifest import Precision
     from mm_edge.export.feeds import Array, Feed
 
 TINY = 1e-12
 
 
 def usual_norm(arrays: Sequence[Array]) -> float:
-    """How large a tensor usually is: a score that happens to be near zero in one sample is not held to that."""
+    """The root mean square norm over all samples, so that one sample near zero does not set the scale."""
     return float(np.sqrt(np.mean([np.linalg.norm(array.astype(np.float64)) ** 2 for array in arrays])))
 
 
@@ -41,9 +42,9 @@ def compare(  # noqa: PLR0917
     tolerance: float,
     data: Literal["calibration", "unseen", "random"],
 ) -> ParityRow:
-    """One tensor over all samples. The worst sample counts, not the average one: a robot meets them all."""
+    """One tensor over all samples. The worst sample counts, not the average: a robot meets them all."""
     if any(a.shape != b.shape or not np.isfinite(a.astype(np.float64)).all() for a, b in zip(got, wanted, strict=True)):
-        # JSON has no infinity; the largest finite float says the same.
+        # JSON has no infinity; the largest finite float stands for it.
         worst = float(np.finfo(np.float32).max)
         return ParityRow(
             scope, precision, tensor, len(got), worst, worst, 0.0, relative_error=worst, passed=False, data=data
@@ -73,25 +74,29 @@ def compare_all(  # noqa: PLR0917
     tolerance: float,
     data: Literal["calibration", "unseen", "random"],
 ) -> list[ParityRow]:
-    """Every tensor that the reference has."""
+    """One row for every tensor of the reference."""
     return [
         compare(scope, precision, name, [feed[name] for feed in got], [feed[name] for feed in wanted], tolerance, data)
         for name in wanted[0]
     ]
 
 
+def passed(rows: Iterable[ParityRow]) -> bool:
+    return all(row.passed for row in rows)
+
+
 def worst(rows: Iterable[ParityRow]) -> ParityRow:
     return max(rows, key=lambda row: row.relative_error)
 
 
-def gate(rows: Sequence[ParityRow], tolerance_of: dict[str, float], makers: dict[str, str] | None = None) -> None:
-    """Raises unless every row passed; names the worst tensor, and the node that makes it (`makers`, by tensor)."""
+def gate(rows: Sequence[ParityRow], tolerance_of: Callable[[Precision], float], makers: Mapping[str, str]) -> None:
+    """Raises unless every row passed; names the worst tensor and the node that computes it (`makers`, by tensor)."""
     failed = [row for row in rows if not row.passed]
     if not failed:
         return
     row = worst(failed)
-    limit = tolerance_of[row.precision]
-    maker = f" (made by {(makers or {})[row.tensor]})" if row.tensor in (makers or {}) else ""
+    limit = tolerance_of(cast("Precision", row.precision))  # a plain string in the manifest
+    maker = f" (computed by {makers[row.tensor]})" if row.tensor in makers else ""
     reason = (
         f"agreement {row.agreement:.3f}"
         if row.agreement is not None and row.relative_error <= limit
@@ -100,6 +105,6 @@ def gate(rows: Sequence[ParityRow], tolerance_of: dict[str, float], makers: dict
     raise WorkFailedError(
         f"{row.scope} in {row.precision}: '{row.tensor}'{maker} has {reason}, cosine {row.cosine:.5f}; "
         f"{len(failed)} of {len(rows)} checks failed",
-        action="proving that nothing was lost",
-        hint="No bundle was written. Leave that precision out, calibrate on better data, or raise --tolerance",
+        action="verifying parity with the source model",
+        hint="No bundle was written. Leave that precision out, calibrate on better samples, or raise --tolerance",
     )

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from mm_edge.export.model import Labelled
-from mm_edge.export.verify.accuracy import accuracy
-from mm_edge.export.verify.agreement import agreement
+from mm_edge.export.verify.agreement import accuracy, agreement
 from mm_edge.spec import (
     BoxesOutput,
     ClassesOutput,

@@ -53,13 +53,13 @@ def test_a_node_that_is_to_stay_fp32_does(model):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["nothing"], 2, "'nothing' is no source"),
+        (["nothing"], 2, "'nothing' is not a source"),
         (["zoo:nothing"], 2, "loading zoo:nothing: the zoo has no 'nothing'; it has scout"),
-        (["made.onnx", "--precision", "fp8"], 2, "'fp8' is no precision"),
+        (["made.onnx", "--precision", "fp8"], 2, "'fp8' is not a precision"),
         (["made.onnx", "--precision", "int8"], 2, "there are no samples to calibrate on"),
         (["made.onnx", "--precision", "fp16", "--tolerance", "0.000001"], 1, "No bundle was written"),
-        (["made.onnx", "--precision", "fp16", "--keep-fp32", "conv3"], 2, "no node is called 'conv3'"),
-        (["made.onnx", "--target", "cuda:86"], 2, "'cuda:86' is no target"),
+        (["made.onnx", "--precision", "fp16", "--keep-fp32", "conv3"], 2, "there is no node 'conv3'"),
+        (["made.onnx", "--target", "cuda:86"], 2, "'cuda:86' is not a target"),
         (["made.onnx", "--calibrate", "nowhere"], 2, "there is no such folder"),
     ],
 )

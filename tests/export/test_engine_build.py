@@ -11,10 +11,10 @@ trt = pytest.importorskip("tensorrt_rtx")
 
 from mm_edge.bundle.bundle import Bundle  # noqa: E402
 from mm_edge.errors import UsageError, WorkFailedError  # noqa: E402
-from mm_edge.export.graphs.base_graph import base_graph  # noqa: E402
 from mm_edge.export.graphs.graph import save  # noqa: E402
 from mm_edge.export.graphs.lint import UNSUPPORTED, lint  # noqa: E402
-from mm_edge.export.package.engine_build import Target, build_engine  # noqa: E402
+from mm_edge.export.graphs.rewrite import base_graph  # noqa: E402
+from mm_edge.export.package.engines import Target, build_engine  # noqa: E402
 from mm_edge.export.pipeline import export  # noqa: E402
 from mm_edge.export.precision.fp16 import to_fp16  # noqa: E402
 from mm_edge.export.precision.int8 import calibrate, to_int8_trt  # noqa: E402
@@ -88,7 +88,7 @@ def test_what_the_lint_refuses_the_parser_or_builder_refuses(tmp_path):
 def test_targets_are_read_and_refused():
     assert Target.read("tensorrt-rtx:sm86,sm89") == [Target("sm86"), Target("sm89")]
     for wrong in ("tensorrt:sm86", "tensorrt-rtx", "tensorrt-rtx:86"):
-        with pytest.raises(UsageError, match="is no target"):
+        with pytest.raises(UsageError, match="is not a target"):
             Target.read(wrong)
 
 

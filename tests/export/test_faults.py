@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.data.tokens import prove_tokenizer
-from mm_edge.export.graphs.rename import rename_values
+from mm_edge.export.graphs.rewrite import rename_values
 from mm_edge.export.pipeline import export
 from mm_edge.export.precision import part_search
 from mm_edge.export.recipe import Recipe
@@ -45,7 +45,7 @@ def test_a_transposed_input(tmp_path):
     refused(
         tmp_path,
         source_model(changed(change), picture_and_vector()),
-        match=r"chain in fp32: 'logits' \(made by node 'logits' \(Gemm\) of 'fuse'\)",
+        match=r"chain in fp32: 'logits' \(computed by node 'logits' \(Gemm\) of 'fuse'\)",
     )
 
 
@@ -132,7 +132,7 @@ def test_a_stale_calibration(tmp_path, monkeypatch, precision):
 @pytest.mark.parametrize("precision", ["int8-cpu", "int8-trt"])
 def test_a_zero_scale(tmp_path, monkeypatch, precision):
     """In whatever is quantized: a search that leaves a node out does not get away from it."""
-    real = part_search.PartWork._quantized_keeping
+    real = part_search.PartSearch._quantized_keeping
 
     def broken(self, kept, form):
         graph = ModelProto()
@@ -142,7 +142,7 @@ def test_a_zero_scale(tmp_path, monkeypatch, precision):
             scale.CopyFrom(numpy_helper.from_array(np.zeros((), numpy_helper.to_array(scale).dtype), scale.name))
         return graph
 
-    monkeypatch.setattr(part_search.PartWork, "_quantized_keeping", broken)
+    monkeypatch.setattr(part_search.PartSearch, "_quantized_keeping", broken)
     refused(tmp_path, source_model(), Recipe(precisions=(precision,), split="never"), match=f"no {precision}.*node '")
 
 
@@ -185,7 +185,7 @@ def test_an_fp16_that_overflows(tmp_path):
         node(graph, "conv2").input[0] = "calm"
 
     exported = export(source_model(changed(change)), tmp_path / "x.mmb", Recipe(precisions=("fp16",), split="never"))
-    fuse = exported.made.candidates[0]
+    fuse = exported.candidates[0]
     assert {"louder", "calm"} <= fuse.kept
     assert len(fuse.kept) < 8
     assert fuse.loss < 0.01
@@ -207,5 +207,5 @@ def test_a_wrong_tokenizer():
     model = SourceModel(spec, ModelProto(), lambda feed: feed, "made", files={"tokenizer.json": content})
     prove_tokenizer(model, "text", own)
     model.files["tokenizer.json"] = content.replace(b'"[UNK]": 1', b'"[UNK]": 9').replace(b'"w9": 9', b'"w9": 1')
-    with pytest.raises(WorkFailedError, match="'a photo of a cat' gives 9 at place 0, the model's own tokenizer 1"):
+    with pytest.raises(WorkFailedError, match="'a photo of a cat' has id 9 at position 0, the model's own tokenizer 1"):
         prove_tokenizer(model, "text", own)

@@ -63,7 +63,7 @@ def test_vilt_on_pictures_of_one_size_is_the_original_on_a_full_mask(tmp_path):
 
 def test_a_kind_that_is_not_known_is_told(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(UsageError, match=r"it is of the kind 'bert'.*clap, clip"):
+    with pytest.raises(UsageError, match=r"its model type is 'bert'.*clap, clip"):
         load_source(f"hf:{tmp_path}", Recipe())
 
 
@@ -72,7 +72,7 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path):
         json.dumps({"model_type": "theirs", "auto_map": {"AutoConfig": "theirs.Config"}})
     )
     (tmp_path / "theirs.py").write_text("raise SystemExit('ran')\n")
-    with pytest.raises(UsageError, match=r"it wants to run code of its own.*--trust-remote-code"):
+    with pytest.raises(UsageError, match=r"it requires running its own code.*--trust-remote-code"):
         load_source(f"hf:{tmp_path}", Recipe())
 
 
@@ -103,7 +103,7 @@ def test_pixels_that_are_not_the_processor_s_are_refused(tmp_path, monkeypatch, 
     folder = SAVERS["clip"](tmp_path)
     monkeypatch.setattr(picture_and_text, "normalize_of", wrong)
     with pytest.raises(
-        WorkFailedError, match=r"proving the pixels.*differs from the model.s own processor by [\d.]+ of"
+        WorkFailedError, match=r"verifying the image preprocessing.*differs from the model.s own processor by [\d.]+ of"
     ):
         load_source(f"hf:{folder}", Recipe())
 
@@ -117,7 +117,7 @@ def test_sound_that_is_not_the_processor_s_is_refused(tmp_path, monkeypatch, fam
     folder = SAVERS[family](tmp_path)
     monkeypatch.setattr(owner, "forward", lambda self, sound: 1.01 * real(self, sound))
     with pytest.raises(
-        WorkFailedError, match=r"proving the sound.*differs from the model.s own processor by [\d.]+ of"
+        WorkFailedError, match=r"verifying the audio preprocessing.*differs from the model.s own processor by [\d.]+ of"
     ):
         load_source(f"hf:{folder}", Recipe())
 

@@ -9,7 +9,7 @@ from fusion_models import VOCABULARY, make  # noqa: E402
 
 from mm_edge.bundle.bundle import Bundle  # noqa: E402
 from mm_edge.export.feeds import graph_inputs, random_feed  # noqa: E402
-from mm_edge.export.package.engine_build import Target, build_engine  # noqa: E402
+from mm_edge.export.package.engines import Target, build_engine  # noqa: E402
 from mm_edge.export.pipeline import export  # noqa: E402
 from mm_edge.export.recipe import Recipe  # noqa: E402
 from mm_edge.export.sources.torch_module import from_module  # noqa: E402

@@ -110,7 +110,7 @@ def test_a_spec_that_does_not_fit_is_told(path, tmp_path, change, match):
 
 def test_what_cannot_be_guessed_is_named(tmp_path):
     onnx.save(foreign(state_size="length"), tmp_path / "x.onnx")
-    with pytest.raises(UsageError, match=r"nothing is known that is float \['N', 'length'\] \(the input 'state'\)"):
+    with pytest.raises(UsageError, match=r"the input 'state' is float \['N', 'length'\], which matches no modality"):
         load_source(str(tmp_path / "x.onnx"), Recipe())
 
 

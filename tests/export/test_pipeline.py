@@ -98,7 +98,7 @@ def test_auto_leaves_out_what_is_no_faster_and_says_so(target, monkeypatch):
     monkeypatch.setattr("mm_edge.export.precision.part_search.race", lambda runners, feed: dict.fromkeys(runners, 1.0))
     exported = export(source_model(), target)
     assert "int8-cpu" not in exported.manifest.part("encode_image").artefacts
-    assert any("no faster here" in item.note for item in exported.made.candidates)
+    assert any("no faster here" in item.left_out for item in exported.candidates)
     assert set(exported.manifest.preferred["cpu"].values()) == {"fp32"}
 
 
@@ -128,12 +128,12 @@ def _interrupted(*args):
 def test_an_interrupted_export_goes_on_where_it_was(target, monkeypatch, tmp_path):
     recipe = Recipe(precisions=("fp16", "int8-cpu"))
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "write_and_reload", _interrupted)
+        patch.setattr(pipeline, "pack", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             export(source_model(), target, recipe)
     assert not target.exists()
     with monkeypatch.context() as patch:
-        patch.setattr("mm_edge.export.precision.part_search.PartWork._make", _must_not_run)
+        patch.setattr("mm_edge.export.precision.part_search.PartSearch._make", _must_not_run)
         exported = export(source_model(), target, recipe)
     assert "int8-cpu" in exported.manifest.part("encode_image").artefacts
     assert list(cache_folder("export").iterdir()) == []  # a finished export leaves nothing
@@ -145,13 +145,13 @@ def _must_not_run(*args):
 
 def test_other_samples_are_another_export(target, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "write_and_reload", _interrupted)
+        patch.setattr(pipeline, "pack", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             export(source_model(), target, Recipe(precisions=("int8-cpu",)))
     other = source_model()
     other.samples = lambda count: (sample(1000 + seed) for seed in range(count))
     with monkeypatch.context() as patch, pytest.raises(AssertionError, match="made again"):  # noqa: PT012
-        patch.setattr("mm_edge.export.precision.part_search.PartWork._make", _must_not_run)
+        patch.setattr("mm_edge.export.precision.part_search.PartSearch._make", _must_not_run)
         export(other, target, Recipe(precisions=("int8-cpu",)))
 
 
@@ -159,7 +159,7 @@ def test_what_cannot_go_well_is_told_before_the_work(target, tmp_path, monkeypat
     monkeypatch.setattr(pipeline, "split_model", _must_not_run)
     with pytest.raises(UsageError, match="cannot be read as a private key"):
         export(source_model(), target, Recipe(sign=str(tmp_path / "no.key")))
-    with pytest.raises(UsageError, match="'cuda:86' is no target"):
+    with pytest.raises(UsageError, match="'cuda:86' is not a target"):
         export(source_model(), target, Recipe(targets=("cuda:86",)))
 
 
@@ -191,7 +191,7 @@ def test_the_plan_names_all_that_would_be_done(tmp_path):
         "zoo:scout",
         "x.mmb",
         "chosen by measurement",
-        "takes: 32 to calibrate on by minmax",
+        "takes: 32 to calibrate on (minmax)",
         "tensorrt-rtx:sm86",
     ):
         assert words in lines
@@ -218,7 +218,7 @@ class TestSamples:
         assert {row.data for row in exported.manifest.parity} == {"unseen"}
 
     def test_an_empty_folder(self, tmp_path):
-        self.refused(tmp_path, Recipe(calibrate=str(tmp_path)), "holds 0 things, none of them a sample")
+        self.refused(tmp_path, Recipe(calibrate=str(tmp_path)), "contains 0 entries, none of them a sample")
 
     def test_no_folder(self, tmp_path):
         self.refused(tmp_path, Recipe(calibrate=str(tmp_path / "nowhere")), "no such folder")

@@ -8,9 +8,10 @@ from handmade_graphs import Builder, info, picture_and_vector, sample
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper, shape_inference
 
 from mm_edge.errors import WorkFailedError
-from mm_edge.export.graphs.base_graph import base_graph, typed
+from mm_edge.export.graphs.graph import typed
 from mm_edge.export.graphs.lint import lint
-from mm_edge.export.graphs.restore import restored
+from mm_edge.export.graphs.quantized import restored
+from mm_edge.export.graphs.rewrite import base_graph
 from mm_edge.export.graphs.rounding import as_rounded
 from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.precision.fp16 import fp32_by_nature, to_fp16

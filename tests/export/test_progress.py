@@ -6,7 +6,7 @@ from mm_edge.export import progress
 def test_steps_are_told_with_their_time_and_what_is_left(capsys, monkeypatch):
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    told = progress.Told()
+    told = progress.TerminalProgress()
     for number in (1, 2, 3):
         with told.step("int8", number, 3):
             pass
@@ -20,7 +20,7 @@ def test_steps_are_told_with_their_time_and_what_is_left(capsys, monkeypatch):
 
 
 def test_a_step_that_fails_is_not_told_as_done(capsys):
-    told = progress.Told()
+    told = progress.TerminalProgress()
     try:
         with told.step("write"):
             raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from handmade_graphs import source_model
 from onnx import ModelProto
 
 from mm_edge.errors import InputError
-from mm_edge.export.data.datasets import gather_data
+from mm_edge.export.data.datasets import gather_dataset
 from mm_edge.export.data.samples import read_samples, spread
 from mm_edge.export.data.take import read_take
 from mm_edge.export.model import SourceModel
@@ -131,7 +131,7 @@ def test_what_is_left_beside_calibration_and_proof_is_spared_for_the_searches(th
     model = source_model()
     feeds = [feed for _, feed in zip(range(there), model.samples(there), strict=False)]
     model = replace(model, samples=lambda count: iter(feeds[:count]))
-    data = gather_data(model, Recipe(samples=8, unseen=3))
+    data = gather_dataset(model, Recipe(samples=8, unseen=3))
     kinds = data.calibration, data.spare, data.unseen
     assert tuple(map(len, kinds)) == (calibrated, spared, unseen)
     assert [id(feed["image"]) for kind in kinds for feed in kind] == [

@@ -9,12 +9,18 @@ from onnx import ModelProto, TensorProto, numpy_helper
 
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.errors import WorkFailedError
-from mm_edge.export.graphs.base_graph import base_graph
+from mm_edge.export.graphs.rewrite import base_graph
 from mm_edge.export.pipeline import export
 from mm_edge.export.precision import bisect, part_search
 from mm_edge.export.precision.bisect import Search, smallest_remainder
 from mm_edge.export.precision.int8 import calibrate, quantizable, to_int8_trt_in_fp32
-from mm_edge.export.precision.sensitivity import Harm, harms_of_fp16, harms_of_int8, ranked, share_of_work
+from mm_edge.export.precision.sensitivity import (
+    Sensitivity,
+    ranked,
+    sensitivities_to_fp16,
+    sensitivities_to_int8,
+    share_of_work,
+)
 from mm_edge.export.recipe import Recipe
 
 FEEDS = [sample(seed) for seed in range(4)]
@@ -100,7 +106,7 @@ def test_the_ranking_names_the_node_that_int8_ruins():
     base = base_graph(spiky(picture_and_vector()))
     quiet = [{**feed, "vector": np.where(np.arange(8) == 0, 1e-3, feed["vector"]).astype(np.float32)} for feed in FEEDS]
     quantized = to_int8_trt_in_fp32(base, calibrate(base, quiet, "minmax"))
-    harms = harms_of_int8(base, quantized, set(quantizable(base)), quiet)
+    harms = sensitivities_to_int8(base, quantized, set(quantizable(base)), quiet)
     assert {harm.node for harm in harms} == set(quantizable(base))
     worst = max(harms, key=lambda harm: harm.loss)
     assert worst.node == "dense1"
@@ -111,7 +117,7 @@ def test_the_ranking_names_the_node_that_int8_ruins():
 def test_the_work_of_a_node_is_what_a_run_multiplies():
     base = base_graph(picture_and_vector())
     quantized = to_int8_trt_in_fp32(base, calibrate(base, FEEDS, "minmax"))
-    work = {harm.node: harm.work for harm in harms_of_int8(base, quantized, set(quantizable(base)), FEEDS)}
+    work = {harm.node: harm.work for harm in sensitivities_to_int8(base, quantized, set(quantizable(base)), FEEDS)}
     weights = {item.name: item for item in base.graph.initializer}
     for node in base.graph.node:
         if node.op_type == "Gemm":
@@ -125,13 +131,17 @@ def test_the_ranking_names_the_node_that_overflows_in_fp16():
     b.add("Div", "y", "loud", b.weight("c", np.float32(1e4)))
     base = base_graph(b.model([info("x", TensorProto.FLOAT, 4)], [info("y", TensorProto.FLOAT, 4)]))
     feeds = [{"x": np.array([1.0, 2.0, 3.0, 4.0], np.float32)}]
-    harms = {harm.node: harm.loss for harm in harms_of_fp16(base, {"calm", "loud", "y"}, feeds)}
+    harms = {harm.node: harm.loss for harm in sensitivities_to_fp16(base, {"calm", "loud", "y"}, feeds)}
     assert harms["loud"] == harms["y"] == float("inf")
     assert harms["calm"] < 1e-3
 
 
 def test_a_node_with_little_work_is_kept_before_one_with_much():
-    harms = [Harm("large", "MatMul", 0.02, 1e9), Harm("head", "Gemm", 0.02, 1e3), Harm("harmless", "Gemm", 0.0, 1.0)]
+    harms = [
+        Sensitivity("large", "MatMul", 0.02, 1e9),
+        Sensitivity("head", "Gemm", 0.02, 1e3),
+        Sensitivity("harmless", "Gemm", 0.0, 1.0),
+    ]
     assert ranked(harms) == ["head", "large", "harmless"]
     assert share_of_work(harms, {"large"}) == pytest.approx(1, abs=1e-5)
 
@@ -139,7 +149,7 @@ def test_a_node_with_little_work_is_kept_before_one_with_much():
 @pytest.fixture
 def hard_to_please(monkeypatch):
     """No trial passes unless nearly everything stays fp32."""
-    monkeypatch.setattr(part_search.PartWork, "_trial_loss", lambda work, graph: _rounded(graph) / 100)
+    monkeypatch.setattr(part_search.PartSearch, "_trial_loss", lambda work, graph: _rounded(graph) / 100)
 
 
 def _rounded(graph: ModelProto) -> int:
@@ -150,12 +160,12 @@ def test_auto_gives_up_what_hardly_pays_and_says_so(tmp_path, hard_to_please):
     recipe = Recipe(split="never", tolerance=1e-3)
     exported = export(source_model(), tmp_path / "x.mmb", recipe)
     (told,) = [note for note in exported.notes if "int8-trt" in note]
-    assert "to lose at most 0.0007, more than 67% of its work would have to stay fp32; node '" in told
+    assert "a relative error of at most 0.0007 would need more than 67% of its work in fp32; node '" in told
 
 
 def test_what_was_asked_for_by_name_is_not_given_up(tmp_path, hard_to_please):
     recipe = Recipe(split="never", tolerance=1e-3, precisions=("int8-trt",))
-    with pytest.raises(WorkFailedError, match=r"nothing in it can be reduced within 0.001: node '"):
+    with pytest.raises(WorkFailedError, match=r"none of its nodes can be reduced within 0.001: node '"):
         export(source_model(), tmp_path / "x.mmb", recipe)
 
 
@@ -164,10 +174,10 @@ def test_a_search_that_was_stopped_is_told_in_the_notes_and_in_the_bundle(tmp_pa
     tolerance = 0.012  # some of it can be had in int8, and not all
     recipe = Recipe(split="never", precisions=("int8-trt",), tolerance=tolerance, search_seconds=2.5)
     exported = export(source_model(), tmp_path / "x.mmb", recipe)
-    (candidate,) = exported.made.candidates
+    (candidate,) = exported.candidates
     assert candidate.stopped
     assert candidate.kept
     told = f"stopped after 2.5 s; {len(candidate.kept)} nodes stay fp32"
-    assert f"the search for what must stay fp32 in fuse int8-trt was {told} (--search-seconds)" in exported.notes
+    assert f"the search for nodes that must stay fp32 in fuse int8-trt was {told} (--search-seconds)" in exported.notes
     with Bundle.open(tmp_path / "x.mmb") as bundle:
         assert bundle.manifest.made["search of fuse int8-trt"] == told

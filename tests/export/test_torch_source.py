@@ -43,14 +43,14 @@ def package(tmp_path, monkeypatch):
     ("source", "match"),
     [
         ("their_models:fails", r"RuntimeError: the checkpoint is not there \(.*their_models.py, line 6\)"),
-        ("their_models:number", "it gave int, not a torch module"),
+        ("their_models:number", "it returned int, not a torch module"),
         ("their_models:bare", "its spec is NoneType"),
         ("their_models:value", "'value' cannot be called"),
         ("their_models:nothing", "'their_models' has no 'nothing'"),
         ("no_such_module:make", "there is no module 'no_such_module'"),
         ("broken_import:make", "ModuleNotFoundError: No module named 'surely_not_there_at_all'"),
         ("broken_code:make", "ZeroDivisionError"),
-        ("nonsense", "'nonsense' is no source.*zoo:NAME"),
+        ("nonsense", "'nonsense' is not a source.*zoo:NAME"),
     ],
 )
 def test_what_is_wrong_with_a_factory_is_told(package, source, match):
@@ -102,7 +102,7 @@ class Branching(torch.nn.Module):
 @pytest.mark.slow
 def test_flow_that_depends_on_data_is_named():
     spec = make(("image", "vector"), "concat").spec
-    with pytest.raises(WorkFailedError, match="Values that decide about the flow"):
+    with pytest.raises(WorkFailedError, match="Control flow that depends on data"):
         from_module(Branching(), spec, "made")
 
 

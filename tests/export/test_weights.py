@@ -9,9 +9,9 @@ from onnx import TensorProto, numpy_helper
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.export import pipeline
 from mm_edge.export.graphs import weights
-from mm_edge.export.graphs.base_graph import base_graph
 from mm_edge.export.graphs.graph import save
 from mm_edge.export.graphs.lint import lint
+from mm_edge.export.graphs.rewrite import base_graph
 from mm_edge.export.graphs.rounding import as_rounded
 from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.graphs.weights import array_of, cast, digest_of_model, filled, is_aside, put_aside
@@ -157,11 +157,11 @@ def test_an_export_is_the_same_and_goes_on_after_an_interruption(small, tmp_path
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "write_and_reload", stop)
+        patch.setattr(pipeline, "pack", stop)
         with pytest.raises(KeyboardInterrupt):
             export(source_model(), tmp_path / "x.mmb", recipe)
     with monkeypatch.context() as patch:
-        patch.setattr("mm_edge.export.precision.part_search.PartWork._make", stop)
+        patch.setattr("mm_edge.export.precision.part_search.PartSearch._make", stop)
         export(source_model(), tmp_path / "x.mmb", recipe)
     with monkeypatch.context() as patch:
         patch.setattr(weights, "LARGE_BYTES", 1 << 30)

@@ -12,7 +12,7 @@ from mm_edge.export.model import SourceModel
 from mm_edge.export.pipeline import export
 from mm_edge.export.precision.chain_search import ChainSearch
 from mm_edge.export.recipe import Recipe
-from mm_edge.export.verify.chain_parity import STAND_INS
+from mm_edge.export.verify.chain import STAND_INS
 from mm_edge.runtime.engines.selection.choose import choose_precisions
 
 
@@ -88,7 +88,7 @@ def test_where_keeping_nodes_does_not_help_the_form_that_rounds_all_over_gives_w
         searched.append(forms)
         stuck = {name for name, form in forms.items() if form == "integers"}
         return {
-            name: frozenset(search.works[name].reducible("int8-cpu")) if name in stuck else found
+            name: frozenset(search.searches[name].reducible("int8-cpu")) if name in stuck else found
             for name, found in original(search, tolerance).items()
         }
 
@@ -112,13 +112,13 @@ def test_auto_leaves_out_what_nothing_mends_and_says_so(target, nothing_helps):
     (row,) = chain_rows(manifest, "int8-trt")
     assert not row.passed
     assert row.relative_error > 0.05
-    assert any(note.startswith("int8-trt is left out: 'logits' of the whole") for note in exported.notes)
+    assert any(note.startswith("int8-trt is left out: 'logits' of the whole model") for note in exported.notes)
     assert not any(row.scope.startswith("part:") and row.precision == "int8-trt" for row in manifest.parity)
-    assert any("left out" in item.note for item in exported.made.candidates if item.precision == "int8-trt")
+    assert any("left out" in item.left_out for item in exported.candidates if item.precision == "int8-trt")
 
 
 def test_what_was_asked_for_by_name_and_fails_is_an_error(target, nothing_helps):
-    with pytest.raises(WorkFailedError, match=r"chain in int8-trt: 'logits' \(made by .*has relative error"):
+    with pytest.raises(WorkFailedError, match=r"chain in int8-trt: 'logits' \(computed by .*has relative error"):
         export(source(), target, Recipe(split="always", precisions=("fp32", "int8-trt")))
     assert not target.exists()
 
@@ -126,7 +126,7 @@ def test_what_was_asked_for_by_name_and_fails_is_an_error(target, nothing_helps)
 @pytest.mark.parametrize(("family", "wish", "precision"), [("cpu", "int8", "int8-cpu"), ("gpu", "int8", "int8-trt")])
 def test_the_chain_is_proven_as_an_engine_runs_it(target, family, wish, precision, monkeypatch):
     """What stands in where a part has no int8 is the same in the proof and on the robot."""
-    monkeypatch.setattr("mm_edge.export.package.made.LEAST_GAIN", 0.0)
+    monkeypatch.setattr("mm_edge.export.precision.candidates.LEAST_GAIN", 0.0)
     export(source(), target, Recipe(split="always"))
     with Bundle.open(target) as bundle:
         chosen = choose_precisions(bundle.manifest, family, wish)

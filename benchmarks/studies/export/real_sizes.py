@@ -48,7 +48,7 @@ def measure(name: str) -> dict[str, Any]:
 
     from mm_edge.export.feeds import random_feed
     from mm_edge.export.pipeline import export
-    from mm_edge.export.progress import Told
+    from mm_edge.export.progress import TerminalProgress
     from mm_edge.export.recipe import Recipe
     from mm_edge.export.sources import load_source
 
@@ -70,7 +70,7 @@ def measure(name: str) -> dict[str, Any]:
             model.samples = lambda count: [random_feed(spec, seed, None, vocabulary) for seed in range(count)]
             return model
 
-        exported = export(sampled, Path(folder) / "model.mmb", recipe, Told())
+        exported = export(sampled, Path(folder) / "model.mmb", recipe, TerminalProgress())
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
     return {
         "seconds": round(seconds, 1),
@@ -102,9 +102,9 @@ def measure(name: str) -> dict[str, Any]:
                 "fp32_ms": item.fp32_ms,
                 "kept_fp32": len(item.kept),
                 "trials": item.trials,
-                "note": item.note,
+                "note": item.left_out,
             }
-            for item in exported.made.candidates
+            for item in exported.candidates
         ],
         "parity": [
             {

@@ -38,9 +38,9 @@ def from_huggingface(name: str, recipe: Recipe) -> SourceModel:
     except ValueError as error:
         if "trust_remote_code" in str(error):
             raise UsageError(
-                "it wants to run code of its own",
+                "it requires running its own code",
                 action=action,
-                hint="Read that code; if you trust it, give --trust-remote-code",
+                hint="Review that code; if you trust it, add --trust-remote-code",
             ) from None
         raise UsageError(_first_sentence(error), action=action) from None
     except (OSError, KeyError) as error:
@@ -52,9 +52,9 @@ def from_huggingface(name: str, recipe: Recipe) -> SourceModel:
     family = FAMILIES.get(config.model_type)
     if family is None:
         raise UsageError(
-            f"it is of the kind '{config.model_type}'",
+            f"its model type is '{config.model_type}'",
             action=action,
-            hint=f"Known are {', '.join(sorted(FAMILIES))}; wrap others in a factory (docs/exporting.md)",
+            hint=f"Supported types: {', '.join(sorted(FAMILIES))}. Wrap others in a factory (docs/exporting.md)",
         )
     model: SourceModel = import_module(f".{family}", __package__).load(name, config, recipe)
     return model

@@ -1,4 +1,4 @@
-"""Holds what stands in the graph in place of a processor against the processor itself: a wrong mean looks harmless."""
+"""Compares the preprocessing in the graph with the model's own processor: a wrong mean looks harmless."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ def _prove(front_end: nn.Module, raw: Array, own: Array, action: str) -> None:
     raise WorkFailedError(
         found,
         action=action,
-        hint="The processor does something that is not known here: wrap the model in a factory (docs/exporting.md)",
+        hint="The processor has a step that is not supported: wrap the model in a factory (docs/exporting.md)",
     )

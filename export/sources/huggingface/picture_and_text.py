@@ -74,7 +74,7 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
         description=f"{config.model_type}: how well each text fits the picture",
     )
     normalize = normalize_of(processor)
-    prove_pixels(normalize, processor, (size, size), f"proving the pixels of hf:{name}")
+    prove_pixels(normalize, processor, (size, size), f"verifying the image preprocessing of hf:{name}")
     return finish(PictureAndText(model, normalize, masked=clip), spec, name, tokenizer)
 
 

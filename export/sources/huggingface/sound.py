@@ -53,7 +53,7 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
         sync=Sync("audio"),
         description=f"{config.model_type}: embeddings of a window of sound",
     )
-    prove_sound(front_end, extractor, window, f"proving the sound of hf:{name}")
+    prove_sound(front_end, extractor, window, f"verifying the audio preprocessing of hf:{name}")
     return finish(SoundEncoder(front_end, encoder), spec, name)
 
 

@@ -79,5 +79,5 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
         description="clap: how well each text fits the sound",
     )
     mel = LogMel(extractor.mel_filters_slaney, int(extractor.fft_window_size), int(extractor.hop_length), "dB")
-    prove_sound(mel, extractor, window, f"proving the sound of hf:{name}")
+    prove_sound(mel, extractor, window, f"verifying the audio preprocessing of hf:{name}")
     return finish(SoundAndText(model, mel), spec, name, tokenizer)

@@ -75,7 +75,7 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
         description="vilt: an answer to a question about the picture",
     )
     normalize = normalize_of(processor)
-    prove_pixels(normalize, processor, size, f"proving the pixels of hf:{name}")
+    prove_pixels(normalize, processor, size, f"verifying the image preprocessing of hf:{name}")
     return finish(PictureAndQuestion(model, normalize, size), spec, name, tokenizer)
 
 

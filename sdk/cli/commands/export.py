@@ -1,4 +1,4 @@
-"""mm-edge export: makes a bundle out of a model, or says why it will not."""
+"""mm-edge export: converts a model into a verified bundle."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mm_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from mm_edge.bundle.manifest import Precision
-    from mm_edge.export.pipeline import Exported
+    from mm_edge.export.package.exported import Exported
 
-ASKED: dict[str, tuple[Precision, ...]] = {
+REQUESTED: dict[str, tuple[Precision, ...]] = {
     "fp32": ("fp32",),
     "fp16": ("fp16",),
     "int8": ("int8-cpu", "int8-trt"),
@@ -31,50 +31,58 @@ def export(
         Path, typer.Option("--output", "-o", metavar="BUNDLE", help="A .mmb file, or a folder without that ending.")
     ],
     precision: Annotated[
-        str, typer.Option(metavar="auto|fp32|fp16|int8[,..]", help="What the bundle holds; auto measures and chooses.")
+        str,
+        typer.Option(metavar="auto|fp32|fp16|int8[,..]", help="Precisions in the bundle; auto measures and chooses."),
     ] = "auto",
     calibrate: Annotated[
-        str | None, typer.Option(metavar="PATH", help="A folder of samples, or a take, to calibrate and prove on.")
+        str | None, typer.Option(metavar="PATH", help="A folder of samples, or a take, to calibrate and verify on.")
     ] = None,
     tolerance: Annotated[
-        float | None, typer.Option(metavar="X", min=1e-6, max=0.5, help="The relative error that may be lost.")
+        float | None, typer.Option(metavar="X", min=1e-6, max=0.5, help="The largest allowed relative error.")
     ] = None,
-    sign: Annotated[Path | None, typer.Option(metavar="KEY", help="Sign it (mm-edge keygen makes keys).")] = None,
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign the bundle (mm-edge keygen makes keys).")
+    ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(metavar="tensorrt-rtx:smNN", help="Build engines ahead of time; may be repeated."),
     ] = None,
     split: Annotated[
         Literal["auto", "always", "never"],
-        typer.Option(help="Cut the model by input where it pays, where it can, or not."),
+        typer.Option(help="Split the model by input: when it saves time, whenever possible, or never."),
     ] = "auto",
     method: Annotated[
-        Literal["minmax", "percentile", "entropy"], typer.Option(help="How int8 ranges are read off the samples.")
+        Literal["minmax", "percentile", "entropy"], typer.Option(help="How int8 ranges are calibrated.")
     ] = "minmax",
-    samples: Annotated[int, typer.Option(min=2, max=4096, help="How many samples to calibrate on.")] = 32,
+    samples: Annotated[int, typer.Option(min=2, max=4096, help="Number of calibration samples.")] = 32,
     keep_fp32: Annotated[
         list[str] | None,
-        typer.Option("--keep-fp32", metavar="NODE", help="A node to leave in fp32, by name; may be repeated."),
+        typer.Option("--keep-fp32", metavar="NODE", help="Name of a node to keep in fp32; may be repeated."),
     ] = None,
     search_seconds: Annotated[
-        float, typer.Option(min=1, metavar="N", help="How long each search of what must stay fp32 may go on.")
+        float,
+        typer.Option(min=1, metavar="N", help="Time limit of each search for nodes that must stay fp32, in seconds."),
     ] = 60,
     spec: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="What a foreign graph takes and gives.")
+        Path | None, typer.Option(metavar="FILE.toml", help="The inputs and outputs of an ONNX file.")
     ] = None,
-    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write the report as a page, too.")] = None,
-    bundle_version: Annotated[int, typer.Option(min=1, help="Counts up with every release of a model.")] = 1,
-    seed: Annotated[int, typer.Option(help="For everything that is random.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads a part runs on while it is measured.")] = 1,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Also write the report as an HTML page.")
+    ] = None,
+    bundle_version: Annotated[
+        int, typer.Option(min=1, help="The version of the model; increase it with every release.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads per part while it is timed.")] = 1,
     trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let a Hugging Face model run code of its own.")
+        bool, typer.Option("--trust-remote-code", help="Allow a Hugging Face model to run its own code.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing.")] = False,
 ) -> None:
-    """Make a bundle out of a model: split it by modality, quantize it, prove it."""
+    """Convert a model into a bundle: split it by input, quantize it, verify it."""
     from mm_edge.export.pipeline import export as make_bundle
     from mm_edge.export.pipeline import plan
-    from mm_edge.export.progress import Told
+    from mm_edge.export.progress import TerminalProgress
     from mm_edge.export.recipe import Recipe
 
     recipe = Recipe(
@@ -98,22 +106,22 @@ def export(
         for line in plan(source, output, recipe):
             typer.echo(line)
         return
-    exported = make_bundle(source, output, recipe, Told(), report)
+    exported = make_bundle(source, output, recipe, TerminalProgress(), report)
     _show(exported)
 
 
 def _precisions(text: str) -> tuple[Precision, ...]:
-    """`auto` is the empty tuple: everything is made that can be, and measurement chooses."""
+    """`auto` is the empty tuple: every precision is tried, and measurement chooses."""
     if text == "auto":
         return ()
     requested = [word.strip() for word in text.split(",")]
-    if unknown := [word for word in requested if word not in ASKED]:
+    if unknown := [word for word in requested if word not in REQUESTED]:
         raise UsageError(
-            f"'{unknown[0]}' is no precision",
+            f"'{unknown[0]}' is not a precision",
             action="reading --precision",
-            hint=f"Give auto, or some of {', '.join(ASKED)}",
+            hint=f"Use auto, or a list of {', '.join(REQUESTED)}",
         )
-    return tuple(dict.fromkeys(precision for word in requested for precision in ASKED[word]))
+    return tuple(dict.fromkeys(precision for word in requested for precision in REQUESTED[word]))
 
 
 def _show(exported: Exported) -> None:

@@ -1,0 +1,85 @@
+"""The spec of a foreign ONNX graph: what the file of --spec contains, how it is read and written."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from mm_edge.errors import UsageError
+from mm_edge.spec import ModelSpec, Strict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class FrontEnd(Strict, frozen=True):
+    """What a float picture input wants done to uint8 pixels: x / scale, minus mean, over std; then its layout."""
+
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[Annotated[float, Meta(gt=0)], ...] = (1.0, 1.0, 1.0)
+    scale: Annotated[float, Meta(gt=0)] = 255.0
+    layout: Literal["nchw", "nhwc"] = "nchw"
+
+
+class ForeignSpec(Strict, frozen=True):
+    """The file of --spec. `rename` maps the graph's names to the spec's, `tokenizers` the bundle's names to files."""
+
+    model: ModelSpec
+    rename: dict[str, str] = {}
+    front_end: dict[str, FrontEnd] = {}
+    tokenizers: dict[str, str] = {}
+
+
+def read_spec(path: Path) -> ForeignSpec:
+    action = f"reading {path}"
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), ForeignSpec)
+    except OSError as error:
+        raise UsageError(str(error.strerror), action=action) from None
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise UsageError(str(error), action=action, hint="docs/exporting.md shows one") from None
+
+
+def spec_toml(foreign: ForeignSpec) -> str:
+    """The spec as the file that --spec reads. By hand: the standard library reads TOML and does not write it."""
+    plain: Any = msgspec.to_builtins(foreign)
+    lines: list[str] = []
+    _table(plain, "", lines)
+    return "\n".join(lines)
+
+
+def _table(table: dict[str, Any], path: str, lines: list[str]) -> None:
+    nested = {
+        key: value
+        for key, value in table.items()
+        if isinstance(value, dict) or (isinstance(value, (list, tuple)) and value and isinstance(value[0], dict))
+    }
+    for key, value in table.items():
+        if key not in nested and value is not None:
+            lines.append(f"{_key(key)} = {_value(value)}")
+    for key, value in nested.items():
+        name = f"{path}.{_key(key)}" if path else _key(key)
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if item:
+                lines.append(f"\n[[{name}]]" if isinstance(value, (list, tuple)) else f"\n[{name}]")
+                _table(item, name, lines)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans are written alike in TOML and JSON

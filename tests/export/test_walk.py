@@ -1,0 +1,41 @@
+"""How many files a reader enters who follows one model through the export, until its bundle is written."""
+
+import sys
+import threading
+from pathlib import Path
+
+from handmade_graphs import source_model
+
+import mm_edge.export
+from mm_edge.export.pipeline import export
+from mm_edge.export.recipe import Recipe
+
+MOST_FILES = 22  # 31 when the rooms were drawn
+FOLDER = Path(mm_edge.export.__file__).parent
+
+
+def files_entered(run):
+    """The files of export/ in which `run` calls at least one function."""
+    found = set()
+
+    def note(frame, event, _):
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and frame.f_code.co_name != "<module>" and path.is_relative_to(FOLDER):
+            found.add(str(path.relative_to(FOLDER)))
+
+    before = sys.getprofile()
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+        threading.setprofile(None)
+    return found
+
+
+def test_a_walk_of_one_model_stays_short(tmp_path):
+    recipe = Recipe(precisions=("fp32", "int8-cpu"))
+    entered = files_entered(lambda: export(source_model(), tmp_path / "x.mmb", recipe))
+    assert {"pipeline.py", "split/partition.py", "precision/choose.py", "package/pack.py"} <= entered
+    assert len(entered) <= MOST_FILES, sorted(entered)
