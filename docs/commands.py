@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from typer.main import get_command
 
 from mm_edge.cli import app
-from mm_edge.cli.app import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +39,7 @@ def document() -> str:
 
 def _available() -> list[str]:
     """The commands that have a file; the others are not implemented yet."""
-    return [verb for verb in VERBS if find_spec(f"mm_edge.cli.commands.{verb.replace('-', '_')}")]
+    return [verb for verb in app.COMMANDS if find_spec(f"mm_edge.cli.commands.{verb.replace('-', '_')}")]
 
 
 def _section(verb: str) -> Iterator[str]:

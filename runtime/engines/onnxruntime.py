@@ -41,7 +41,7 @@ class HostValue(HostTensor):
 class OnnxRuntimeSlot(HostSlot):
     """A binding with its own output buffers; the session is shared and may run several slots at the same time."""
 
-    def __init__(self, session: ort.InferenceSession, part: Part, outputs: Mapping[str, HostValue]) -> None:
+    def __init__(self, session: Any, part: Part, outputs: Mapping[str, HostValue]) -> None:
         self.outputs = outputs
         self._session, self._names = session, [tensor.name for tensor in part.takes]
         self._binding = session.io_binding()
@@ -57,9 +57,7 @@ class OnnxRuntimeSlot(HostSlot):
 class OnnxRuntimeExecutable(HostExecutable):
     """One part as a session."""
 
-    def __init__(
-        self, part: Part, precision: Precision, session: ort.InferenceSession, shapes: Mapping[str, tuple[int, ...]]
-    ) -> None:
+    def __init__(self, part: Part, precision: Precision, session: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.part, self.precision = part, precision
         self._session, self._shapes = session, shapes
 
@@ -123,7 +121,7 @@ class OnnxRuntimeEngine(HostEngine):
         self._threads[part.name] = threads
         return OnnxRuntimeExecutable(part, precision, session, shapes)
 
-    def _session_options(self, threads: int) -> ort.SessionOptions:
+    def _session_options(self, threads: int) -> Any:
         options = ort.SessionOptions()
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         # Set, because the default counts all cores of the machine, not those that a container may use.
