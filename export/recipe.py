@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
+import msgspec
 from msgspec import Meta
 
 from mm_edge.bundle.manifest import Precision  # noqa: TC001  # msgspec reads it at run time
+from mm_edge.errors import UsageError
 from mm_edge.spec import Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Method: TypeAlias = Literal["minmax", "percentile", "entropy"]
 # How far a result may be from the reference: the norm of the difference over the norm of the reference, worst sample.
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2, "int8-cpu": 0.05, "int8-trt": 0.05}
+
+# What a user may request, and the artefacts it stands for.
+PRECISIONS: dict[str, tuple[Precision, ...]] = {
+    "fp32": ("fp32",),
+    "fp16": ("fp16",),
+    "int8": ("int8-cpu", "int8-trt"),
+    "int8-cpu": ("int8-cpu",),
+    "int8-trt": ("int8-trt",),
+}
 
 
 class Recipe(Strict, frozen=True):
@@ -38,3 +53,26 @@ class Recipe(Strict, frozen=True):
 
     def tolerance_of(self, precision: Precision) -> float:
         return TOLERANCES[precision] if self.tolerance is None or precision == "fp32" else self.tolerance
+
+
+def make_recipe(*, precision: str | Sequence[str] = "auto", **options: Any) -> Recipe:
+    """A recipe from options as a user writes them; raises a UsageError where one has no valid value."""
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    try:
+        return msgspec.convert({"precisions": _precisions(precision), **plain}, Recipe)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{error}", action="reading the options of the export", hint="mm-edge export --help") from None
+
+
+def _precisions(requested: str | Sequence[str]) -> tuple[Precision, ...]:
+    """`auto` is the empty tuple: every precision is tried, and measurement chooses."""
+    if requested == "auto":
+        return ()
+    names = [name.strip() for name in requested.split(",")] if isinstance(requested, str) else requested
+    if unknown := [name for name in names if name not in PRECISIONS]:
+        raise UsageError(
+            f"'{unknown[0]}' is not a precision",
+            action="reading --precision",
+            hint=f"Use auto, or a list of {', '.join(PRECISIONS)}",
+        )
+    return tuple(dict.fromkeys(precision for name in names for precision in PRECISIONS[name]))

@@ -22,7 +22,7 @@ OF_EXTRAS = {"torch", "onnx", "onnxscript", "transformers", "matplotlib", "openv
 OF_EXTRAS |= {"pycuda", "cuda", "foxglove", "mcap", "av"}
 OF_EXTRAS |= {"gi", "mediapipe", "litert_torch", "inference", "ultralytics"}  # of the peers' own environments
 # Rooms that are of no use without one. A peer is driven in an environment of its own, by the module that imports it.
-NEED_EXTRA = ("mm_edge.export", "mm_edge.zoo", "mm_edge.benchmarks.peers")
+NEED_EXTRA = ("mm_edge.export", "mm_edge.zoo", "mm_edge.front_ends", "mm_edge.benchmarks.peers")
 IMPORT_ALL = """
 import importlib, json, sys, warnings
 warnings.simplefilter("error")

@@ -19,14 +19,15 @@ IN_USE_S = 3600  # a run that started before the code changed may still use its 
 def exported(name: str, make: Callable[[], Any], split: Literal["auto", "never"]) -> Path:
     """The bundle of a model; exported once for each state of the code that determines it, and cached."""
     import mm_edge
-    from mm_edge import export, zoo
+    from mm_edge import zoo
     from mm_edge.benchmarks.bench import frames
+    from mm_edge.export import pipeline
 
     code = [
         *sorted(Path(__file__).parent.glob("*.py")),
         Path(frames.__file__),
         *sorted(Path(zoo.__file__).parent.rglob("*.py")),
-        *sorted(Path(export.__file__).parent.rglob("*.py")),
+        *sorted(Path(pipeline.__file__).parent.rglob("*.py")),
     ]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:12]
     path = CACHE / f"{name}-{mm_edge.__version__}-{digest}.mmb"

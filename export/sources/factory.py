@@ -12,6 +12,8 @@ from mm_edge.errors import MissingExtraError, UsageError
 from mm_edge.spec import ModelSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mm_edge.export.model import SourceModel
     from mm_edge.export.recipe import Recipe
 
@@ -21,32 +23,49 @@ SHAPE_OF_FACTORY = (
 
 
 def from_factory(source: str, recipe: Recipe) -> SourceModel:
+    """The model that the function `package.module:name` returns."""
+    return _from_function(_find(source), source, recipe)
+
+
+def from_python(source: Any, recipe: Recipe) -> SourceModel:
+    """The model behind a Python object: a torch module with a spec, the pair of both, or a function that returns it."""
+    import torch
+
+    if isinstance(source, (torch.nn.Module, tuple)) or not callable(source):
+        return _checked(source, type(source).__name__)
+    return _from_function(source, getattr(source, "__qualname__", type(source).__name__), recipe)
+
+
+def _from_function(function: Callable[[], Any], origin: str, recipe: Recipe) -> SourceModel:
     try:
         import torch
     except ImportError:
         raise MissingExtraError("torch", "export") from None
-    from .torch_module import from_module
-
-    factory = _find(source)
     torch.manual_seed(recipe.seed)
     try:
-        made = factory()
+        made = function()
     except Exception as error:
         raise UsageError(
-            _located(error), action=f"calling {source}", hint="The error is in the factory; fix it there"
+            _located(error), action=f"calling {origin}", hint="The error is in the factory; fix it there"
         ) from error
+    return _checked(made, origin, f"calling {origin}")
+
+
+def _checked(made: Any, origin: str, action: str = "exporting a Python object") -> SourceModel:
+    import torch
+
+    from mm_edge.export.model import SourceModel
+
+    from .torch_module import from_module
+
+    if isinstance(made, SourceModel):
+        return made
     module, spec = made if isinstance(made, tuple) and len(made) == 2 else (made, getattr(made, "spec", None))
     if not isinstance(module, torch.nn.Module):
-        raise UsageError(
-            f"it returned {type(module).__name__}, not a torch module",
-            action=f"calling {source}",
-            hint=SHAPE_OF_FACTORY,
-        )
+        raise UsageError(f"got {type(module).__name__}, expected a torch module", action=action, hint=SHAPE_OF_FACTORY)
     if not isinstance(spec, ModelSpec):
-        raise UsageError(
-            f"its spec is {type(spec).__name__}, not a ModelSpec", action=f"calling {source}", hint=SHAPE_OF_FACTORY
-        )
-    return from_module(module, spec, source)
+        raise UsageError(f"its spec is {type(spec).__name__}, not a ModelSpec", action=action, hint=SHAPE_OF_FACTORY)
+    return from_module(module, spec, origin)
 
 
 def _find(source: str) -> Any:

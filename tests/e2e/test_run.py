@@ -104,7 +104,7 @@ def test_it_ends_after_the_time_that_was_given(bundle):
     [
         (["nowhere.mmb", "--camera", "synthetic"], 2, "opening the bundle nowhere.mmb: No such file"),
         (["BUNDLE"], 2, "nothing feeds the bundle"),
-        (["BUNDLE", "--camera", "sideways"], 2, "'sideways' is none of the forms"),
+        (["BUNDLE", "--camera", "sideways"], 2, "'sideways' is not a valid image source"),
         (["BUNDLE", "--camera", "synthetic", "--set", "loop.depht=1"], 2, "loop"),
         (["BUNDLE", "--camera", "synthetic", "--precision", "fp12"], 2, "engine.precision"),
         (["BUNDLE", "--camera", "synthetic", "--view", "page"], 2, "--view page"),

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mm_edge.errors import UsageError
-
 if TYPE_CHECKING:
-    from mm_edge.bundle.manifest import Precision
     from mm_edge.export.package.exported import Exported
-
-REQUESTED: dict[str, tuple[Precision, ...]] = {
-    "fp32": ("fp32",),
-    "fp16": ("fp16",),
-    "int8": ("int8-cpu", "int8-trt"),
-    "int8-cpu": ("int8-cpu",),
-    "int8-trt": ("int8-trt",),
-}
 
 
 def export(
@@ -80,48 +69,33 @@ def export(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing.")] = False,
 ) -> None:
     """Convert a model into a bundle: split it by input, quantize it, verify it."""
-    from mm_edge.export.pipeline import export as make_bundle
+    import mm_edge
     from mm_edge.export.pipeline import plan
     from mm_edge.export.progress import TerminalProgress
-    from mm_edge.export.recipe import Recipe
+    from mm_edge.export.recipe import make_recipe
 
-    recipe = Recipe(
-        precisions=_precisions(precision),
-        split=split,
-        calibrate=calibrate,
-        method=method,
-        samples=samples,
-        search_seconds=search_seconds,
-        keep_fp32=tuple(keep_fp32 or ()),
-        tolerance=tolerance,
-        targets=tuple(target or ()),
-        sign=str(sign) if sign else None,
-        seed=seed,
-        threads=threads,
-        version=bundle_version,
-        trust_remote_code=trust_remote_code,
-        spec=str(spec) if spec else None,
-    )
+    options: dict[str, Any] = {
+        "precision": precision,
+        "split": split,
+        "calibrate": calibrate,
+        "method": method,
+        "samples": samples,
+        "search_seconds": search_seconds,
+        "keep_fp32": keep_fp32 or (),
+        "tolerance": tolerance,
+        "targets": target or (),
+        "sign": sign,
+        "seed": seed,
+        "threads": threads,
+        "version": bundle_version,
+        "trust_remote_code": trust_remote_code,
+        "spec": spec,
+    }
     if dry_run:
-        for line in plan(source, output, recipe):
+        for line in plan(source, output, make_recipe(**options)):
             typer.echo(line)
         return
-    exported = make_bundle(source, output, recipe, TerminalProgress(), report)
-    _show(exported)
-
-
-def _precisions(text: str) -> tuple[Precision, ...]:
-    """`auto` is the empty tuple: every precision is tried, and measurement chooses."""
-    if text == "auto":
-        return ()
-    requested = [word.strip() for word in text.split(",")]
-    if unknown := [word for word in requested if word not in REQUESTED]:
-        raise UsageError(
-            f"'{unknown[0]}' is not a precision",
-            action="reading --precision",
-            hint=f"Use auto, or a list of {', '.join(REQUESTED)}",
-        )
-    return tuple(dict.fromkeys(precision for word in requested for precision in REQUESTED[word]))
+    _show(mm_edge.export(source, output, report=report, progress=TerminalProgress(), **options))
 
 
 def _show(exported: Exported) -> None:

@@ -231,7 +231,7 @@ def test_doctor_reports_what_the_last_run_selected(bundle, machine):
     assert "'senses' here" not in doctor_findings()
     select_engine.select_engine(bundle, AUTO, depth=2)
     finding = doctor_findings()["'senses' here"]
-    assert finding.state == "note"
+    assert finding.state == "warning"
     assert finding.found.startswith("ran on tensorrt-rtx; tensorrt should have run: loading TensorRT: libnvinfer.so.10")
     assert "fuse runs in fp16 instead of int8-trt: building 'fuse' in int8-trt: node 'x' is refused" in finding.found
 
@@ -240,7 +240,7 @@ def test_doctor_is_content_with_a_run_as_it_was_meant(bundle, machine):
     machine("tensorrt", Gpu())
     select_engine.select_engine(bundle, AUTO, depth=2)
     assert (doctor_findings()["'senses' here"].state, doctor_findings()["'senses' here"].found) == (
-        "good",
+        "ok",
         "ran on tensorrt",
     )
 
