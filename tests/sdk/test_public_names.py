@@ -74,3 +74,17 @@ def test_what_cannot_be_exported_is_a_usage_error_and_nothing_is_written(source,
     with pytest.raises(mm_edge.UsageError, match=said):
         mm_edge.export(source, tmp_path / "x.mmb", **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_export_leaves_the_loggers_of_other_libraries_as_they_were(tmp_path):
+    program = f"""
+import logging, torch, torch.onnx, onnxscript, mm_edge
+def levels():
+    foreign = [name for name in logging.root.manager.loggerDict if not name.startswith("mm_edge")]
+    return {{name: logging.getLogger(name).level for name in foreign}}
+before = levels()
+mm_edge.export("zoo:scout", {str(tmp_path / "x.mmb")!r}, precision="fp32")
+print([name for name, level in levels().items() if level != before.get(name, 0)])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
