@@ -194,6 +194,8 @@ def _check_parts(manifest: Manifest) -> None:
         own = {tensor.name for tensor in part.gives}
         for read in part.reads.values():
             _check_reference(part, read.source, inputs, given, own)
+            if read.history > 1 and read.source.partition(":")[0] not in {"input", "part"}:
+                raise ValueError(f"part '{part.name}' reads '{read.source}' with a history, which only data has")
         given |= {f"part:{part.name}.{name}" for name in own}
     _check_outputs(manifest, given, names)
 
