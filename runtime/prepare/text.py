@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer
-
-from mm_edge.errors import BundleError, InputError
+from mm_edge.errors import InputError
+from mm_edge.runtime.tokenizer import load_tokenizer, panic_as_error
 from mm_edge.spec import TensorSpec
 
 from .prompts import PROMPT_MARK, prompts_of
@@ -19,6 +18,10 @@ if TYPE_CHECKING:
     from mm_edge.spec import TextInput
 
 
+# Of a longer prompt, the end is not read: it would not reach the tokens that the model takes.
+LEAST_CHARACTERS, CHARACTERS_PER_TOKEN = 4096, 64
+
+
 class TextPreparer:
     """Writes [rows, length]: one row, or one per prompt if the input accepts several."""
 
@@ -29,11 +32,9 @@ class TextPreparer:
         if spec.prepare.mask:
             self.fields["mask"] = TensorSpec(f"{spec.name}.mask", spec.dtype, spec.shape)
         self._name, self._prepare = spec.name, spec.prepare
-        try:
-            self._tokenizer = Tokenizer.from_str(tokenizer.decode())
-        except Exception as error:  # noqa: BLE001  # the library raises bare Exception
-            action = f"reading the tokenizer {spec.prepare.tokenizer} of input '{spec.name}'"
-            raise BundleError(str(error), action=action, hint="Export the bundle again") from None
+        action = f"reading the tokenizer {spec.prepare.tokenizer} of input '{spec.name}'"
+        self._tokenizer = load_tokenizer(tokenizer, action)
+        self._most_characters = max(LEAST_CHARACTERS, CHARACTERS_PER_TOKEN * spec.prepare.length)
         # Both override the file: padding to the longest would give rows of different length.
         self._tokenizer.enable_truncation(max_length=spec.prepare.length)
         self._tokenizer.enable_padding(length=spec.prepare.length, pad_id=spec.prepare.pad_id)
@@ -50,7 +51,9 @@ class TextPreparer:
                 hint=f"Separate prompts with '{PROMPT_MARK}'; their number is fixed while a session runs",
             )
         for row, prompt in enumerate(prompts):
-            encoding = self._tokenizer.encode(prompt.lower() if self._prepare.lowercase else prompt)
+            prompt = prompt[: self._most_characters]  # noqa: PLW2901  # the tokens are cut off as well
+            with panic_as_error(f"preparing input '{self._name}'"):
+                encoding = self._tokenizer.encode(prompt.lower() if self._prepare.lowercase else prompt)
             ids[row] = encoding.ids
             if mask is not None:
                 mask[row] = encoding.attention_mask

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from mm_edge.errors import MmEdgeError, UnavailableError
+from mm_edge.errors import MmEdgeError
 from mm_edge.runtime.clock import NS_PER_MS
 from mm_edge.sample import Health, Sample
 
@@ -63,10 +63,11 @@ class SourceKeeper(threading.Thread):
                     self._read_until_end()
                 except MmEdgeError as error:
                     self._become("lost", str(error))
+                    if not self.source.live:
+                        self.first_error = error  # a truncated file stays truncated
+                        return
                 else:
                     return
-                if not self.source.live:
-                    return  # a truncated file stays truncated
                 self.source.close()
                 retry_s = self._reopen(FIRST_RETRY_S if self._seq > before else retry_s)
         except Exception as error:
@@ -101,7 +102,7 @@ class SourceKeeper(threading.Thread):
     def _open_first(self) -> None:
         try:
             self.opened = self.source.open()
-        except UnavailableError as error:
+        except MmEdgeError as error:
             self.first_error = error
             self._become("lost", str(error))
             self._stopping.set()

@@ -170,9 +170,9 @@ class ViewServer:
     async def _listen(self, accept: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
         try:
             return await asyncio.get_running_loop().create_server(accept, self.host, self.port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no host name, for example `..`
             raise UsageError(
-                error.strerror or f"{error}",
+                getattr(error, "strerror", None) or f"'{self.host}' is not a host",
                 action=f"opening the live page at {self.host}:{self.port}",
                 hint="Use another port: --view 8701",
             ) from None

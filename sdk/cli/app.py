@@ -13,6 +13,7 @@ from mm_edge.errors import MmEdgeError
 from mm_edge.log import set_up_logging
 
 from . import not_implemented
+from .memory import HINT, check_address_space, is_out_of_memory
 
 # Every command in the order of --help, with its heading. A command is a file in commands/ with a function of the same
 # name, or with `app` if it has subcommands; it is imported only when needed.
@@ -56,6 +57,9 @@ def run(argv: list[str]) -> int:
     except Exception as error:  # noqa: BLE001  # last resort: an internal error, reported as one
         if debug:
             _show_traceback()
+        if is_out_of_memory(error):
+            _report(f"out of memory: {error}. {HINT}")
+            return 1
         _report(f"internal error: {type(error).__name__}: {error}. Run again with --debug and report the output")
         return 1
     return code if isinstance(code, int) else 0
@@ -68,6 +72,7 @@ def _command(argv: list[str]) -> typer.Typer:
     if named in not_implemented.NOT_IMPLEMENTED:
         not_implemented.add(app, named)
         return app
+    check_address_space(named or "")
     for name in [named] if named in COMMANDS else COMMANDS:
         _add(app, name)
     return app
@@ -121,7 +126,9 @@ def _message(error: MmEdgeError | typer.TyperException) -> str:
 
 def _report(message: str) -> None:
     """Prints one line to stderr, with untrusted characters escaped."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message[:MESSAGE_CHARACTERS])
+    if len(message) > MESSAGE_CHARACTERS:  # its end is the hint
+        message = f"{message[: MESSAGE_CHARACTERS // 2]} … {message[-MESSAGE_CHARACTERS // 2 :]}"
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
     typer.echo(f"{typer.style('error', fg=typer.colors.RED, bold=True)}: {shown}", err=True)
 
 

@@ -12,7 +12,7 @@ from videos import write_video
 
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import EngineConfig, LoopConfig, RunConfig
-from mm_edge.errors import DeviceError, EngineError, SourceLostError, WorkFailedError
+from mm_edge.errors import DeviceError, EngineError, SourceLostError, UsageError, WorkFailedError
 from mm_edge.runtime.engines.selection import select_engine
 from mm_edge.runtime.engines.stub import StubEngine
 from mm_edge.runtime.loop.worker import Worker
@@ -319,7 +319,7 @@ def test_an_engine_is_closed_though_the_threads_of_its_workers_still_end(bundle,
 
 def test_a_session_that_cannot_be_put_together_closes_its_engine(bundle):
     engine = Watched()
-    with pytest.raises(WorkFailedError, match="nothing feeds 'text'"):
+    with pytest.raises(UsageError, match="nothing feeds 'text'"):
         Run(bundle, RunConfig(driver="text"), [Script("image", pictures(1))], [], engine=engine)
     assert sorted(engine.closed) == sorted([*(part.name for part in bundle.manifest.parts), "engine"])
 

@@ -30,6 +30,7 @@ class Wav(Struct, frozen=True):
     channels: int
     kind: str  # for display: PCM 16 bit
     samples: int  # per channel
+    missing: str  # what the header declares and the file lacks, in words
     _raw: NDArray[np.uint8]  # [samples, channels, bytes], mapped from the file
     _float: bool
 
@@ -83,11 +84,14 @@ def _wav(path: Path, file: BinaryIO, size: int, layout: tuple[int, int, int, int
     form, channels, rate, width = layout
     start = file.tell()
     available = path.stat().st_size - start
-    samples = min(available, available if size in {0, UNKNOWN_LENGTH} else size) // (channels * width)
+    declared = available if size in {0, UNKNOWN_LENGTH} else size
+    samples = min(available, declared) // (channels * width)
     if samples == 0:
         raise InputError("the file contains no samples", action=action)
+    missing = f"it has {available:,} of {declared:,} bytes of sound" if available < declared else ""
     raw = np.memmap(path, np.uint8, mode="r", offset=start, shape=(samples, channels, width))
-    return Wav(rate, channels, f"{'float' if form == FLOAT else 'PCM'} {8 * width} bit", samples, raw, form == FLOAT)
+    kind = f"{'float' if form == FLOAT else 'PCM'} {8 * width} bit"
+    return Wav(rate, channels, kind, samples, missing, raw, form == FLOAT)
 
 
 def _to_float(raw: NDArray[np.uint8], is_float: bool) -> NDArray[np.float32]:

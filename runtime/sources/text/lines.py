@@ -7,6 +7,7 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
+from mm_edge.errors import InputError, SourceLostError
 from mm_edge.runtime.clock import MonotonicClock
 from mm_edge.runtime.source import Capture, Opened
 
@@ -32,6 +33,10 @@ class TextLines:
 
     def open(self) -> Opened:
         if self._file is None:
+            if sys.stdin is None:  # closed before the start
+                raise InputError(
+                    "standard input is closed", action="reading --text -", hint='Use --text "the red ball"'
+                )
             self._file = sys.stdin.fileno()
         self._wake = os.pipe()
         return Opened("lines of standard input")
@@ -52,7 +57,10 @@ class TextLines:
             ready, _, _ = select.select([self._wake[0], self._file], [], [])
             if self._wake[0] in ready:
                 return None
-            chunk = os.read(self._file, READ_BYTES)
+            try:
+                chunk = os.read(self._file, READ_BYTES)
+            except OSError as error:  # a folder, a terminal that is gone
+                raise SourceLostError(f"{error.strerror}", action="reading standard input for --text -") from None
             if not chunk:
                 rest, self._pending = self._pending, b""
                 return rest or None

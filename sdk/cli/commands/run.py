@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -134,7 +135,7 @@ def run(
 
         try:
             recorder, server = _trace(trace), _view(view)
-            specs = [*([f"jsonl:{jsonl}"] if jsonl else []), *(sink or [])]
+            specs = [*([] if jsonl is None else [f"jsonl:{jsonl}"]), *(sink or [])]
             sinks = [*_sinks(specs, quiet=quiet), *([server] if server else [])]
             session = Session(opened, config_made, sources, play=play, sinks=sinks, trace=recorder)
         except BaseException:
@@ -204,7 +205,7 @@ def _view(address: str | None) -> ViewServer | None:
     from mm_edge.runtime.view.server import ViewServer
 
     host, _, port = address.rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 1 << 16:
+    if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 1 << 16:
         raise UsageError(
             "expected [HOST:]PORT", action=f"--view {address}", hint="Example: --view 8700, or --view 0.0.0.0:8700"
         )
