@@ -12,7 +12,7 @@ from mm_edge.cores import usable_cores
 from mm_edge.errors import InputError, WorkFailedError
 from mm_edge.runtime.clock import ns_to_ms
 from mm_edge.runtime.engines.selection.select_engine import select_engine
-from mm_edge.runtime.loop.flight import begin_moment, latencies_ms
+from mm_edge.runtime.loop.flight import begin_moment, forget_failed, latencies_ms
 from mm_edge.runtime.loop.plan import build_plan
 from mm_edge.runtime.prepare import preparers
 from mm_edge.runtime.sound import sound_block
@@ -116,6 +116,7 @@ class Predictor:
             for task in flight.made:
                 if not task.done:  # the next moment must not reuse it
                     task.done, task.error = True, WorkFailedError("the moment failed", action=task.stage.label)
+                    forget_failed(task, {})
             flight.end()
 
 

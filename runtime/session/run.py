@@ -118,6 +118,7 @@ class Run:
             played=self.played,
             absent=absent,
             deadline_ms=config.loop.deadline_ms,
+            depth=self.depth,
             on_broken=self._broken,
         )
         reuse = not config.loop.every_part_every_tick
