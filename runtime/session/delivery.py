@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from mm_edge.errors import UnavailableError
+from mm_edge.errors import InputError, UnavailableError
 from mm_edge.runtime.clock import ms_to_ns, ns_to_ms
 from mm_edge.runtime.histogram import Distribution
 from mm_edge.runtime.loop.flight import latencies_ms
@@ -135,7 +135,8 @@ class Delivery:
         if self._faults == 1:
             self.report("engine", "failed", f"{error}; {CONTINUES}")
             log.debug("moment %d failed", moment.seq, exc_info=error)
-        if isinstance(error, UnavailableError) or self._faults == FAULTS_IN_A_ROW:
+        broken = self._faults >= FAULTS_IN_A_ROW and not isinstance(error, InputError)  # bad input is no broken engine
+        if broken or isinstance(error, UnavailableError):
             self._on_broken(error)
 
     def report(self, source: str, state: str, detail: str) -> None:

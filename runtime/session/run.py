@@ -93,6 +93,9 @@ class Run:
         lock = threading.Lock()
         bell = threading.Condition(lock)
         names = [source.input for source in sources]
+        for source in sources:
+            if hasattr(source, "put"):
+                self.check(source.input, source.text)  # a fixed text; later ones are checked when they are set
         absent = frozenset(spec.name for spec in manifest.inputs) - set(names)
         driver = choose_driver(manifest, config, names)
         self.played = played_inputs(sources, driver)
@@ -131,7 +134,13 @@ class Run:
         self._go = threading.Event()
         self.source_keepers = [
             SourceKeeper(
-                source, self.channels[source.input], self._clock, self._source_became, go=self._go, trace=trace
+                source,
+                self.channels[source.input],
+                self._clock,
+                self._source_became,
+                go=self._go,
+                check=partial(self.check, source.input),
+                trace=trace,
             )
             for source in sources
         ]
@@ -296,6 +305,11 @@ class Run:
         """Captures and losses so far. From any thread."""
         return self._report.counts()
 
+    def check(self, name: str, payload: Any) -> None:
+        """Raises an InputError if the model cannot use `payload` for the input `name`."""
+        shape = self.bundle.manifest.fixed(self.bundle.manifest.input(name).shape)
+        self._preparers()[name].check(payload, shape[0])
+
     @property
     def states(self) -> dict[str, Health]:
         return {keeper.source.name: keeper.state for keeper in self.source_keepers}
@@ -324,7 +338,7 @@ class Run:
 
     def _source_became(self, name: str, state: Health, detail: str) -> None:
         self.delivery.impaired = any(
-            keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers
+            keeper.refused or keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers
         )
         self.delivery.report(name, state, detail)
 

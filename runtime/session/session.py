@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mm_edge.errors import UsageError
+from mm_edge.errors import InputError, UsageError
 from mm_edge.sample import Prediction
 
 from .predict import Predictor
@@ -99,7 +99,15 @@ class Session:
         self.set_text(text)
 
     def set_text(self, text: str) -> None:
-        self._text_source().put(text)
+        """Raises an InputError for a text that the model cannot use; the last one stays, and an event reports it."""
+        source = self._text_source()
+        run = self._running("setting the text")
+        try:
+            run.check(source.input, text)
+        except InputError as error:
+            run.delivery.report(source.name, "refused", str(error))
+            raise
+        source.put(text)
 
     @property
     def takes_text(self) -> bool:
