@@ -67,6 +67,8 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and not isinstance(error, Exception):  # Ctrl-C
+            self.hurry()
         self.close()
 
     def __iter__(self) -> Iterator[Prediction]:
@@ -83,6 +85,13 @@ class Session:
     def finish(self) -> None:
         """Ends the run after the predictions in progress. From any thread."""
         self._running("ending the run").finish()
+
+    def hurry(self) -> None:
+        """Ends the run within a second when it is closed: what its sinks have not taken by then is lost, and counted in
+        the summary. Without it a normal end delivers everything. From any thread, and from a signal handler.
+        """
+        if self._run is not None:
+            self._run.hurry()
 
     def raise_error(self) -> None:
         """Raises what ended the run, unless it ended as intended."""

@@ -230,7 +230,7 @@ def _run(session: Session, trace: Trace | None) -> None:
         if interrupted.is_set():
             os._exit(INTERRUPTED)  # a second signal ends the process at once
         interrupted.set()
-        session.finish()
+        session.hurry()
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     code = 0
