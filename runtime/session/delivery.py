@@ -76,6 +76,10 @@ class Delivery:
     def remove(self, tap: Channel[Item]) -> None:
         self._taps = tuple(other for other in self._taps if other is not tap)
 
+    @property
+    def is_tapped(self) -> bool:
+        return bool(self._taps)
+
     def close_taps(self) -> None:
         for tap in self._taps:
             tap.close()

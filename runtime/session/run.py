@@ -110,7 +110,7 @@ class Run:
                 sink,
                 policy,
                 self._clock,
-                lambda name, state, detail: self.delivery.report(name, state, detail),  # noqa: PLW0108  # made below
+                self._sink_became,
             )
             for sink in sinks
         ]
@@ -369,6 +369,12 @@ class Run:
             keeper.refused or keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers
         )
         self.delivery.report(name, state, detail)
+
+    def _sink_became(self, name: str, state: str, detail: str) -> None:
+        self.delivery.report(name, state, detail)
+        kept = [keeper for keeper in self.sink_keepers if not getattr(keeper.sink, "is_status", False)]
+        if state == "ended" and all(keeper.over for keeper in kept) and not self.delivery.is_tapped:
+            self.finish()  # the run would go on for nobody
 
     def _prepare_thread(self) -> None:
         limit_worker_thread()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from mm_edge.runtime.channel import Channel, Policy
 from mm_edge.runtime.clock import NS_PER_MS, NS_PER_S
-from mm_edge.runtime.sink import RunInfo, Sink, Summary
+from mm_edge.runtime.sink import ReaderGoneError, RunInfo, Sink, Summary
 from mm_edge.sample import Event, Prediction
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ STUCK_NS = 500 * NS_PER_MS
 
 
 class SinkKeeper(threading.Thread):
-    """`report(name, state, detail)` is called when the sink fails, is stuck, or accepts items again."""
+    """`report(name, state, detail)` is called when the sink ends or fails, is stuck, or accepts items again."""
 
     def __init__(self, sink: Sink, policy: Policy, clock: Clock, report: Callable[[str, str, str], None]) -> None:
         super().__init__(name=f"mm-edge-sink-{sink.name}", daemon=True)
@@ -35,6 +35,7 @@ class SinkKeeper(threading.Thread):
         self._busy_since_ns: int | None = None
         self._stuck = False
         self._taken = 0
+        self.over = False  # it has failed, or its reader has gone
 
     def begin(self, info: RunInfo) -> None:
         self._info = info
@@ -53,21 +54,22 @@ class SinkKeeper(threading.Thread):
                     self._stuck = False
                     self._report(self.event_name, "live", "it accepts items again")
         except Exception as error:  # noqa: BLE001  # a sink may raise anything; the run continues without it
-            self.error = error
-            self._busy_since_ns = None
+            gone = isinstance(error, ReaderGoneError)
+            self.error = None if gone else error
+            self._busy_since_ns, self.over = None, True
             self._close_sink()
-            self._report(self.event_name, "failed", str(error))
-            self._discard(item)
+            self._report(self.event_name, "ended" if gone else "failed", str(error))
+            self._discard(item, "unread" if gone else "failed")
         else:
             self._close_sink()
 
-    def _discard(self, item: Item | None) -> None:
-        """After a failure: nobody waits for room, and what the sink misses until the end is counted."""
+    def _discard(self, item: Item | None, cause: str) -> None:
+        """After its end: nobody waits for room, and what the sink misses until the end is counted."""
         missed = 0
         while item is not None or (item := self.channel.wait_take()) is not None:
             missed += isinstance(item, Prediction)
             with self.channel.lock:
-                self.channel.dropped["failed"] = missed
+                self.channel.dropped[cause] = missed
                 self._taken += 1
             item = None
 
