@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from mm_edge.spec import TextInput
 
+MOST_CHARACTERS = 10_000  # tokenizing a longer text would stall the run; no model reads that much
+SHOWN_CHARACTERS = 60
+
 
 # Of a longer prompt, the end is not read: it would not reach the tokens that the model takes.
 LEAST_CHARACTERS, CHARACTERS_PER_TOKEN = 4096, 64
@@ -39,17 +42,35 @@ class TextPreparer:
         self._tokenizer.enable_truncation(max_length=spec.prepare.length)
         self._tokenizer.enable_padding(length=spec.prepare.length, pad_id=spec.prepare.pad_id)
 
-    def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def check(self, payload: Any, rows: int) -> None:
+        action = f"preparing input '{self._name}'"
         if not isinstance(payload, str):
-            raise InputError(f"expected a str, got {type(payload).__name__}", action=f"preparing input '{self._name}'")
-        prompts = prompts_of(payload) if self._prepare.prompts > 1 else [payload]
-        ids, mask = arrays[""], arrays.get("mask")
-        if len(prompts) != len(ids):
+            raise InputError(f"expected a str, got {type(payload).__name__}", action=action)
+        if len(payload) > MOST_CHARACTERS:
             raise InputError(
-                f"expected {len(ids)} prompts, got {len(prompts)} in '{payload}'",
-                action=f"preparing input '{self._name}'",
+                f"the text has {len(payload)} characters", action=action, hint=f"The limit is {MOST_CHARACTERS}"
+            )
+        shown = repr(payload[:SHOWN_CHARACTERS])  # which escapes what cannot be printed or encoded
+        try:
+            payload.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"the text {shown} contains bytes that are not UTF-8", action=action, hint="Encode it as UTF-8"
+            ) from None
+        if len(prompts := self._prompts(payload)) != rows:
+            raise InputError(
+                f"expected {rows} prompts, got {len(prompts)} in {shown}",
+                action=action,
                 hint=f"Separate prompts with '{PROMPT_MARK}'; their number is fixed while a session runs",
             )
+
+    def _prompts(self, text: str) -> list[str]:
+        return prompts_of(text) if self._prepare.prompts > 1 else [text]
+
+    def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+        ids, mask = arrays[""], arrays.get("mask")
+        self.check(payload, len(ids))
+        prompts = self._prompts(payload)
         for row, prompt in enumerate(prompts):
             prompt = prompt[: self._most_characters]  # noqa: PLW2901  # the tokens are cut off as well
             with panic_as_error(f"preparing input '{self._name}'"):

@@ -37,7 +37,9 @@ class Wav(Struct, frozen=True):
     def mono(self, first: int, count: int) -> NDArray[np.float32]:
         """The mean of the channels, in [-1, 1]."""
         raw = self._raw[first : first + count]
-        mean: NDArray[np.float32] = _to_float(raw, self._float).mean(axis=1, dtype=np.float32)
+        # Floats may hold anything: what is not finite is refused when it becomes an input.
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean: NDArray[np.float32] = _to_float(raw, self._float).mean(axis=1, dtype=np.float32)
         return mean
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mm_edge.cli import interrupts
 from mm_edge.cli.gc_paused import gc_paused
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from mm_edge.runtime.trace import Trace
     from mm_edge.runtime.view.server import ViewServer
 
-INTERRUPTED = 130
 POLL_S = 0.1  # how soon a signal ends the wait
 
 
@@ -226,20 +226,22 @@ def _connect(server: ViewServer, session: Session) -> None:
 def _run(session: Session, trace: Trace | None) -> None:
     """Runs until the end, for --seconds, or until a signal; then raises the error that ended the run, if any."""
     interrupted = threading.Event()
+    if interrupts.arrived():  # while packages were imported, and its exception disappeared there
+        raise KeyboardInterrupt
 
     def interrupt(_number: int, _frame: Any) -> None:
         if interrupted.is_set():
-            os._exit(INTERRUPTED)  # a second signal ends the process at once
+            os._exit(interrupts.INTERRUPTED)  # a second signal ends the process at once
         interrupted.set()
-        session.finish()
+        session.hurry()
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = interrupts.handle(interrupt)
     code = 0
     try:
         with session:
             _wait(session, session.config.loop.seconds, interrupted)
         if interrupted.is_set():
-            code = INTERRUPTED
+            code = interrupts.INTERRUPTED
         else:
             session.raise_error()
     finally:
