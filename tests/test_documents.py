@@ -122,7 +122,7 @@ def test_the_check_of_commands_can_fail():
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if "```python" in path.read_text()], ids=named)
 def test_every_example_runs(path, tmp_path):
-    """In the order of the page, each in a process of its own. A block with a `title="NAME.py"` is a file that the next may import.
+    """In the order of the page, each in a process of its own. The next ones may import a block with `title="NAME.py"`.
 
     Where an example opens `robot.mmb`, the reader's own bundle, the names that it takes from us must exist.
     """
