@@ -29,6 +29,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     port = _free_port()
     command = [str(Path(sys.executable).with_name("mm-edge")), "run", *sys.argv[1:], "--demo", "--loop", "--quiet"]
+    command += ["--text", "the red cube"]  # as `make run` does: a prompt that the page can change
     with subprocess.Popen([*command, "--view", str(port)]) as run, tempfile.TemporaryDirectory() as profile:
         try:
             time.sleep(3.0)
