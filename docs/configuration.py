@@ -21,7 +21,7 @@ HEAD = """# Configuration
 
 `mm-edge run --config FILE.toml` reads one TOML file; `--set KEY=VALUE` overrides a single key and may be repeated.
 A value of `--set` is parsed as TOML if possible, otherwise taken as text. An unknown key is an error that names the
-key. In code: `mm_edge.config.load_config(RunConfig, file, settings)`.
+key. In a program: `mm_edge.open(config="run.toml", settings=["loop.depth=1"])`.
 
 ```toml
 [sources.inputs]

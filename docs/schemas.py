@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = Path(__file__).parent.parent / "sdk" / "data" / "schemas"
+# What writes each document.
+WRITTEN_BY = {
+    "bench": "`mm-edge bench --json FILE` writes it.",
+    "devices": "`mm-edge devices --json` prints it.",
+    "doctor": "`mm-edge doctor --json` prints it.",
+    "event": "A line of `mm-edge run --jsonl`: a source, a sink or the engine changed its state.",
+    "manifest": "`manifest.json` in a bundle; `mm-edge inspect BUNDLE --json` prints it under the key `manifest`.",
+    "prediction": "A line of `mm-edge run --jsonl`.",
+    "summary": "The last line of `mm-edge run --jsonl`.",
+}
 HEAD = """# Schemas
 
 <!-- Written by docs/schemas.py from sdk/data/schemas/; do not edit. -->
@@ -19,7 +29,7 @@ Every JSON document that mm-edge writes for other programs. A field is removed, 
 with the schema number in the document; new fields may appear at any time, so a reader should ignore unknown ones.
 """
 SHIPPED = """
-The JSON Schemas (draft 2020-12) ship with the package, in `mm_edge/data/schemas/`:
+The JSON Schemas (draft 2020-12) ship with the package, in `mm_edge/data/schemas/`; `mm-edge schema NAME` prints one:
 
 ```python
 from importlib.resources import files
@@ -28,32 +38,33 @@ for schema in sorted((files("mm_edge") / "data" / "schemas").iterdir(), key=str)
     print(schema)
 ```
 """
-NONE = """
-This version ships no JSON Schemas. The fields are described in
-[predictions from a shell](../guides/predictions-shell.md) (JSON lines),
-[mm-edge bench](../bench.md) and [the live page](../live-page.md).
-"""
 
 
 def document() -> str:
     files = sorted(FOLDER.glob("*.json"))
     sections = [line for file in files for line in _section(file)]
-    return HEAD + (SHIPPED if files else NONE) + "".join(f"{line}\n" for line in sections)
+    return HEAD + SHIPPED + "".join(f"{line}\n" for line in sections)
 
 
 def _section(file: Path) -> Iterator[str]:
     schema = json.loads(file.read_text(encoding="utf-8"))
-    yield f"\n## {schema.get('title', file.stem.removesuffix('.schema'))}\n"
-    yield f"`{file.name}`. {_sentence(schema.get('description', ''))}\n"
-    forms = [_resolve(form, schema) for form in schema.get("anyOf") or schema.get("oneOf") or [schema]]
-    for form in forms:
-        if len(forms) > 1:
-            yield f"\n### {form.get('title', 'one form')}\n\n{_sentence(form.get('description', ''))}\n"
-        yield "| field | type | always there | |\n|---|---|---|---|"
-        for name, field in form.get("properties", {}).items():
-            always = "yes" if name in form.get("required", []) else ""
-            note = _sentence(field.get("description") or _resolve(field, schema).get("description", ""))
-            yield f"| `{name}` | {_kind(field, schema)} | {always} | {_cell(note)} |"
+    yield f"\n## {file.stem}\n"
+    yield f"{WRITTEN_BY[file.stem]}\n"
+    root = _resolve(schema, schema)
+    yield from _fields(root, schema)
+    for name, definition in schema.get("$defs", {}).items():
+        if definition is not root and definition.get("properties"):
+            about = _sentence(definition.get("description", ""))
+            yield f"\n`{name}`{': ' if about else ''}{about}\n"
+            yield from _fields(definition, schema)
+
+
+def _fields(found: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    yield "| field | type | required | |\n|---|---|---|---|"
+    for name, field in found["properties"].items():
+        always = "yes" if name in found.get("required", []) else ""
+        note = _sentence(field.get("description") or _resolve(field, schema).get("description", ""))
+        yield f"| `{name}` | {_kind(field, schema)} | {always} | {_cell(note)} |"
 
 
 def _resolve(found: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +80,7 @@ def _resolve(found: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 def _kind(found: dict[str, Any], schema: dict[str, Any]) -> str:
     if "$ref" in found:
         inner = _resolve(found, schema)
-        return f"object {inner['title']}" if "title" in inner else "object"
+        return f"`{inner['title']}`" if "title" in inner else "object"
     if "const" in found or "enum" in found:
         return _cell(", ".join(f"`{json.dumps(value)}`" for value in found.get("enum", [found.get("const")])))
     if kinds := found.get("anyOf") or found.get("oneOf"):

@@ -122,14 +122,14 @@ def test_the_check_of_commands_can_fail():
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if "```python" in path.read_text()], ids=named)
 def test_every_example_runs(path, tmp_path):
-    """In the order of the page, each in a process of its own; `python file=NAME.py` is a file that the next may import.
+    """In the order of the page, each in a process of its own. The next ones may import a block with `title="NAME.py"`.
 
     Where an example opens `robot.mmb`, the reader's own bundle, the names that it takes from us must exist.
     """
     for language, info, code in BLOCK.findall(path.read_text()):
         if language != "python":
             continue
-        if name := re.search(r"file=(\S+)", info):
+        if name := re.search(r'title="(\S+)"', info):
             (tmp_path / name[1]).write_text(code)
         program = "\n".join(names_taken(code)) if "robot.mmb" in code else code
         done = subprocess.run(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.bundle.manifest import Manifest
     from mm_edge.config import RunConfig
+    from mm_edge.runtime.engine import Engine
     from mm_edge.runtime.engines.selection.select_engine import SelectedEngine
     from mm_edge.runtime.loop.plan import Plan
     from mm_edge.runtime.prepare import Preparer
@@ -45,10 +46,12 @@ class Predictor:
         plan.own_places(1)
 
     @classmethod
-    def load(cls, bundle: Bundle, config: RunConfig) -> Predictor:
-        """Loads and checks the parts, each with all cores: nothing else runs at the same time."""
-        engine = replace(config.engine, threads=config.engine.threads or usable_cores())
-        selected = select_engine(bundle, engine, depth=1)
+    def load(cls, bundle: Bundle, config: RunConfig, engine: Engine | None = None) -> Predictor:
+        """Loads and checks the parts, each with all cores: nothing else runs at the same time. `engine`: one that is
+        already open; it is closed with this.
+        """
+        settings = replace(config.engine, threads=config.engine.threads or usable_cores())
+        selected = select_engine(bundle, settings, depth=1, engine=engine)
         try:
             prepare = preparers(bundle.manifest.inputs, bundle.read)
             plan = build_plan(bundle.manifest, selected.executables, selected.engine, prepare, bundle.read)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.config import RunConfig
+    from mm_edge.runtime.engine import Engine
     from mm_edge.runtime.sink import Sink, Summary
     from mm_edge.runtime.source import Source
     from mm_edge.runtime.sources.play import PlayClock
@@ -41,15 +42,25 @@ class Session:
         play: PlayClock | None,
         sinks: Sequence[Sink],
         trace: Trace | None = None,
+        engine: Engine | None = None,
         owns_bundle: bool = True,
     ) -> None:
+        if engine is not None and config.engine.name != "auto":
+            raise UsageError(
+                f"the configuration requests '{config.engine.name}'",
+                action=f"running on the given engine '{engine.name}'",
+                hint="Give engine=, or engine.name in the configuration",
+            )
         self.bundle, self.config, self.play = bundle, config, play
         self._owns_bundle = owns_bundle
+        self._engine = engine
         self._texts = [source for source in sources if hasattr(source, "put")]
         self._predictor: Predictor | None = None
         self._entered = False
         self._run: Run | None = (
-            Run(bundle, config, sources, sinks, in_step=play is not None, trace=trace) if sources else None
+            Run(bundle, config, sources, sinks, in_step=play is not None, engine=engine, trace=trace)
+            if sources
+            else None
         )
 
     # --- a run -----------------------------------------------------------------------------------------------
@@ -151,7 +162,13 @@ class Session:
     def predict(self, **values: Any) -> Prediction:
         """One prediction from values by input name: a BGR image as OpenCV returns it, sound as floats, a text."""
         if self._predictor is None:
-            self._predictor = Predictor.load(self.bundle, self.config)
+            if self._engine is not None and self._run is not None:
+                raise UsageError(
+                    f"the run of this session uses the engine '{self._engine.name}'",
+                    action="predicting from given values",
+                    hint="Open a second session without sources, with an engine of its own",
+                )
+            self._predictor = Predictor.load(self.bundle, self.config, self._engine)
         return self._predictor.predict(values)
 
     # --- inside ----------------------------------------------------------------------------------------------

@@ -25,18 +25,24 @@ if TYPE_CHECKING:
 OPTIONS = {"camera": ("image", "video"), "mic": ("audio",), "text": ("text",)}
 
 
-def wire_sources(manifest: Manifest, config: RunConfig) -> tuple[list[Source], PlayClock]:
-    """Makes every source without touching a device. What is given by name goes before what a take holds."""
+def wire_sources(
+    manifest: Manifest, config: RunConfig, own: Mapping[str, Source] | None = None
+) -> tuple[list[Source], PlayClock]:
+    """Makes every source without touching a device. `own`: sources of the caller, by input. What is given by name goes
+    before what a take holds.
+    """
     play = PlayClock(config.sources.speed)
     specs = {spec.name: spec for spec in manifest.inputs}
-    if unknown := sorted(set(config.sources.inputs) - set(specs)):
+    own = own or {}
+    if unknown := sorted({*config.sources.inputs, *own} - set(specs)):
         raise UsageError(
             f"the bundle's inputs are {', '.join(specs)}",
             action=f"feeding {', '.join(unknown)}",
             hint="Name one of those",
         )
-    sources: list[Source] = []
-    left = [spec for name, spec in specs.items() if name not in config.sources.inputs]
+    _check_own(own, config)
+    sources: list[Source] = list(own.values())
+    left = [spec for name, spec in specs.items() if name not in config.sources.inputs and name not in own]
     if config.sources.take is not None:
         sources += open_take(Path(config.sources.take), left, config.sources, play).values()
     for name, text in config.sources.inputs.items():
@@ -55,6 +61,22 @@ def wire_sources(manifest: Manifest, config: RunConfig) -> tuple[list[Source], P
             hint=f"Give {', '.join(options)}, --take or --demo",
         )
     return (reopen(sources) if config.sources.loop else sources), play
+
+
+def _check_own(own: Mapping[str, Source], config: RunConfig) -> None:
+    for name, source in own.items():
+        if name in config.sources.inputs:
+            raise UsageError(
+                f"'{config.sources.inputs[name]}' feeds it already",
+                action=f"feeding '{name}' from sources=",
+                hint="Give one source for each input",
+            )
+        if source.input != name:
+            raise UsageError(
+                f"its `input` is '{source.input}'",
+                action=f"feeding '{name}' from the source '{source.name}'",
+                hint="The key in sources= and the source's `input` are the same name",
+            )
 
 
 def by_options(manifest: Manifest, given: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -9,8 +9,10 @@ from sources import Script, pictures
 
 import mm_edge
 from mm_edge.errors import InputError, UsageError
+from mm_edge.runtime.engines.stub import StubEngine
 from mm_edge.runtime.session.session import Session
 from mm_edge.runtime.session.wiring import by_options
+from mm_edge.shipped import demo_take
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def path(tmp_path_factory):
 def scripted(path, monkeypatch):
     """A bundle whose camera gives forty pictures."""
 
-    def wire(manifest, config):
+    def wire(manifest, config, own):
         return [Script("image", pictures(40))], None
 
     monkeypatch.setattr("mm_edge.runtime.session.open.wire_sources", wire)
@@ -175,3 +177,65 @@ def test_a_failed_prediction_does_not_spoil_the_next_one(path):
             session.predict(image=picture, text=3)
         again = session.predict(image=picture, text="go")
     assert again.outputs == first.outputs
+
+
+class ClosedEngine(StubEngine):
+    """A stub that counts how often it was closed."""
+
+    closed = 0
+
+    def close(self):
+        self.closed += 1
+
+
+def test_sources_of_the_caller_feed_their_inputs(path):
+    with mm_edge.open(path, sources={"image": Script("image", pictures(5))}, text="go") as session:
+        states = {prediction.inputs["image"].state for prediction in session}
+    assert session.summary.predictions == 5
+    assert states == {"fresh"}
+
+
+def test_an_own_source_replaces_that_of_a_take(path):
+    mine = Script("text", live=True)
+    with mm_edge.open(path, take=demo_take(), sources={"text": mine}) as session:
+        next(iter(session))
+    assert mine.opened == mine.closed == 1
+    assert session.summary.captured["text"] == 0 < session.summary.captured["image"]
+
+
+def test_own_sources_that_do_not_fit_are_refused(path):
+    with pytest.raises(UsageError, match="feeding wrist"):
+        mm_edge.open(path, sources={"wrist": Script("wrist")})
+    with pytest.raises(UsageError, match="its `input` is 'audio'"):
+        mm_edge.open(path, sources={"image": Script("audio")})
+    with pytest.raises(UsageError, match="'synthetic' feeds it already"):
+        mm_edge.open(path, camera="synthetic", sources={"image": Script("image")})
+
+
+def test_an_engine_of_the_caller_runs_the_parts_and_is_closed(path):
+    engine = ClosedEngine()
+    with mm_edge.open(path, sources={"image": Script("image", pictures(3))}, engine=engine) as session:
+        assert session.wait(20)
+    assert session.summary.engine["engine"] == "stub"
+    assert engine.closed == 1
+
+
+def test_an_engine_of_the_caller_predicts_from_values_at_hand(path):
+    engine = ClosedEngine()
+    with mm_edge.open(path, engine=engine) as session:
+        assert session.predict(text="go").outputs["senses"] == {"image": 0.0, "audio": 0.0, "text": 0.0}
+        assert not engine.closed
+    assert engine.closed == 1
+
+
+def test_one_engine_is_not_shared_by_a_run_and_predict(path):
+    with (
+        mm_edge.open(path, mic="synthetic", engine=StubEngine()) as session,
+        pytest.raises(UsageError, match="Open a second session"),
+    ):
+        session.predict(text="go")
+
+
+def test_a_given_engine_and_a_configured_one_contradict(path):
+    with pytest.raises(UsageError, match="the configuration requests 'openvino'"):
+        mm_edge.open(path, settings=["engine.name=openvino"], engine=StubEngine())

@@ -12,7 +12,7 @@ from mm_edge.zoo.catalog import entry
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGE = (DOCS / "zoo.md").read_text()
-BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r'^```(\w+)(?: title="(\S+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
 def run_page(folder, languages):
