@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from mm_edge.errors import InputError, MmEdgeError, UnavailableError
+from mm_edge.errors import InputError, MmEdgeError
 from mm_edge.runtime.clock import NS_PER_MS
 from mm_edge.sample import Health, Sample
 
