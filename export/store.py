@@ -6,45 +6,85 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mm_edge.atomic_write import PARTIAL, make_folder
+from mm_edge.cache_limit import drop_least_recently_used, remove_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from .feeds import Feed
 
 
-class Store:
-    """Files with a record each. What is there is whole: it was renamed into place."""
+MOST_BYTES = 4 << 30  # of all entries together
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+
+class Store:
+    """One folder for each entry: a record and a graph. Several processes may use it at the same time.
+
+    An entry is renamed into place and out of it, so that a reader finds all of it or nothing, and a reader gets a file
+    of its own, which stays when another process removes the entry.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
+        self.folder, self.most_bytes = folder, most_bytes
         self.used: list[str] = []
 
-    def get(self, key: str) -> tuple[dict[str, Any], Path] | None:
+    def get(self, key: str, target: Path) -> dict[str, Any] | None:
+        """The record, with the graph in the file `target`; None if there is no entry, or a damaged one."""
         self.used.append(key)
-        record, file = self.folder / key / "record.json", self.folder / key / "graph.onnx"
+        entry = self.folder / key
         try:
-            return json.loads(record.read_text(encoding="utf-8")), file
-        except (OSError, ValueError):
-            return None
+            record = json.loads((entry / "record.json").read_text(encoding="utf-8"))
+            _link_or_copy(entry / "graph.onnx", target)
+            os.utime(entry)
+            if _digest_of_file(target) == record.pop("sha256"):
+                return dict(record)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass
+        target.unlink(missing_ok=True)
+        return None
 
     def put(self, key: str, record: dict[str, Any], file: Path) -> None:
         """A store that cannot be written to costs time after an interruption, not the export."""
-        partial = self.folder / f".{key}.{os.getpid()}"
         try:
-            partial.mkdir(parents=True)
+            make_folder(self.folder)
+            partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=self.folder))
+        except OSError:
+            return
+        try:
             shutil.copyfile(file, partial / "graph.onnx")
+            record = {**record, "sha256": _digest_of_file(file)}
             (partial / "record.json").write_text(json.dumps(record), encoding="utf-8")
             partial.rename(self.folder / key)
-        except OSError:
+        except OSError:  # also if another process has stored the same entry meanwhile
             shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):
+            drop_least_recently_used(self.folder.iterdir(), self.most_bytes)
 
     def clear(self) -> None:
-        """Forgets what this export used."""
+        """Removes the entries that this export used."""
         for key in self.used:
-            shutil.rmtree(self.folder / key, ignore_errors=True)
+            remove_entry(self.folder / key)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def _digest_of_file(path: Path) -> str:
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()
 
 
 def digest_of(*parts: str | bytes) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,7 @@ BETWEEN = (
 CALIBRATED = (*HEAVY, *BETWEEN)
 SAMPLES_AT_ONCE = 4  # the calibrator holds every intermediate value of so many samples
 LEAST_RANGE = 1e-6
+ONE_AT_A_TIME = threading.Lock()
 
 
 class Feeds:
@@ -69,15 +71,19 @@ class Feeds:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The library advises on the root logger (to optimize the graph first, which was done) and prints its progress."""
+    """The library advises on the root logger (to optimize the graph first, which was done) and prints its progress.
+
+    Both are changed for the whole process, so that only one thread at a time may do it.
+    """
     root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        root.setLevel(level)
+    with ONE_AT_A_TIME:
+        level = root.level
+        root.setLevel(logging.ERROR)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                yield
+        finally:
+            root.setLevel(level)
 
 
 def calibrate(base: ModelProto, feeds: Sequence[Feed], method: Method, kinds: Sequence[str] = CALIBRATED) -> Any:

@@ -159,10 +159,10 @@ class PartSearch:
     def make(self, precision: Precision, tolerance: float) -> Candidate | None:
         """The best candidate within `tolerance`, or None; one that was stored before an interruption is reused."""
         key = self._key(precision, tolerance)
-        if (found := self.workspace.store.get(key)) is not None:
-            record, file = found
+        path = self._next_file(precision)
+        if (record := self.workspace.store.get(key, path)) is not None:
             self.kept[precision] = frozenset(record.pop("kept"))
-            return Candidate(path=file, kept=self.kept[precision], **record)
+            return Candidate(path=path, kept=self.kept[precision], **record)
         candidate = self._make(precision, tolerance)
         if candidate is not None:
             record = {name: getattr(candidate, name) for name in RECORDED}
@@ -362,9 +362,12 @@ class PartSearch:
         found.path.unlink()
         return None
 
+    def _next_file(self, precision: Precision) -> Path:
+        return self.workspace.folder / f"{self.part.name}.{precision}.{next(self._numbers)}.onnx"
+
     def _written(self, precision: Precision, form: Int8Form | None, kept: frozenset[str]) -> Candidate:
         """Measures the very file that may be packed."""
-        path = self.workspace.folder / f"{self.part.name}.{precision}.{next(self._numbers)}.onnx"
+        path = self._next_file(precision)
         save(self._maker(precision, form)(kept), path)
         outputs = run_all(open_artefact(path, precision, threads=ALL_CORES), self.samples.unseen)
         loss, size = _loss(outputs, self.samples.unseen_outputs), path.stat().st_size

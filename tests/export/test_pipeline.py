@@ -157,7 +157,7 @@ def test_other_samples_are_another_export(target, monkeypatch):
 
 def test_what_cannot_go_well_is_told_before_the_work(target, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "split_model", _must_not_run)
-    with pytest.raises(UsageError, match="cannot be read as a private key"):
+    with pytest.raises(UsageError, match="not a readable private key"):
         export(source_model(), target, Recipe(sign=str(tmp_path / "no.key")))
     with pytest.raises(UsageError, match="'cuda:86' is not a target"):
         export(source_model(), target, Recipe(targets=("cuda:86",)))
