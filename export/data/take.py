@@ -16,7 +16,6 @@ from mm_edge.export.package.pack import write
 from mm_edge.export.package.verified_model import VerifiedModel
 from mm_edge.export.recipe import Recipe
 from mm_edge.export.split.partition import split_model
-
 from mm_edge.sample import Event, Prediction
 
 if TYPE_CHECKING:

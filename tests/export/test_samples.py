@@ -3,6 +3,7 @@
 import json
 import wave
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -72,7 +73,7 @@ def test_only_ticks_that_may_be_used_are_kept_and_prepared():
     assert most == 8
     assert 4 <= len(kept) <= 8
     assert len(prepared) < 50
-    assert {b - a for a, b in zip(kept, kept[1:], strict=False)} == {128}
+    assert {b - a for a, b in pairwise(kept)} == {128}
 
 
 def broken_take(folder, broken=4):
