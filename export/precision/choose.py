@@ -12,6 +12,7 @@ from mm_edge.export.graphs.graph import save
 from mm_edge.export.graphs.runner import ALL_CORES, Runner, race
 from mm_edge.export.package.verified_model import VerifiedModel
 from mm_edge.export.verify.chain import ChainVerifier, run_chain
+from mm_edge.export.verify.inputs import verify_inputs, verify_inputs_are_read
 from mm_edge.export.verify.parity import gate, passed
 
 from .candidates import LEAST_GAIN, Candidates
@@ -94,9 +95,14 @@ def _write_fp32(split: SplitModel, dataset: Dataset, folder: Path) -> Fp32Parts:
     unseen, calibration, spare = (
         [split.values_of(feed) for feed in feeds] for feeds in (dataset.unseen, dataset.calibration, dataset.spare)
     )
-    opened = lambda part: Runner(paths[part.name], threads=ALL_CORES)  # noqa: E731  # one line, used once
+    opened = lambda part: Runner(paths[part.name], threads=ALL_CORES)  # noqa: E731  # one line
     run_chain(split.parts, opened, [*unseen, *calibration, *spare])
-    return Fp32Parts(paths, unseen, calibration, spare)
+    fp32 = Fp32Parts(paths, unseen, calibration, spare)
+    verify_inputs_are_read(split)
+    for part in split.parts:
+        samples = [part.feed(values) for values in (*unseen, *fp32.searched_on)]
+        verify_inputs(part, "fp32", opened(part), samples)
+    return fp32
 
 
 def _requested(recipe: Recipe, dataset: Dataset) -> tuple[list[Precision], tuple[str, ...]]:

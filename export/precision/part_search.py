@@ -20,6 +20,7 @@ from mm_edge.export.graphs.runner import ALL_CORES, Runner, open_artefact, race,
 from mm_edge.export.graphs.weights import WEIGHTS, digest_of_model, put_aside
 from mm_edge.export.package.verified_model import Candidate
 from mm_edge.export.store import digest_of, digest_of_feeds
+from mm_edge.export.verify.inputs import ignored_input, verify_inputs
 from mm_edge.export.verify.parity import relative_error, usual_norm
 from mm_edge.onnx_runtime import import_onnxruntime
 
@@ -156,6 +157,10 @@ class PartSearch:
         """The samples of a search."""
         return self.samples.searched_on[: SEARCH_SAMPLES_OF_LARGE if self.large else SEARCH_SAMPLES]
 
+    @property
+    def _all_feeds(self) -> list[Feed]:
+        return [*self.samples.unseen, *(feed for feed, _ in self.seen)]
+
     def make(self, precision: Precision, tolerance: float) -> Candidate | None:
         """The best candidate within `tolerance`, or None; one that was stored before an interruption is reused."""
         key = self._key(precision, tolerance)
@@ -225,7 +230,9 @@ class PartSearch:
 
     def widened(self, candidate: Candidate, kept: frozenset[str], form: Int8Form | None) -> Candidate:
         """The candidate with more nodes in fp32, or in another form, measured again."""
-        made = replace(self._written(candidate.precision, form, kept), trials=candidate.trials)
+        made, runner = self._written(candidate.precision, form, kept)
+        verify_inputs(self.part, candidate.precision, runner, self._all_feeds)
+        made = replace(made, trials=candidate.trials)
         return self._fastest([made]) if candidate.precision == "int8-cpu" else made
 
     def _make(self, precision: Precision, tolerance: float) -> Candidate | None:
@@ -353,25 +360,29 @@ class PartSearch:
         if self.nothing_is_left(precision, kept):
             return None
         try:
-            found = self._written(precision, form, kept)
+            found, runner = self._written(precision, form, kept)
         except MmEdgeError as error:
             LOG.debug("%s: %s", self.part.name, error)
             return None
         if found.loss <= tolerance:
-            return found
+            ignored = ignored_input(self.part, runner, self._all_feeds)
+            if ignored is None:
+                return found
+            self.failure = f"its input '{ignored}' would change none of its outputs"
         found.path.unlink()
         return None
 
     def _next_file(self, precision: Precision) -> Path:
         return self.workspace.folder / f"{self.part.name}.{precision}.{next(self._numbers)}.onnx"
 
-    def _written(self, precision: Precision, form: Int8Form | None, kept: frozenset[str]) -> Candidate:
+    def _written(self, precision: Precision, form: Int8Form | None, kept: frozenset[str]) -> tuple[Candidate, Runner]:
         """Measures the very file that may be packed."""
         path = self._next_file(precision)
         save(self._maker(precision, form)(kept), path)
-        outputs = run_all(open_artefact(path, precision, threads=ALL_CORES), self.samples.unseen)
+        runner = open_artefact(path, precision, threads=ALL_CORES)
+        outputs = run_all(runner, self.samples.unseen)
         loss, size = _loss(outputs, self.samples.unseen_outputs), path.stat().st_size
-        return Candidate(self.part.name, precision, path, loss, kept, size=size, form=form, outputs=outputs)
+        return Candidate(self.part.name, precision, path, loss, kept, size=size, form=form, outputs=outputs), runner
 
 
 def _loss(got: list[Feed], wanted: list[Feed]) -> float:
