@@ -54,7 +54,7 @@ def test_a_node_that_is_to_stay_fp32_does(model):
     ("words", "code", "message"),
     [
         (["nothing"], 2, "'nothing' is not a source"),
-        (["zoo:nothing"], 2, "loading zoo:nothing: the zoo has no 'nothing'; it has scout"),
+        (["zoo:nothing"], 2, "loading zoo:nothing: the zoo has no model 'nothing'; available: scout"),
         (["made.onnx", "--precision", "fp8"], 2, "'fp8' is not a precision"),
         (["made.onnx", "--precision", "int8"], 2, "there are no samples to calibrate on"),
         (["made.onnx", "--precision", "fp16", "--tolerance", "0.000001"], 1, "No bundle was written"),
