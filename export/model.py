@@ -1,12 +1,12 @@
-"""A model as every source hands it over: one fp32 graph that was compared with its origin, and what goes with it."""
+"""What a source hands over: one fp32 graph that was compared with its origin, and the samples of the export."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from onnx import ModelProto
@@ -39,3 +39,22 @@ class SourceModel:
     fixed_batch: bool = False
     notes: list[str] = field(default_factory=list)
     made: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Feeds of batch 1. `calibration` is empty when there are no real samples.
+
+    `spare` samples are neither calibrated on nor verified on. The searches use them, because calibration samples never
+    leave the calibrated ranges. A small set has none.
+    """
+
+    calibration: Sequence[Feed]
+    unseen: Sequence[Feed]
+    kind: Literal["unseen", "random"]
+    source: str
+    golden: Sequence[Feed]
+    labelled: Sequence[Labelled] = ()
+    notes: tuple[str, ...] = ()
+    spare: Sequence[Feed] = ()
+    digest: str = ""  # of every byte of `calibration`

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mm_edge.errors import InputError
-from mm_edge.export.dataset import Dataset
 from mm_edge.export.feeds import check_feed, complete_feed, fixed_shape, graph_inputs, random_feed
-from mm_edge.export.store import digest_of_feeds
+from mm_edge.export.model import Dataset
+from mm_edge.export.workspace import digest_of_feeds
 from mm_edge.spec import modality_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from mm_edge.config import EngineConfig, RunConfig, SourcesConfig
 from mm_edge.errors import InputError
 from mm_edge.export.feeds import MASK_SUFFIX, PRESENCE, random_feed
-from mm_edge.export.graphs.graph import save
+from mm_edge.export.graphs.weights import save
 from mm_edge.export.package.pack import write
 from mm_edge.export.package.verified_model import VerifiedModel
 from mm_edge.export.recipe import Recipe

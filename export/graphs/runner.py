@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import logging
+import tempfile
 import time
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+import onnx
 from onnx import ModelProto, helper
 
 from mm_edge.cores import usable_cores
 from mm_edge.errors import WorkFailedError
 from mm_edge.onnx_runtime import import_onnxruntime
 
-from .graph import GraphIndex, load
-from .rounding import as_rounded
-from .weights import WEIGHTS, array_of, is_aside, put_aside
+from .fp16 import as_rounded
+from .graph import GraphIndex, name_nodes, typed
+from .weights import WEIGHTS, array_of, is_aside, load, put_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from mm_edge.bundle.manifest import Precision
     from mm_edge.export.feeds import Array, Feed
 
+
 WARM_UP_RUNS, LEAST_RUNS = 1, 4
 ALL_CORES = usable_cores()  # for what is not timed
 Level: TypeAlias = Literal["all", "basic", "none"]
+LOG = logging.getLogger("mm_edge.export")
+STANDARD_DOMAINS = {"", "ai.onnx"}
 
 
 def open_artefact(path: Path, precision: Precision, *, threads: int = 1) -> Runner:
@@ -163,3 +169,22 @@ def measure_values(model: ModelProto, feed: Feed, names: Iterable[str] | None = 
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def base_graph(model: ModelProto, weights: Path | None = None) -> ModelProto:
+    """Standard operators only, to serve every engine. Q/DQ pairs would keep a batch norm from its convolution.
+
+    Large weights are put aside in the folder `weights`.
+    """
+    with tempfile.TemporaryDirectory(prefix="mm-edge-base-") as folder:
+        path = Path(folder) / "base.onnx"
+        Runner(model, optimize="basic", optimized=path)
+        optimized = onnx.load(str(path))
+    if any(node.domain not in STANDARD_DOMAINS for node in optimized.graph.node):
+        LOG.debug("the optimizer used operators of its own; the graph is taken as it was")
+        optimized = ModelProto()
+        optimized.CopyFrom(model)
+    del optimized.opset_import[:]
+    optimized.opset_import.extend(item for item in model.opset_import if item.domain in STANDARD_DOMAINS)
+    name_nodes(optimized)
+    return typed(optimized if weights is None else put_aside(optimized, weights))

@@ -1,7 +1,10 @@
-"""Keeps large weights in files beside a graph, by digest: graphs that share them are small, quick to copy and to infer.
+"""Keeps large weights in files beside a graph, named by digest: graphs that share them are small and quick to copy.
 
-ONNX's own external data: a tensor names its file. Each file is mapped into memory, not read, and a weight that is cast
-is cast once. `filled` gives the graph that is written out.
+This is ONNX's own external data: a tensor names its file. The files are mapped into memory, not read, and each weight
+is cast or quantized only once. `filled` returns the complete graph, as it is written to a file.
+
+ONNX Runtime's quantizer would copy each weight several times, channel by channel. It gets only the smallest and largest
+value of each channel, which determine the scales; the bytes of the result are the same.
 """
 
 from __future__ import annotations
@@ -11,10 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, set_external_data, uses_external_data
 
 from mm_edge.onnx_runtime import import_onnxruntime
+
+from .graph import GraphIndex
 
 if TYPE_CHECKING:
     from mm_edge.export.feeds import Array
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
 WEIGHTS = "weights"  # the folder's name among what an export works on
 LARGE_BYTES = 1 << 16  # smaller ones are read by shape inference and the converters
 CAST_AT_ONCE = 1 << 20  # numbers; the converter makes a dozen copies of what it is given
+ROUNDED = "_quantized"  # what the library calls a rounded weight
+LARGEST = 127
 
 
 def put_aside(model: ModelProto, folder: Path) -> ModelProto:
@@ -135,3 +143,89 @@ def _point(tensor: TensorProto, path: Path) -> None:
 
 def _file_of(tensor: TensorProto) -> Path:
     return Path(ExternalDataInfo(tensor).location)
+
+
+def save(model: ModelProto, path: Path) -> str:
+    """Writes the graph with its weights as one file and gives its sha256."""
+    content = filled(model).SerializeToString(deterministic=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load(path: Path) -> ModelProto:
+    return onnx.load(str(path))
+
+
+def show_extremes(model: ModelProto, kinds: set[str]) -> dict[str, TensorProto]:
+    """Puts stand-ins in the place of large weights, and gives the weights by name. `kinds` are the nodes to quantize.
+
+    What is not read by such a node stays aside; what has no single axis of channels is read into the graph.
+    """
+    index = GraphIndex(model.graph)
+    aside: dict[str, TensorProto] = {}
+    for tensor in model.graph.initializer:
+        readers = [model.graph.node[number] for number in index.consumers[tensor.name]]
+        if not is_aside(tensor) or tensor.data_type != TensorProto.FLOAT or not kinds & {n.op_type for n in readers}:
+            continue
+        axes = {_channel_axis(node, tensor) for node in readers}
+        axis = axes.pop() if len(axes) == 1 else None
+        if axis is None:
+            fill(tensor)
+            continue
+        aside[tensor.name] = TensorProto()
+        aside[tensor.name].CopyFrom(tensor)
+        low, high = _extremes(tensor, axis)
+        if {node.op_type for node in readers} == {"MatMul"}:  # nothing else is made from its scales: one stands for all
+            low, high = low.min(keepdims=True), high.max(keepdims=True)
+        tensor.CopyFrom(numpy_helper.from_array(np.concatenate([low, high], axis=1 if axis == 0 else 0), tensor.name))
+    return aside
+
+
+def put_back(model: ModelProto, aside: dict[str, TensorProto], least_range: float) -> None:
+    """The weights themselves where they stayed floats, else rounded by the scales that the quantizer chose."""
+    index = GraphIndex(model.graph)
+    for name, weight in aside.items():
+        if name in index.initializers:
+            index.initializers[name].CopyFrom(weight)
+        if name + ROUNDED not in index.initializers:
+            continue
+        reader = model.graph.node[index.consumers[name + ROUNDED][0]]
+        axis = next(helper.get_attribute_value(item) for item in reader.attribute if item.name == "axis")
+        scales, zeros = (index.initializers[value] for value in reader.input[1:])
+        if list(scales.dims) != [weight.dims[axis]]:
+            size, found = [weight.dims[axis]], _scales(*_extremes(weight, axis), least_range)
+            scales.CopyFrom(helper.make_tensor(scales.name, TensorProto.FLOAT, size, found.tolist()))
+            zeros.CopyFrom(helper.make_tensor(zeros.name, TensorProto.INT8, size, [0] * len(found)))
+        rounding = rounded(weight, numpy_helper.to_array(scales), axis, name + ROUNDED)
+        index.initializers[name + ROUNDED].CopyFrom(rounding)
+
+
+def _scales(low: Array, high: Array, least_range: float) -> Array:
+    """As the quantizer would choose them: symmetric, of at least that range, and 1 for a channel that is all zeros."""
+    low = np.minimum(low.reshape(-1), np.float32(0))
+    high = np.maximum(np.maximum(high.reshape(-1), np.float32(0)), low + np.float32(least_range))
+    largest = np.maximum(np.abs(low), np.abs(high)).astype(np.float64)
+    scales = 2 * largest / (2 * LARGEST)
+    return np.asarray(np.where(scales < np.finfo(np.float32).tiny, 1.0, scales).astype(np.float32))
+
+
+def _channel_axis(node: NodeProto, tensor: TensorProto) -> int | None:
+    """Along which axis the quantizer gives this weight a scale each, where that is plain."""
+    if list(node.input).index(tensor.name) != 1:
+        return None
+    if node.op_type == "Conv":
+        return 0
+    if node.op_type == "MatMul" and len(tensor.dims) == 2:
+        return 1
+    if node.op_type == "Gemm":
+        transposed = any(item.name == "transB" and item.i for item in node.attribute)
+        return 0 if transposed else 1
+    return None
+
+
+def _extremes(tensor: TensorProto, axis: int) -> tuple[Array, Array]:
+    """The least and the largest number of each channel, as a weight of the same rank."""
+    values = array_of(tensor)
+    others = tuple(place for place in range(values.ndim) if place != axis)
+    return np.asarray(values.min(axis=others, keepdims=True)), np.asarray(values.max(axis=others, keepdims=True))

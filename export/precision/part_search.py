@@ -12,20 +12,15 @@ import msgspec
 
 import mm_edge
 from mm_edge.errors import MmEdgeError
-from mm_edge.export.graphs.graph import save
-from mm_edge.export.graphs.quantized import restored
-from mm_edge.export.graphs.rewrite import base_graph
-from mm_edge.export.graphs.rounding import as_rounded
-from mm_edge.export.graphs.runner import ALL_CORES, Runner, open_artefact, race, run_all
-from mm_edge.export.graphs.weights import WEIGHTS, digest_of_model, put_aside
+from mm_edge.export.graphs.fp16 import as_rounded, fp32_by_nature, to_fp16
+from mm_edge.export.graphs.runner import ALL_CORES, Runner, base_graph, open_artefact, race, run_all
+from mm_edge.export.graphs.weights import WEIGHTS, digest_of_model, put_aside, save
 from mm_edge.export.package.verified_model import Candidate
-from mm_edge.export.store import digest_of, digest_of_feeds
-from mm_edge.export.verify.inputs import ignored_input, verify_inputs
+from mm_edge.export.verify.chain import ignored_input, verify_inputs
 from mm_edge.export.verify.parity import relative_error, usual_norm
+from mm_edge.export.workspace import digest_of, digest_of_feeds
 from mm_edge.onnx_runtime import import_onnxruntime
 
-from .bisect import Search, smallest_remainder
-from .fp16 import fp32_by_nature, to_fp16
 from .int8 import (
     CALIBRATED,
     FORMS,
@@ -33,11 +28,20 @@ from .int8 import (
     calibrate,
     fp16_between,
     quantizable,
+    restored,
     rounded_outputs,
     to_int8_cpu,
     to_int8_trt_in_fp32,
 )
-from .sensitivity import ranked, sensitivities_to_fp16, sensitivities_to_int8, share_of_work, worst_node
+from .remainder import (
+    Search,
+    ranked,
+    sensitivities_to_fp16,
+    sensitivities_to_int8,
+    share_of_work,
+    smallest_remainder,
+    worst_node,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -52,7 +56,7 @@ if TYPE_CHECKING:
     from mm_edge.export.split.partition import PartGraph
     from mm_edge.export.workspace import Workspace
 
-    from .sensitivity import Sensitivity
+    from .remainder import Sensitivity
 
     Maker: TypeAlias = Callable[[frozenset[str]], ModelProto]
     Pairs: TypeAlias = list[tuple[Feed, Feed]]  # a feed, and the outputs of the fp32 part for it

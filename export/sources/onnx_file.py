@@ -9,8 +9,7 @@ import onnx
 
 from mm_edge.errors import UsageError
 from mm_edge.export.feeds import graph_inputs, graph_outputs
-from mm_edge.export.graphs.graph import OPSET
-from mm_edge.export.graphs.rewrite import strip
+from mm_edge.export.graphs.graph import OPSET, strip
 from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.model import SourceModel
 from mm_edge.spec import BATCH, ModelSpec, TextInput

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from mm_edge.export.graphs.rewrite import rename_values
+from mm_edge.export.graphs.graph import rename_values
 
 if TYPE_CHECKING:
     from onnx import NodeProto

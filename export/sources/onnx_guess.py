@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from onnx import ModelProto, TensorProto
 
 from mm_edge.errors import UsageError
-from mm_edge.export.graphs.graph import dims_of
-from mm_edge.export.graphs.rewrite import rename_values
+from mm_edge.export.graphs.graph import dims_of, rename_values
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,

@@ -1,4 +1,4 @@
-"""A torch module becomes one fp32 ONNX graph with named inputs that was compared with the module itself."""
+"""Traces a torch module, of the user or of the zoo, to one fp32 ONNX graph, and compares the graph with the module."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ import torch
 from torch import nn
 
 from mm_edge.errors import UsageError, WorkFailedError
-from mm_edge.export.feeds import MASK_SUFFIX, PRESENCE, graph_inputs, graph_outputs, random_feed
-from mm_edge.export.graphs.graph import OPSET
-from mm_edge.export.graphs.rewrite import rename_values, strip
+from mm_edge.export.feeds import MASK_SUFFIX, PRESENCE, complete_feed, graph_inputs, graph_outputs, random_feed
+from mm_edge.export.graphs.graph import OPSET, rename_values, strip
 from mm_edge.export.graphs.runner import ALL_CORES, Runner
-from mm_edge.export.model import SourceModel
-from mm_edge.export.recipe import TOLERANCES
-from mm_edge.export.verify.parity import relative_error
+from mm_edge.export.model import Labelled, SourceModel
+from mm_edge.export.verify.parity import TOLERANCES, relative_error
 from mm_edge.spec import TextInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from onnx import ModelProto
 
     from mm_edge.export.feeds import Feed
     from mm_edge.spec import ModelSpec
+
 
 LOG = logging.getLogger("mm_edge.export")
 TRACE_SIZE = 2  # a dimension of size 1 is taken for a constant by the tracer
@@ -246,3 +245,26 @@ def _verify(
                     f"the graph's '{name}' differs by {error:.2g} (relative) at size {size}",
                     action="comparing the graph with torch",
                 )
+
+
+def from_zoo(name: str) -> SourceModel:
+    """A model of the zoo, with the zoo's own data to calibrate and to verify on."""
+    from mm_edge import zoo
+
+    try:
+        module = zoo.load(name)
+    except KeyError as error:
+        raise UsageError(
+            str(error.args[0]), action=f"loading zoo:{name}", hint="`mm-edge zoo` lists the models"
+        ) from None
+    model = from_module(module, module.spec, f"zoo:{name}")
+
+    def samples(count: int) -> Iterable[Feed]:
+        return zoo.calibration(name, count)
+
+    def labelled(count: int) -> Iterable[Labelled]:
+        pairs = zoo.labelled(name, "test", count)
+        return (Labelled(complete_feed(feed, module.spec), labels) for feed, labels in pairs)
+
+    model.samples, model.labelled = samples, labelled
+    return model

@@ -11,13 +11,20 @@ from onnx import ModelProto, helper
 from mm_edge.bundle.manifest import Read
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.feeds import PRESENCE, fixed_shape, graph_inputs, graph_outputs, owner_of, random_feed
-from mm_edge.export.graphs.graph import DTYPES, ELEMENT_TYPES, GraphIndex, dims_of, parameter_count, uses
-from mm_edge.export.graphs.inputs import bind_dimensions, cast_first, lift_dimensions
-from mm_edge.export.graphs.rewrite import rename_values, subgraph
+from mm_edge.export.graphs.graph import (
+    DTYPES,
+    ELEMENT_TYPES,
+    GraphIndex,
+    dims_of,
+    parameter_count,
+    rename_values,
+    subgraph,
+    uses,
+)
 from mm_edge.export.graphs.runner import Value, measure_values
 from mm_edge.spec import BATCH, TensorSpec
 
-from .cut import FUSION, ancestors, choose_cuts, node_flops
+from .cut import FUSION, ancestors, bind_dimensions, cast_first, choose_cuts, lift_dimensions, node_flops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

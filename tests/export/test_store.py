@@ -11,7 +11,7 @@ from handmade_graphs import source_model
 
 from mm_edge.export.pipeline import export
 from mm_edge.export.recipe import Recipe
-from mm_edge.export.store import Store
+from mm_edge.export.workspace import Store
 
 GRAPH = b"x" * 1000
 

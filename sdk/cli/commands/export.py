@@ -82,8 +82,8 @@ def export(
     """Convert a model into a bundle: split it by input, quantize it, verify it."""
     from mm_edge.export.pipeline import export as make_bundle
     from mm_edge.export.pipeline import plan
-    from mm_edge.export.progress import TerminalProgress
     from mm_edge.export.recipe import Recipe
+    from mm_edge.export.workspace import TerminalProgress
 
     recipe = Recipe(
         precisions=_precisions(precision),

@@ -1,31 +1,35 @@
-"""Measures the error of each node when it alone is reduced, and finds the node where a reduced graph goes wrong.
+"""Finds the nodes that must stay fp32: ranks them by the error that each causes when reduced alone, then bisects.
 
-Both forms of every node run side by side on the fp32 values, in one session for all nodes. That does not include what
-later nodes make of an error, so the result is an order for a search and not a verification.
+To rank them, both forms of every node run side by side on the fp32 values, in one session for all nodes. This leaves
+out how later nodes change an error: it gives an order for the search and verifies nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from math import inf, isfinite, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from mm_edge.export.graphs.graph import GraphIndex, uses
-from mm_edge.export.graphs.rewrite import drop_unused, sort_nodes
-from mm_edge.export.graphs.rounding import as_rounded
+from mm_edge.export.graphs.fp16 import as_rounded
+from mm_edge.export.graphs.graph import GraphIndex, drop_unused, sort_nodes, uses
 from mm_edge.export.graphs.runner import ALL_CORES, Runner, intermediate_values, run_all
 from mm_edge.export.verify.parity import relative_error
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from mm_edge.export.feeds import Array, Feed
 
+
 RENAMED_OUTPUT = "_QuantizeLinear_Input"  # the quantizer's suffix for a graph output before it is rounded
 TINY = 1e-12
+Node = TypeVar("Node", bound="str | tuple[str, str]")  # a name, or a part's and a name
+MOST_TRIALS = 32
+STEPS = 32  # a prefix is bisected no finer than this share of all nodes
 
 
 @dataclass(frozen=True)
@@ -191,3 +195,72 @@ def worst_node(reference: ModelProto, reduced: ModelProto, feed: Feed) -> str:
     name = max(growth, key=lambda item: growth[item])
     node = index.graph.node[index.producer[name]]
     return f"node '{node.name}' ({node.op_type}), value '{name}': relative error {errors[name]:.3g}"
+
+
+@dataclass
+class Search(Generic[Node]):
+    """What was tried. `loss_of` makes the graph with these nodes in fp32, runs it, and gives the relative error."""
+
+    loss_of: Callable[[frozenset[Node]], float]
+    tolerance: float
+    seconds: float = float("inf")  # after which the best so far is taken
+    most_trials: int = MOST_TRIALS
+    trials: int = 0
+    stopped: bool = False  # by the time, with something left to try
+    known: dict[frozenset[Node], float] = field(default_factory=dict)
+    start: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start = time.monotonic()
+
+    def loss(self, kept: frozenset[Node]) -> float:
+        if kept not in self.known:
+            self.trials += 1
+            self.known[kept] = self.loss_of(kept)
+        return self.known[kept]
+
+    def passes(self, kept: frozenset[Node]) -> bool:
+        return self.loss(kept) <= self.tolerance
+
+    def out_of_time(self) -> bool:
+        """Asked before a trial that would make the result better, not before one that is needed to have any."""
+        over = time.monotonic() - self.start > self.seconds
+        self.stopped = self.stopped or over
+        return over
+
+
+def smallest_remainder(
+    ranked: Sequence[Node], search: Search[Node], longest: int | None = None
+) -> frozenset[Node] | None:
+    """The nodes to keep in fp32, out of the first `longest` of `ranked`; None when even those are not enough.
+
+    `ranked` has the node first whose fp32 gains most for what it costs. What passes is what was tried: the ranking
+    only says what to try.
+    """
+    if search.passes(frozenset()):
+        return frozenset()
+    high = len(ranked) if longest is None else longest
+    if not high or not search.passes(frozenset(ranked[:high])):
+        return None
+    low, step = 0, max(1, len(ranked) // STEPS)
+    while high - low > step and not search.out_of_time():
+        middle = (low + high) // 2
+        if search.passes(frozenset(ranked[:middle])):
+            high = middle
+        else:
+            low = middle
+    return _shrunk(list(ranked[:high]), search)
+
+
+def _shrunk(kept: list[Node], search: Search[Node]) -> frozenset[Node]:
+    """Gives back what the ranking was wrong about: halves of what is kept, then quarters, and so on, the last first."""
+    size = len(kept) // 2
+    while size and search.trials < search.most_trials:
+        for start in reversed(range(0, len(kept), size)):
+            if search.trials >= search.most_trials or search.out_of_time():
+                return frozenset(kept)
+            without = kept[:start] + kept[start + size :]
+            if without and search.passes(frozenset(without)):
+                kept = without
+        size //= 2
+    return frozenset(kept)

@@ -1,26 +1,32 @@
-"""fp16 with fp32 at the edges of the graph, by the converter that comes with ONNX Runtime."""
+"""Converts graphs to fp16 with ONNX Runtime's converter, and adds the rounding of a GPU to fp16 graphs on the CPU.
+
+ONNX Runtime has few fp16 kernels for the CPU. Where there is none it computes in fp32 and omits the rounding between
+two such nodes, so that an overflow that ruins the model on a GPU would not appear here. `as_rounded` therefore computes
+in fp32 and rounds every value that a GPU would store in fp16.
+"""
 
 from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING
 
-from onnx import ModelProto, TensorProto, helper
+from onnx import AttributeProto, ModelProto, TensorProto, helper
 
-from mm_edge.export.graphs.graph import GraphIndex, ancestors_of
-from mm_edge.export.graphs.rewrite import drop_unused, sort_nodes
-from mm_edge.export.graphs.weights import cast, is_aside
 from mm_edge.onnx_runtime import import_onnxruntime
+
+from .graph import GraphIndex, ancestors_of, drop_unused, sort_nodes, typed
+from .weights import cast, is_aside
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from onnx import NodeProto
+    from onnx import GraphProto, NodeProto
 
 
 # What overflows or loses everything in fp16: sums of squares, logarithms of small powers, reciprocals of small numbers.
 FP32_KINDS = ("Pow", "Log", "Exp", "Reciprocal", "ReduceL2", "ReduceSumSquare", "LpNormalization", "ReduceLogSumExp")
 LARGEST_FRONT_END = 64  # nodes; a logarithm with more than that in front of it is no front end
+SUFFIX = ":fp16"
 
 
 def fp32_by_nature(base: ModelProto) -> set[str]:
@@ -127,3 +133,46 @@ def _give_own_copies(model: ModelProto, blocked: Collection[str]) -> None:
             own.name = f"{name}_fp32"
             for node in kept:
                 node.input[:] = [own.name if value == name else value for value in node.input]
+
+
+def as_rounded(half: ModelProto) -> ModelProto:
+    """Computes in fp32 and rounds each value that `half` holds in fp16, as a GPU stores it."""
+    model = typed(half)
+    types = {
+        item.name: item.type.tensor_type.elem_type
+        for item in (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    }
+    rounded = ModelProto()
+    rounded.CopyFrom(half)
+    if not any(kind == TensorProto.FLOAT16 for kind in types.values()):
+        return rounded
+    _widen(rounded.graph, types)
+    return rounded
+
+
+def _widen(graph: GraphProto, types: dict[str, int]) -> None:
+    del graph.value_info[:]
+    for tensor in graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT16:
+            cast(tensor, TensorProto.FLOAT)
+    nodes: list[NodeProto] = []
+    for node in graph.node:
+        _widen_attributes(node)
+        made = [name for name in node.output if types.get(name) == TensorProto.FLOAT16]
+        node.output[:] = [name + SUFFIX if name in made else name for name in node.output]
+        nodes.append(node)
+        for name in made:
+            stored = f"{name}{SUFFIX}:stored"
+            nodes.append(helper.make_node("Cast", [name + SUFFIX], [stored], name=stored, to=TensorProto.FLOAT16))
+            nodes.append(helper.make_node("Cast", [stored], [name], name=f"{name}{SUFFIX}:read", to=TensorProto.FLOAT))
+    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _widen_attributes(node: NodeProto) -> None:
+    for attribute in node.attribute:
+        if attribute.name in {"to", "dtype", "output_dtype"} and attribute.i == TensorProto.FLOAT16:
+            attribute.i = TensorProto.FLOAT
+        if attribute.type == AttributeProto.TENSOR and attribute.t.data_type == TensorProto.FLOAT16:
+            cast(attribute.t, TensorProto.FLOAT)
