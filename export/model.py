@@ -34,7 +34,7 @@ class SourceModel:
     origin: str  # as the user named it
     files: dict[str, bytes | Path] = field(default_factory=dict)  # tokenizers, by their name in the bundle
     vocabulary: dict[str, int] = field(default_factory=dict)  # how many ids a text input may hold
-    samples: Callable[[int], Iterable[Feed]] | None = None  # the source's own data to calibrate and prove on
+    samples: Callable[[int], Iterable[Feed]] | None = None  # the source's own data to calibrate and verify on
     labelled: Callable[[int], Iterable[Labelled]] | None = None
     fixed_batch: bool = False
     notes: list[str] = field(default_factory=list)

@@ -28,7 +28,7 @@ MOST_BYTES = 4 << 30  # of all entries of the store
 
 @dataclass(frozen=True)
 class Workspace:
-    """What every stage is given besides the record of the stage before it."""
+    """What every stage receives besides the record of the stage before it."""
 
     recipe: Recipe
     folder: Path  # removed when the export ends

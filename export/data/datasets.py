@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mm_edge.spec import ModelSpec
 
 RANDOM_NOTE = "no samples were given, so parity was verified on random inputs only; give samples with --calibrate"
-UNSEEN_SEED = 10_000  # random feeds for verification have other seeds than those that verified the trace
+UNSEEN_SEED = 10_000  # not a seed that verified the trace
 LEAST_SAMPLES = 4
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mm_edge.config import EngineConfig, RunConfig, SourcesConfig
-from mm_edge.errors import InputError
+from mm_edge.errors import InputError, SourceLostError, UsageError
 from mm_edge.export.feeds import MASK_SUFFIX, PRESENCE, random_feed
 from mm_edge.export.graphs.weights import save
 from mm_edge.export.package.pack import write
@@ -46,13 +46,16 @@ def read_take(folder: Path, model: SourceModel, count: int) -> list[Feed]:
         )
         with open_session(bundle, take=folder, config=config, sinks=[ticks]) as live:
             live.wait()
+        try:
+            live.raise_error()  # a missing package, for example: no fault of the take
+        except (UsageError, SourceLostError) as error:
+            ticks.failure = ticks.failure or str(error)
         if ticks.failure:
             raise InputError(
                 f"{ticks.failure}; {ticks.seen} ticks were read until then",
                 action=action,
                 hint="Repair it or end it before that place: part of a take does not stand for all of it",
             )
-        live.raise_error()
     if not ticks.kept:
         raise InputError(
             "it produced no tick",
@@ -91,7 +94,7 @@ class Ticks:
         """Nothing to close."""
 
     def _keep(self, feed: Feed) -> None:
-        if len(self.kept) == 2 * self.count:  # a whole number of the new distances: the next one is kept as well
+        if len(self.kept) == 2 * self.count:  # the next one is at the new distance too
             self.kept = self.kept[::2]
             self._every *= 2
         self.kept.append(feed)

@@ -33,7 +33,7 @@ ELEMENT_TYPES = {name: number for number, name in DTYPES.items()}
 
 
 def uses(node: NodeProto) -> list[str]:
-    """Every value that a node reads, those that the bodies of If, Loop and Scan take from outside included."""
+    """Every value that a node reads, including those that the bodies of If, Loop and Scan read from outside."""
     names = [name for name in node.input if name]
     for attribute in node.attribute:
         bodies = [attribute.g] if attribute.type == AttributeProto.GRAPH else list(attribute.graphs)
@@ -47,7 +47,7 @@ def uses(node: NodeProto) -> list[str]:
 
 
 class GraphIndex:
-    """Looks up one graph. The nodes are in topological order, as ONNX demands."""
+    """Look-up tables of one graph, whose nodes are in topological order, as ONNX requires."""
 
     def __init__(self, graph: GraphProto) -> None:
         self.graph = graph
@@ -64,14 +64,14 @@ class GraphIndex:
 
 
 def dims_of(info: ValueInfoProto | None) -> list[int | str] | None:
-    """Sizes and names of dimensions; "" for one that is not known; None where not even the rank is known."""
+    """Sizes and names of dimensions; "" if one is unknown, None if the rank is unknown."""
     if info is None or not info.type.tensor_type.HasField("shape"):
         return None
     return [dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in info.type.tensor_type.shape.dim]
 
 
 def typed(model: ModelProto) -> ModelProto:
-    """With the type of every value, as far as ONNX can infer it."""
+    """The graph with the types of its values, as far as ONNX can infer them."""
     try:
         return onnx.shape_inference.infer_shapes(model, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
@@ -79,7 +79,7 @@ def typed(model: ModelProto) -> ModelProto:
 
 
 def ancestors_of(model: ModelProto, names: Iterable[str]) -> set[str]:
-    """The names of all nodes that lead to the nodes named, those themselves included."""
+    """The names of all nodes that the named nodes depend on, including themselves."""
     wanted = set(names)
     needed: set[str] = set()
     found: set[str] = set()
@@ -91,7 +91,7 @@ def ancestors_of(model: ModelProto, names: Iterable[str]) -> set[str]:
 
 
 def parameter_count(model: ModelProto) -> int:
-    """How many numbers the weights hold; indices and shapes are no weights."""
+    """The number of values in all weights, without indices and shapes."""
     floats = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8}
     return sum(prod(tensor.dims) for tensor in model.graph.initializer if tensor.data_type in floats)
 
@@ -103,7 +103,7 @@ def subgraph(
     outputs: Sequence[ValueInfoProto],
     name: str,
 ) -> ModelProto:
-    """A model of some of the nodes, with copies of the weights that they use."""
+    """A model with some of the nodes and copies of the weights that they use."""
     index = GraphIndex(model.graph)
     kept = [model.graph.node[number] for number in sorted(set(nodes))]
     needed = {value for node in kept for value in uses(node)} | {item.name for item in outputs}
@@ -122,7 +122,7 @@ def subgraph(
 
 
 def rename_values(model: ModelProto, names: Mapping[str, str]) -> None:
-    """Renames in place. A value that already has one of the new names gives way."""
+    """Renames in place. A value that already has one of the new names gets another name."""
     index = GraphIndex(model.graph)
     there = {*index.producer, *index.initializers, *index.inputs}
     changes = {old: new for old, new in names.items() if old != new}
@@ -146,7 +146,7 @@ def _rename(graph: GraphProto, changes: Mapping[str, str]) -> None:
 
 
 def name_nodes(model: ModelProto) -> None:
-    """A name of its own for every node: block lists and messages go by name."""
+    """Gives every node a unique name: block lists and messages refer to nodes by name."""
     taken: set[str] = set()
     for number, node in enumerate(model.graph.node):
         if not node.name or node.name in taken:
@@ -155,7 +155,7 @@ def name_nodes(model: ModelProto) -> None:
 
 
 def sort_nodes(model: ModelProto) -> None:
-    """Puts the nodes in topological order, in place: ONNX demands it and TensorRT's parser relies on it."""
+    """Puts the nodes in topological order, in place: ONNX requires it and TensorRT's parser relies on it."""
     ready = {item.name for item in (*model.graph.input, *model.graph.initializer)} | {""}
     waiting = list(model.graph.node)
     made = {name for node in waiting for name in node.output}
@@ -198,7 +198,7 @@ def drop_unused(model: ModelProto) -> None:
 
 
 def strip(model: ModelProto) -> ModelProto:
-    """Removes traces of the machine that made the graph (stack traces, paths): the same model, the same bytes."""
+    """Removes stack traces, paths and other metadata, so that the same model always has the same bytes."""
     del model.metadata_props[:]
     model.producer_name, model.producer_version, model.doc_string = "mm-edge", "", ""
     _strip_graph(model.graph)

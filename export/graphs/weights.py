@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 WEIGHTS = "weights"  # the folder's name among what an export works on
-LARGE_BYTES = 1 << 16  # smaller ones are read by shape inference and the converters
-CAST_AT_ONCE = 1 << 20  # numbers; the converter makes a dozen copies of what it is given
-ROUNDED = "_quantized"  # what the library calls a rounded weight
+LARGE_BYTES = 1 << 16  # smaller weights stay in the graph: shape inference and the converters read them
+CAST_AT_ONCE = 1 << 20  # values; the converter makes a dozen copies of its argument
+ROUNDED = "_quantized"  # the library's suffix for a quantized weight
 LARGEST = 127
 
 
@@ -51,7 +51,7 @@ def is_aside(tensor: TensorProto) -> bool:
 
 
 def array_of(tensor: TensorProto) -> Array:
-    """The numbers of a weight, mapped where they lie in a file."""
+    """The values of a weight; those in a file are mapped, not read."""
     if not is_aside(tensor):
         return np.asarray(numpy_helper.to_array(tensor))
     kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
@@ -59,7 +59,7 @@ def array_of(tensor: TensorProto) -> Array:
 
 
 def cast(tensor: TensorProto, kind: int) -> None:
-    """In place to fp16, with what it cannot hold clamped, or to fp32."""
+    """Casts in place to fp16, clamping values outside its range, or to fp32."""
     if not is_aside(tensor):
         tensor.CopyFrom(numpy_helper.from_array(_converted(array_of(tensor), kind), tensor.name))
         return
@@ -75,7 +75,7 @@ def cast(tensor: TensorProto, kind: int) -> None:
 
 
 def rounded(tensor: TensorProto, scale: Array, axis: int, name: str) -> TensorProto:
-    """A weight in int8, symmetric, with a scale a channel; in a file too where it is large."""
+    """The weight in int8, symmetric, with one scale for each channel; in a file if it is large."""
     result = TensorProto(name=name, data_type=TensorProto.INT8, dims=tensor.dims)
     values = array_of(tensor)
     if values.size < LARGE_BYTES:
@@ -90,7 +90,7 @@ def rounded(tensor: TensorProto, scale: Array, axis: int, name: str) -> TensorPr
 
 
 def filled(model: ModelProto) -> ModelProto:
-    """A copy with all weights in it, as it is written to a file or given to a library that reads weights."""
+    """A copy that contains all weights, for writing and for libraries that read them."""
     whole = ModelProto()
     whole.CopyFrom(model)
     for tensor in whole.graph.initializer:
@@ -108,7 +108,7 @@ def fill(tensor: TensorProto) -> None:
 
 
 def digest_of_model(model: ModelProto) -> str:
-    """Of the graph and its weights, wherever these lie."""
+    """SHA-256 of the graph and its weights, independent of where the files are."""
     named = ModelProto()
     named.CopyFrom(model)
     for tensor in named.graph.initializer:
@@ -124,7 +124,7 @@ def _to_int8(values: Array, scale: Array, axis: int) -> Array:
 
 
 def _digest(content: bytes) -> str:
-    """Names a file that lives as long as one export; quicker than SHA-256 where the CPU has no instruction for that."""
+    """Names a file that lives as long as one export; faster than SHA-256 on CPUs without an instruction for it."""
     return hashlib.blake2b(content, digest_size=32).hexdigest()
 
 
@@ -136,7 +136,7 @@ def _converted(values: Array, kind: int) -> Array:
 
 
 def _point(tensor: TensorProto, path: Path) -> None:
-    tensor.raw_data = b""  # the library asks for the field before it lets it go
+    tensor.raw_data = b""  # set_external_data requires the field
     set_external_data(tensor, str(path))
     tensor.ClearField("raw_data")
 
@@ -146,7 +146,7 @@ def _file_of(tensor: TensorProto) -> Path:
 
 
 def save(model: ModelProto, path: Path) -> str:
-    """Writes the graph with its weights as one file and gives its sha256."""
+    """Writes the graph with its weights as one file and returns its SHA-256."""
     content = filled(model).SerializeToString(deterministic=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -158,9 +158,9 @@ def load(path: Path) -> ModelProto:
 
 
 def show_extremes(model: ModelProto, kinds: set[str]) -> dict[str, TensorProto]:
-    """Puts stand-ins in the place of large weights, and gives the weights by name. `kinds` are the nodes to quantize.
+    """Replaces large weights by their extremes and returns the weights by name. `kinds`: the operators to quantize.
 
-    What is not read by such a node stays aside; what has no single axis of channels is read into the graph.
+    Weights of other operators stay in their files; one without a single channel axis is read into the graph.
     """
     index = GraphIndex(model.graph)
     aside: dict[str, TensorProto] = {}
@@ -176,14 +176,14 @@ def show_extremes(model: ModelProto, kinds: set[str]) -> dict[str, TensorProto]:
         aside[tensor.name] = TensorProto()
         aside[tensor.name].CopyFrom(tensor)
         low, high = _extremes(tensor, axis)
-        if {node.op_type for node in readers} == {"MatMul"}:  # nothing else is made from its scales: one stands for all
+        if {node.op_type for node in readers} == {"MatMul"}:  # put_back computes the scales of all channels
             low, high = low.min(keepdims=True), high.max(keepdims=True)
         tensor.CopyFrom(numpy_helper.from_array(np.concatenate([low, high], axis=1 if axis == 0 else 0), tensor.name))
     return aside
 
 
 def put_back(model: ModelProto, aside: dict[str, TensorProto], least_range: float) -> None:
-    """The weights themselves where they stayed floats, else rounded by the scales that the quantizer chose."""
+    """Puts the weights back: as floats, or quantized with the scales that the quantizer chose."""
     index = GraphIndex(model.graph)
     for name, weight in aside.items():
         if name in index.initializers:
@@ -202,7 +202,7 @@ def put_back(model: ModelProto, aside: dict[str, TensorProto], least_range: floa
 
 
 def _scales(low: Array, high: Array, least_range: float) -> Array:
-    """As the quantizer would choose them: symmetric, of at least that range, and 1 for a channel that is all zeros."""
+    """The quantizer's formula: symmetric, at least `least_range`, and 1 for a channel of zeros."""
     low = np.minimum(low.reshape(-1), np.float32(0))
     high = np.maximum(np.maximum(high.reshape(-1), np.float32(0)), low + np.float32(least_range))
     largest = np.maximum(np.abs(low), np.abs(high)).astype(np.float64)
@@ -211,7 +211,7 @@ def _scales(low: Array, high: Array, least_range: float) -> Array:
 
 
 def _channel_axis(node: NodeProto, tensor: TensorProto) -> int | None:
-    """Along which axis the quantizer gives this weight a scale each, where that is plain."""
+    """The axis along which the quantizer uses one scale for each index; None if it is not certain."""
     if list(node.input).index(tensor.name) != 1:
         return None
     if node.op_type == "Conv":
@@ -225,7 +225,7 @@ def _channel_axis(node: NodeProto, tensor: TensorProto) -> int | None:
 
 
 def _extremes(tensor: TensorProto, axis: int) -> tuple[Array, Array]:
-    """The least and the largest number of each channel, as a weight of the same rank."""
+    """The smallest and largest value of each channel, in arrays of the weight's rank."""
     values = array_of(tensor)
     others = tuple(place for place in range(values.ndim) if place != axis)
     return np.asarray(values.min(axis=others, keepdims=True)), np.asarray(values.max(axis=others, keepdims=True))

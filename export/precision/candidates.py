@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mm_edge.export.model import Dataset
     from mm_edge.export.package.verified_model import Candidate
     from mm_edge.export.recipe import Recipe
-    from mm_edge.export.split.partition import SplitModel
+    from mm_edge.export.split.partition import PartGraph, SplitModel
     from mm_edge.export.workspace import Workspace
 
 
@@ -142,7 +142,10 @@ def _write_fp32(split: SplitModel, dataset: Dataset, folder: Path) -> Fp32Parts:
     unseen, calibration, spare = (
         [split.values_of(feed) for feed in feeds] for feeds in (dataset.unseen, dataset.calibration, dataset.spare)
     )
-    opened = lambda part: Runner(paths[part.name], threads=ALL_CORES)  # noqa: E731  # one line
+
+    def opened(part: PartGraph) -> Runner:
+        return Runner(paths[part.name], threads=ALL_CORES)
+
     run_chain(split.parts, opened, [*unseen, *calibration, *spare])
     fp32 = Fp32Parts(paths, unseen, calibration, spare)
     verify_inputs_are_read(split)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-# What runs on integers in ONNX Runtime between two heavy nodes, so that the numbers need not go back to float.
+# Operators that ONNX Runtime can run on integers between two heavy nodes, without conversion to float and back.
 BETWEEN = (
     "Relu",
     "Clip",
@@ -50,13 +50,13 @@ BETWEEN = (
     "Unsqueeze",
 )
 CALIBRATED = (*HEAVY, *BETWEEN)
-SAMPLES_AT_ONCE = 4  # the calibrator holds every intermediate value of so many samples
+SAMPLES_AT_ONCE = 4  # the calibrator keeps all intermediate values of this many samples in memory
 LEAST_RANGE = 1e-6
 ONE_AT_A_TIME = threading.Lock()
 
 
 class Feeds:
-    """Hands feeds to the library's calibrator one at a time."""
+    """The library's data reader: one feed at a time."""
 
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._feeds = iter(feeds)
@@ -69,7 +69,7 @@ class Feeds:
 def quiet() -> Iterator[None]:
     """The library advises on the root logger (to optimize the graph first, which was done) and prints its progress.
 
-    Both are changed for the whole process, so that only one thread at a time may do it.
+    Both settings are global, so only one thread at a time may change them.
     """
     root = logging.getLogger()
     with ONE_AT_A_TIME:
@@ -83,14 +83,14 @@ def quiet() -> Iterator[None]:
 
 
 def calibrate(base: ModelProto, feeds: Sequence[Feed], method: Method, kinds: Sequence[str] = CALIBRATED) -> Any:
-    """The range of every value that goes in or out of these kinds of node (the library's TensorsData)."""
+    """The range of every input and output of these operators (the library's TensorsData)."""
     import_onnxruntime()
     from onnxruntime.quantization.calibrate import EntropyCalibrater, MinMaxCalibrater, PercentileCalibrater
 
     calibrators = {"minmax": MinMaxCalibrater, "percentile": PercentileCalibrater, "entropy": EntropyCalibrater}
     with tempfile.TemporaryDirectory(prefix="mm-edge-calibrate-") as folder, quiet():
-        # The library opens the graph from a file, all weights in it, four times. It gets one without nodes, then the
-        # graph itself, and the session that reads the weights where they are mapped.
+        # The library would read the graph with all weights from a file four times. It gets a graph without nodes
+        # first, then the real one with a session that uses the mapped weights.
         path = Path(folder) / "empty.onnx"
         onnx.save(_without_nodes(base), str(path))
         augmented = str(Path(folder) / "augmented.onnx")
@@ -113,7 +113,7 @@ def _without_nodes(model: ModelProto) -> ModelProto:
 
 
 def quantizable(base: ModelProto) -> list[str]:
-    """What int8 is for, in order: heavy nodes with a weight. A product of two activations (attention) stays float."""
+    """The nodes to quantize, in order: heavy ones with a weight. Products of two activations (attention) stay float."""
     index = GraphIndex(base.graph)
     floats = {name for name, tensor in index.initializers.items() if tensor.data_type == TensorProto.FLOAT}
     return [
@@ -125,7 +125,7 @@ def quantizable(base: ModelProto) -> list[str]:
 
 
 def after_softmax(base: ModelProto) -> set[str]:
-    """Nodes that read a Softmax, even through nodes that only move values: one scale loses its small probabilities."""
+    """Nodes that read a Softmax, directly or moved: one scale rounds small probabilities to zero."""
     moving = {"Cast", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Dropout", "Identity", "Split", "Slice", "Concat"}
     values: set[str] = set()
     found: set[str] = set()
@@ -140,31 +140,31 @@ def after_softmax(base: ModelProto) -> set[str]:
     return found
 
 
-# `heavy` quantizes what goes in and out of heavy nodes, `integers` also what lies between them, and `products` leaves
-# what comes out of a product in float, for norms and sums that go on in float. Which is fastest depends on the model.
+# `heavy` quantizes inputs and outputs of heavy nodes, `integers` also the operators between them, and `products` leaves
+# the outputs of matrix products in float, for norms and sums. Which one is fastest depends on the model.
 FORMS: tuple[Int8Form, ...] = ("products", "integers", "heavy")
 
 
 def to_int8_cpu(base: ModelProto, ranges: Any, keep: Collection[str] = (), *, form: Int8Form) -> ModelProto:
-    """Unsigned asymmetric activations, signed weights a channel: what ONNX Runtime fuses to VNNI kernels."""
+    """Unsigned asymmetric activations, signed weights per channel: ONNX Runtime fuses these to VNNI kernels."""
     kinds = [*HEAVY, *(BETWEEN if form == "integers" else ())]
     options = {"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]} if form == "products" else {}
     return _quantize(base, ranges, keep, kinds, activations_signed=False, options=options)
 
 
 def to_int8_trt(base: ModelProto, ranges: Any, keep: Collection[str] = ()) -> ModelProto:
-    """Signed symmetric Q/DQ in front of heavy nodes; what is between them is fp16, as it would be without int8."""
+    """Signed symmetric Q/DQ before heavy nodes; everything else is fp16."""
     return fp16_between(to_int8_trt_in_fp32(base, ranges, keep), keep)
 
 
 def fp16_between(quantized: ModelProto, keep: Collection[str] = ()) -> ModelProto:
-    """What is not int8 in fp16, but for the nodes named."""
+    """Converts everything that is not int8 to fp16, except for the nodes `keep`."""
     name_nodes(quantized)
     return to_fp16(typed(quantized), keep)
 
 
 def to_int8_trt_in_fp32(base: ModelProto, ranges: Any, keep: Collection[str] = ()) -> ModelProto:
-    """The same before what is between the heavy nodes becomes fp16."""
+    """The same, with fp32 between the heavy nodes."""
     return _quantize(
         base,
         ranges,
@@ -182,7 +182,7 @@ def to_int8_trt_in_fp32(base: ModelProto, ranges: Any, keep: Collection[str] = (
 
 
 def rounded_outputs(form: Int8Form | None) -> tuple[str, ...]:
-    """The kinds of node whose outputs are rounded too, by form of int8 for the CPU; None is int8 for TensorRT."""
+    """The operators whose outputs are quantized too, by form; None is int8 for TensorRT."""
     if form is None:
         return ()
     return ("Conv", "ConvTranspose") if form == "products" else HEAVY
@@ -205,7 +205,7 @@ def _quantize(
     copy = ModelProto()
     copy.CopyFrom(base)
     weights = show_extremes(copy, set(kinds))
-    add_infer_metadata(copy)  # the types are known; the library would write the graph to a file to infer them again
+    add_infer_metadata(copy)  # without it the library would write the graph to a file to infer the types again
     heavy = set(quantizable(base))
     excluded = (
         set(keep)
@@ -236,8 +236,9 @@ def _quantize(
 
 
 def _float_outputs(model: ModelProto) -> None:
-    """What goes outside is not rounded, though a reader inside may have it so. A convolution's result stays rounded:
-    without that it would be reckoned in fp32.
+    """Returns the outputs of the graph unrounded, except for those of convolutions, which would then run in fp32.
+
+    Nodes inside the graph still read the rounded value.
     """
     index = GraphIndex(model.graph)
     for name in rounded_outside(model):
@@ -250,7 +251,7 @@ def _float_outputs(model: ModelProto) -> None:
 
 
 def _without_range(base: ModelProto, ranges: Any, kinds: Collection[str]) -> set[str]:
-    """Nodes whose values are no floats (indices, shapes) have no range and are left alone."""
+    """Nodes with values that are not floats (indices, shapes), which have no range."""
     index = GraphIndex(base.graph)
     known = set(ranges.data) | set(index.initializers)
     return {
@@ -270,11 +271,11 @@ def restored(
     active: Collection[str],
     rounded_outputs: Collection[str],
 ) -> ModelProto:
-    """`quantized` as if the nodes `kept` of `base` had been left out.
+    """`quantized` as if the nodes `kept` of `base` had not been quantized.
 
-    `active` are the nodes that are quantized in it, `rounded_outputs` the kinds of node whose outputs are rounded too.
-    A value stays rounded, for all who read it, as long as one node that is still quantized wants it rounded. A bias
-    stays in int32, where it loses nothing.
+    `active`: the nodes that are quantized in it. `rounded_outputs`: the operators whose outputs are quantized too.
+    A value stays rounded for all its readers while one of them is still quantized. A bias stays in int32, which is
+    exact.
     """
     graph = ModelProto()
     graph.CopyFrom(quantized)
@@ -309,7 +310,7 @@ def restored(
 
 
 def rounded_outside(model: ModelProto) -> list[str]:
-    """The outputs of the graph that are rounded before they are given out; the quantizer has renamed what they were."""
+    """The outputs of the graph that are rounded last; the quantizer has renamed the unrounded values."""
     index = GraphIndex(model.graph)
     found = []
     for name in index.outputs:
@@ -322,7 +323,7 @@ def rounded_outside(model: ModelProto) -> list[str]:
 
 
 def before_rounding(model: ModelProto, name: str) -> str:
-    """What one of `rounded_outside` was before it was rounded."""
+    """The unrounded value of an output in `rounded_outside`."""
     index = GraphIndex(model.graph)
     rounding = index.producer[index.graph.node[index.producer[name]].input[0]]
     plain: str = index.graph.node[rounding].input[0]
@@ -330,7 +331,7 @@ def before_rounding(model: ModelProto, name: str) -> str:
 
 
 def give_out_unrounded(model: ModelProto, name: str) -> None:
-    """Who reads the value rounded still does, under another name."""
+    """Makes the output the unrounded value; nodes that read the rounded one still do, under another name."""
     plain, rounded = before_rounding(model, name), f"{name}:rounded"
     new = {plain: name, name: rounded}
     for node in model.graph.node:
@@ -339,7 +340,7 @@ def give_out_unrounded(model: ModelProto, name: str) -> None:
 
 
 def _float_name(rounded: str, index: GraphIndex, known: set[str]) -> str | None:
-    """The value of the float graph that was rounded, or None where it has lost its name."""
+    """The name in the float graph of a rounded value; None if the quantizer did not keep it."""
     if rounded in index.producer:
         node = index.graph.node[index.producer[rounded]]
         return node.input[0] if node.op_type == Q and node.input[0] in known else None

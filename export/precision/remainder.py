@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from mm_edge.export.feeds import Array, Feed
 
 
-RENAMED_OUTPUT = "_QuantizeLinear_Input"  # the quantizer's suffix for a graph output before it is rounded
+RENAMED_OUTPUT = "_QuantizeLinear_Input"  # the quantizer's suffix for an unrounded graph output
 TINY = 1e-12
-Node = TypeVar("Node", bound="str | tuple[str, str]")  # a name, or a part's and a name
+Node = TypeVar("Node", bound="str | tuple[str, str]")  # a node, or a part and a node
 MOST_TRIALS = 32
-STEPS = 32  # a prefix is bisected no finer than this share of all nodes
+STEPS = 32  # the bisection stops at this fraction of all nodes
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Sensitivity:
 
 
 def ranked(found: Sequence[Sensitivity]) -> list[str]:
-    """Largest error for its work first: errors add up in squares, and work is what fp32 costs."""
+    """Largest squared error for its work first: squared errors add up, and work is the cost of fp32."""
     order = sorted(found, key=lambda item: -(item.loss**2) / max(item.work, 1.0))
     return [item.node for item in order]
 
@@ -56,13 +56,13 @@ def share_of_work(found: Sequence[Sensitivity], nodes: Collection[str]) -> float
 def sensitivities_to_int8(
     base: ModelProto, quantized: ModelProto, nodes: Collection[str], feeds: Sequence[Feed]
 ) -> list[Sensitivity]:
-    """`quantized` rounds the inputs of heavy nodes and none of their outputs."""
+    """`quantized` must round the inputs of heavy nodes and none of their outputs."""
     model = ModelProto()
     model.CopyFrom(base)
     there = {tensor.name for tensor in model.graph.initializer}
     model.graph.initializer.extend(item for item in quantized.graph.initializer if item.name not in there)
     made = {name for node in base.graph.node for name in node.output}
-    rounded: set[str] = set()  # graph outputs, whose name the rounded value takes
+    rounded: set[str] = set()  # graph outputs: the rounded value has their name
     reduced = []
     for node in quantized.graph.node:
         own = NodeProto()
@@ -80,7 +80,7 @@ def sensitivities_to_int8(
 
 
 def sensitivities_to_fp16(base: ModelProto, nodes: Collection[str], feeds: Sequence[Feed]) -> list[Sensitivity]:
-    """Each node's operands and results rounded to fp16, where they are floats."""
+    """The operands and results of each node rounded to fp16, if they are floats."""
     model = ModelProto()
     model.CopyFrom(base)
     index = GraphIndex(base.graph)
@@ -113,7 +113,7 @@ def _through_fp16(source: str, target: str) -> list[NodeProto]:
 def _measured(
     model: ModelProto, base: ModelProto, reduced: Sequence[NodeProto], feeds: Sequence[Feed], *, rounds: bool = False
 ) -> list[Sensitivity]:
-    """`model`: `base` and what the nodes `reduced` read. Adds them, with three numbers of each as the only outputs."""
+    """Adds the nodes `reduced` to `model` (`base` and their inputs), with three numbers each as the only outputs."""
     weights = {tensor.name: tensor for tensor in base.graph.initializer}
     originals = {node.name: node for node in base.graph.node}
     numbers = {"error": TensorProto.FLOAT, "norm": TensorProto.FLOAT, "size": TensorProto.INT64}
@@ -199,14 +199,14 @@ def worst_node(reference: ModelProto, reduced: ModelProto, feed: Feed) -> str:
 
 @dataclass
 class Search(Generic[Node]):
-    """What was tried. `loss_of` makes the graph with these nodes in fp32, runs it, and gives the relative error."""
+    """The trials. `loss_of` runs the graph with these nodes in fp32 and returns the relative error."""
 
     loss_of: Callable[[frozenset[Node]], float]
     tolerance: float
-    seconds: float = float("inf")  # after which the best so far is taken
+    seconds: float = float("inf")  # then the best result so far is used
     most_trials: int = MOST_TRIALS
     trials: int = 0
-    stopped: bool = False  # by the time, with something left to try
+    stopped: bool = False  # by the time limit, before the search was complete
     known: dict[frozenset[Node], float] = field(default_factory=dict)
     start: float = field(init=False)
 
@@ -223,7 +223,7 @@ class Search(Generic[Node]):
         return self.loss(kept) <= self.tolerance
 
     def out_of_time(self) -> bool:
-        """Asked before a trial that would make the result better, not before one that is needed to have any."""
+        """Checked before trials that improve a result, not before those that are needed to have one."""
         over = time.monotonic() - self.start > self.seconds
         self.stopped = self.stopped or over
         return over
@@ -234,8 +234,8 @@ def smallest_remainder(
 ) -> frozenset[Node] | None:
     """The nodes to keep in fp32, out of the first `longest` of `ranked`; None when even those are not enough.
 
-    `ranked` has the node first whose fp32 gains most for what it costs. What passes is what was tried: the ranking
-    only says what to try.
+    `ranked` starts with the node whose fp32 gains most for its cost. The ranking only sets the order of the trials:
+    every result was tried.
     """
     if search.passes(frozenset()):
         return frozenset()
@@ -253,7 +253,7 @@ def smallest_remainder(
 
 
 def _shrunk(kept: list[Node], search: Search[Node]) -> frozenset[Node]:
-    """Gives back what the ranking was wrong about: halves of what is kept, then quarters, and so on, the last first."""
+    """Removes nodes that need not stay fp32: halves of what is kept, then quarters, and so on, the last ones first."""
     size = len(kept) // 2
     while size and search.trials < search.most_trials:
         for start in reversed(range(0, len(kept), size)):

@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from mm_edge.spec import ModelSpec
 
 
-LEAST_ENCODER_FLOPS = 200_000  # below this, starting a part costs more than running it: 10 us at 20 GFLOP/s
-# What things cost at every tick, in picoseconds: round figures of one core. Only their ratio matters.
+LEAST_ENCODER_FLOPS = 200_000  # 10 us at 20 GFLOP/s: below this, starting a part costs more than running it
+# Cost at every tick in picoseconds, estimated for one core. Only the ratio matters.
 PS_PER_BYTE = 100  # 10 GB/s
 PS_PER_FLOP = 50  # 20 GFLOP/s
 PS_PER_NODE = 1_000_000  # 1 us to start a kernel
-FUSION = "*"  # the colour of what depends on several inputs, on the presence or on a state
+FUSION = "*"  # the owner of nodes that depend on several inputs, on the presence or on a state
 PREFIX = "dim:"
-# What moves values and does not compute with them gives the same before and after a cast.
+# Operators that only move values: the result is the same before and after a cast.
 MOVING = {"Gather", "Slice", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Split", "Expand"}
 
 
 def choose_cuts(
     index: GraphIndex, owners: dict[str, str], values: dict[str, Value], recipe: Recipe, spec: ModelSpec
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Which inputs get an encoder, and where each ends."""
+    """The values at which the encoder of each input ends, and notes about inputs without one."""
     if recipe.split == "never":
         return {}, ["exported as one part, as requested"]
     if len(spec.inputs) == 1 and not (spec.presence or spec.states):
@@ -85,7 +85,7 @@ def colours(index: GraphIndex, owners: Mapping[str, str]) -> list[frozenset[str]
 
 
 def _boundary(index: GraphIndex, kept: set[int]) -> list[str]:
-    """What the kept nodes make and others use, or the model gives."""
+    """The outputs of the kept nodes that other nodes use or that are outputs of the model."""
     outputs = set(index.outputs)
     made = [name for number in sorted(kept) for name in index.graph.node[number].output if name]
     return [name for name in made if name in outputs or any(user not in kept for user in index.consumers[name])]
@@ -120,7 +120,7 @@ def _add_value(  # noqa: PLR0917
     sink: str,
     values: Mapping[str, Value],
 ) -> None:
-    """It costs its bytes when a user is on the other side from its maker; a user never stays behind its maker."""
+    """Adds a value: it costs its bytes if a user is on the other side of the cut; users never precede the producer."""
     users = index.consumers[name]
     if not users:
         return
@@ -138,7 +138,7 @@ def _add_value(  # noqa: PLR0917
 
 
 def ancestors(index: GraphIndex, names: list[str], stop: set[str]) -> set[int]:
-    """All nodes that the values need, down to the values in `stop`."""
+    """All nodes that the values depend on, up to the values in `stop`."""
     found: set[int] = set()
     waiting = [name for name in names if name not in stop]
     while waiting:
@@ -151,7 +151,7 @@ def ancestors(index: GraphIndex, names: list[str], stop: set[str]) -> set[int]:
 
 
 def node_flops(node: NodeProto, values: dict[str, Value]) -> int:  # noqa: PLR0911
-    """Multiplications and additions of one run; for all but the heavy kinds, one for each number that comes out."""
+    """Multiplications and additions of one run; for all but the heavy operators, one for each output value."""
     out = next((values[name] for name in node.output if name in values), None)
     if out is None:
         return 0
@@ -193,7 +193,7 @@ def node_flops(node: NodeProto, values: dict[str, Value]) -> int:  # noqa: PLR09
 
 
 def cast_first(model: ModelProto) -> None:
-    """In place, for each uint8 input that other nodes read before it is cast to float."""
+    """Casts each uint8 input to float first, in place, because TensorRT accepts such an input in Cast only."""
     for item in list(model.graph.input):
         if item.type.tensor_type.elem_type != TensorProto.UINT8:
             continue
@@ -212,7 +212,7 @@ def cast_first(model: ModelProto) -> None:
 
 
 def _moved_before_cast(index: GraphIndex, name: str) -> list[str]:
-    """The uint8 values between the input and its casts; none where something else is done with one of them."""
+    """The uint8 values between the input and its casts; empty if another operator reads one of them."""
     found: list[str] = []
     waiting = [name]
     while waiting:
@@ -235,7 +235,7 @@ def _moved_before_cast(index: GraphIndex, name: str) -> list[str]:
 
 
 def lift_dimensions(model: ModelProto) -> None:
-    """Rewrites, in place, each Shape node that gives numbers and named dimensions of the graph's inputs."""
+    """Replaces, in place, each Shape node that returns numbers and named dimensions of the graph's inputs."""
     index = GraphIndex(model.graph)
     named = {dim for name in index.inputs for dim in dims_of(index.infos[name]) or () if isinstance(dim, str) and dim}
     nodes: list[NodeProto] = []
@@ -267,7 +267,7 @@ def _rewritten(model: ModelProto, node: NodeProto, dims: Sequence[int | str], nu
 
 
 def bind_dimensions(model: ModelProto) -> None:
-    """Gives a graph that uses `dim:NAME` values a node that reads each off one of the graph's own inputs."""
+    """Adds a node for each `dim:NAME` value of the graph that reads the size from one of its own inputs."""
     index = GraphIndex(model.graph)
     wanted = sorted(
         {name for node in model.graph.node for name in uses(node) if name.startswith(PREFIX)} - set(index.producer)
@@ -284,7 +284,7 @@ def bind_dimensions(model: ModelProto) -> None:
 
 
 def _source(index: GraphIndex, name: str, dim: str) -> NodeProto | None:
-    """Reads the size off the input, or off its cast where it is uint8: TensorRT lets such an input go nowhere else."""
+    """Reads the size from the input, or from its cast if it is uint8: TensorRT accepts such an input in Cast only."""
     info = index.infos[name]
     value = name
     if info.type.tensor_type.elem_type == TensorProto.UINT8:

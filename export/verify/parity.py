@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2, "int8-cpu": 0.05, "int8-trt": 0.05}
 TINY = 1e-12
 SAME_BOX_OVERLAP = 0.9
-SAME_PLACE = 0.05  # of the picture's side
+SAME_PLACE = 0.05  # of the image's side
 SAME_PROBABILITY = 0.02  # two answers on either side of a threshold are the same when they are this close
 SAME_DIRECTION = 0.999  # cosine of two embeddings
 
@@ -70,9 +70,9 @@ def compare(  # noqa: PLR0917
     tolerance: float,
     data: Literal["calibration", "unseen", "random"],
 ) -> ParityRow:
-    """One tensor over all samples. The worst sample counts, not the average: a robot meets them all."""
+    """One tensor over all samples. The worst sample counts, not the average."""
     if any(a.shape != b.shape or not np.isfinite(a.astype(np.float64)).all() for a, b in zip(got, wanted, strict=True)):
-        # JSON has no infinity; the largest finite float stands for it.
+        # JSON has no infinity; the largest finite float replaces it.
         worst = float(np.finfo(np.float32).max)
         return ParityRow(
             scope, precision, tensor, len(got), worst, worst, 0.0, relative_error=worst, passed=False, data=data
@@ -243,7 +243,7 @@ def _(output: BoxesOutput, got: Feed, wanted: Feed) -> bool:
 
 
 def _same_best(got: Array, wanted: Array, *, softmax: bool) -> bool:
-    """The same best one in every row; a tie that the reference itself cannot tell apart may go either way."""
+    """Whether the best class is the same in every row; for a tie in the reference, either class is accepted."""
     a: Array = got.reshape(-1, got.shape[-1]).astype(np.float64)
     b: Array = wanted.reshape(-1, wanted.shape[-1]).astype(np.float64)
     if a.shape != b.shape:
@@ -272,7 +272,7 @@ def _same_score(got: Feed, wanted: Feed, *, sigmoid: bool, threshold: float) -> 
 
 
 def _below_threshold(wanted: Feed, sigmoid: bool, threshold: float) -> bool:
-    """Where nothing is found, the place does not matter."""
+    """Below the threshold nothing is detected, and the position does not matter."""
     return "score" in wanted and bool(np.all(_unit(wanted["score"], sigmoid=sigmoid) <= threshold))
 
 
