@@ -189,7 +189,7 @@ def ignored_input(part: PartGraph, run: Callable[[Feed], Feed], samples: Sequenc
         others = [*samples[place + 1 :], *samples[:place]]
         for name in sorted(waiting):
             values = _other_values(sample[name], [other[name] for other in others])
-            if any(_changes(before, run({**sample, name: value})) for value in values):
+            if any(_changes(before, run, {**sample, name: value}) for value in values):
                 waiting.remove(name)
         if not waiting:
             return None
@@ -204,14 +204,20 @@ def _other_values(value: Array, others: Sequence[Array]) -> Iterator[Array]:
     yield from islice((o for o in others if o.shape == value.shape and not np.array_equal(o, value)), SWAPS)
     if not value.size:
         return
+    first_half = (np.arange(value.size) < value.size // 2).reshape(value.shape)
     wide = value.astype(np.float64 if value.dtype.kind == "f" else np.int64)
     mirrored = (wide.min() + wide.max() - wide).astype(value.dtype)
-    made = [np.flip(value), mirrored, np.zeros_like(value), np.ones_like(value)]
+    made = [value * first_half, value * ~first_half, np.flip(value), mirrored]
+    made += [np.zeros_like(value), np.ones_like(value)]
     yield from (item for item in made if not np.array_equal(item, value))
 
 
-def _changes(before: Feed, after: Feed) -> bool:
-    """An output that is not finite proves nothing: it may come from a value that was made here."""
+def _changes(before: Feed, run: Callable[[Feed], Feed], feed: Feed) -> bool:
+    """An error or an output that is not finite proves nothing: the graph may not accept a value that was made here."""
+    try:
+        after = run(feed)
+    except WorkFailedError:
+        return False
     return any(
         bool(np.isfinite(after[name].astype(np.float64)).all())
         and relative_error(after[name], before[name]) > LEAST_CHANGE

@@ -8,11 +8,14 @@ import pytest
 from handmade_graphs import IMAGE, VECTOR, Builder, info, picture_and_vector, sample, source_model
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from mm_edge.bundle.manifest import Read
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.feeds import PRESENCE
 from mm_edge.export.pipeline import export
 from mm_edge.export.precision import part_search
 from mm_edge.export.recipe import Recipe
+from mm_edge.export.split.partition import PartGraph
+from mm_edge.export.verify.chain import ignored_input
 
 FP32 = Recipe(precisions=("fp32",))
 
@@ -107,6 +110,25 @@ def test_an_input_that_matters_in_few_samples_passes(tmp_path):
     )
     assert 1 <= sum(sample(seed)["vector"][0, 0] > 0.9 for seed in range(32)) <= 10
     assert export(source_model(graph), tmp_path / "x.mmb", FP32)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.bool_])
+def test_a_mask_is_not_judged_by_values_for_which_the_model_has_no_answer(dtype):
+    """It is the same in all samples, and with nothing present there is nothing to average."""
+
+    def average(feed):
+        weights = feed["mask"].astype(np.float32) * np.array([1, 2, 3, 4], np.float32)
+        if not weights.any():
+            raise WorkFailedError("nothing is present")
+        return {"out": np.array([weights.argmax()], np.float32)}
+
+    def broken(feed):
+        return {"out": np.full(1, np.nan if not feed["mask"].any() else 1, np.float32)}
+
+    part = PartGraph("fuse", "fuse", ModelProto(), {"mask": Read("presence")}, (), ())
+    samples = [{"mask": np.ones((1, 4), dtype)}] * 3
+    assert ignored_input(part, average, samples) is None
+    assert ignored_input(part, broken, samples) == "mask"
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8-cpu"])
