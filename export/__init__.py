@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .package.exported import Exported
-    from .progress import Progress
+    from .workspace import Progress
     from .recipe import Method
 
 
