@@ -95,8 +95,8 @@ class Run:
         bell = threading.Condition(lock)
         names = [source.input for source in sources]
         for source in sources:
-            if hasattr(source, "put"):
-                self.check(source.input, source.text)  # a fixed text; later ones are checked when they are set
+            if (text := getattr(source, "text", None)) is not None:
+                self.check(source.input, text)  # a fixed text; later ones are checked when they are set
         absent = frozenset(spec.name for spec in manifest.inputs) - set(names)
         rules = sync_rules(manifest, config)
         driver = choose_driver(manifest, config, names)
