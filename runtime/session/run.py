@@ -29,6 +29,7 @@ from .channels import choose_driver, make_channels, played_inputs
 from .delivery import Delivery
 from .realtime import Realtime
 from .report import Report
+from .rules import sync_rules
 from .shutdown import END_WITHIN_S, Drain, Shutdown, join
 from .sink_keeper import Item, SinkKeeper
 from .source_keeper import SourceKeeper
@@ -94,13 +95,13 @@ class Run:
         bell = threading.Condition(lock)
         names = [source.input for source in sources]
         for source in sources:
-            if hasattr(source, "put"):
-                self.check(source.input, source.text)  # a fixed text; later ones are checked when they are set
+            if (text := getattr(source, "text", None)) is not None:
+                self.check(source.input, text)  # a fixed text; later ones are checked when they are set
         absent = frozenset(spec.name for spec in manifest.inputs) - set(names)
+        rules = sync_rules(manifest, config)
         driver = choose_driver(manifest, config, names)
         self.played = played_inputs(sources, driver)
-        self.channels = make_channels(sources, driver, self.played, lock, bell, in_step=in_step)
-        rules = {**manifest.sync.inputs, **config.sync}
+        self.channels = make_channels(sources, driver, self.played, lock, bell, rules=rules, in_step=in_step)
         can_mask = any(read.source == "presence" for part in manifest.parts for read in part.reads.values())
         aligner = Aligner(driver, rules, self.channels, played=self.played, absent=absent, can_mask=can_mask)
         self._realtime = Realtime(config.realtime, lambda refusal: self.delivery.report("realtime", "refused", refusal))
