@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mm_edge.cores import usable_cores
 from mm_edge.errors import MmEdgeError, WorkFailedError
+from mm_edge.redact import redact
 from mm_edge.runtime.channel import Channel, Policy
 from mm_edge.runtime.clock import Clock, MonotonicClock
 from mm_edge.runtime.engine import DeviceMemoryError
@@ -203,7 +204,10 @@ class Run:
                 raise keeper.first_error
         info = RunInfo(
             self.bundle.manifest,
-            {keeper.source.input: keeper.opened.detail if keeper.opened else "" for keeper in self.source_keepers},
+            {
+                keeper.source.input: redact(keeper.opened.detail if keeper.opened else "")
+                for keeper in self.source_keepers
+            },
             self.describe(),
             names={keeper.source.input: keeper.source.name for keeper in self.source_keepers},
             counts=self.counts,
