@@ -85,7 +85,7 @@ class Channel(Generic[T]):
 
 
 class SampleChannel(Channel["Sample"]):
-    """A channel of one input's samples, in the order of their stamps. Its methods are called with the lock held."""
+    """A channel of one input's samples, in the order of their stamps."""
 
     def __init__(
         self, capacity: int, policy: Policy, lock: threading.Lock | None = None, bell: threading.Condition | None = None
@@ -94,13 +94,24 @@ class SampleChannel(Channel["Sample"]):
         self.current: Sample | None = None  # the newest that a tick has used; it stays until a newer one replaces it
         self._newest_ns = self.promised_ns = -FOREVER_NS
 
+    def refuse(self, sample: Sample) -> None:
+        """Counts a capture that no tick may use. It still shows how far the input has come."""
+        with self.lock:
+            if not self.closed:
+                self.given += 1
+                self.dropped["refused"] += 1
+                self._noticed(sample)
+                self.bell.notify()
+
     @property
     def watermark_ns(self) -> int:
         """No later sample ends at or before this time."""
         return FOREVER_NS if self.closed else max(self._newest_ns, self.promised_ns)
 
     def newest_until(self, limit_ns: int) -> Sample | None:
-        """The newest sample that ends at or before `limit_ns`. Older ones are dropped: no later tick needs them."""
+        """The newest sample that ends at or before `limit_ns`. Older ones are dropped: no later tick needs them. The
+        caller holds the lock.
+        """
         unused = False
         while self.items and self.items[0].end_ns <= limit_ns:
             if unused:

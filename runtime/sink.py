@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct, field
 
+from mm_edge.errors import WorkFailedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -47,9 +49,15 @@ class Summary(Struct, frozen=True):
     sinks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # what each sink dropped, by cause
 
 
+class ReaderGoneError(WorkFailedError):
+    """Raised by a sink's `take` when nobody reads what it writes. The sink ends, and the run if it was the only one;
+    that is no fault of either.
+    """
+
+
 class Sink(Protocol):
     """Runs in its own thread behind a bounded channel: a slow sink loses its own items, which are counted, and delays
-    nothing else.
+    nothing else. A sink with `is_status = True` only shows the state of a run, and is no reason for it to continue.
     """
 
     name: str

@@ -61,6 +61,7 @@ def sound_block(samples: NDArray[Any], window: int) -> SoundBlock:
     """One window of mono sound in [-1, 1] as the loop's payload. Shorter sound is preceded by silence, longer sound
     keeps its end.
     """
+    samples = np.asarray(samples)
     if samples.ndim != 1 or samples.size == 0 or not np.issubdtype(samples.dtype, np.floating):
         raise InputError(
             f"found an array of {samples.dtype} {list(samples.shape)}",

@@ -6,12 +6,14 @@ one moment. Memory is bounded: the newest events are kept, and the file says how
 
 from __future__ import annotations
 
+import tempfile
 from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from mm_edge.atomic_write import atomic_path
 from mm_edge.errors import UsageError, WorkFailedError
 
 from .clock import NS_PER_MS
@@ -26,17 +28,21 @@ MOST_EVENTS = 200_000  # about 25 MB of memory and of file, 10 minutes of eleven
 
 
 class Trace:
-    """Called from any thread; an event costs about as much as a tuple. Nothing is written before close()."""
+    """Called from any thread; an event costs about as much as a tuple. Only close() writes the file, and replaces it
+    as a whole.
+    """
 
     def __init__(self, path: Path, most_events: int = MOST_EVENTS) -> None:
+        action, hint = f"writing the trace {path}", "Give a path that can be written"
+        if path.exists() and not path.is_file():
+            raise UsageError("it is not a file", action=action, hint=hint)
         try:
-            # Opened before the run, so that a wrong path does not waste it.
-            self._file = path.open("wb")
+            # Tried before the run, so that a wrong path does not waste it.
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
         except OSError as error:
-            raise UsageError(
-                f"{error.strerror}", action=f"writing the trace {path}", hint="Give a path that can be written"
-            ) from None
-        self._path = path
+            raise UsageError(f"{error.strerror}", action=action, hint=hint) from None
+        self._path, self._closed = path, False
         self._spans: deque[tuple[str, str, int, int, int | None]] = deque(maxlen=most_events)
         self._instants: deque[tuple[str, str, int, str]] = deque(maxlen=most_events)
         self._count = count()
@@ -52,14 +58,18 @@ class Trace:
         self._instants.append((track, label, t_ns, detail))
 
     def close(self) -> None:
-        """Writes the file. A second close does nothing."""
-        if self._file.closed:
+        """Writes the file beside its place first. A second close does nothing."""
+        if self._closed:
             return
+        self._closed = True
         kept = len(self._spans) + len(self._instants)
         facts = {"clock": "CLOCK_MONOTONIC", "not_kept": next(self._count) - kept}
         encode = msgspec.json.Encoder().encode
         try:
-            with self._file as file:  # event by event: the whole document would take 200 MB
+            with (
+                atomic_path(self._path) as partial,
+                partial.open("wb") as file,
+            ):  # event by event: the whole document would take 200 MB
                 file.write(b'{"displayTimeUnit":"ms","otherData":' + encode(facts) + b',"traceEvents":[\n')
                 file.write(encode(PROCESS))
                 for event in self._events():

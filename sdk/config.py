@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -12,17 +11,15 @@ from msgspec import Meta
 from .bundle.bundle import Trust
 from .errors import ConfigError
 from .spec import InputSync, Milliseconds, Name, Strict
+from .toml import TomlError, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
-
+# A correction of timestamps, in either direction.
+Offset: TypeAlias = Annotated[float, Meta(ge=-86_400_000, le=86_400_000)]
 Decoder: TypeAlias = Literal["auto", "pyav", "opencv"]
 
 
@@ -31,8 +28,8 @@ class CameraConfig(Strict, frozen=True):
 
     width: Annotated[int, Meta(ge=1, le=16_384)] | None = None
     height: Annotated[int, Meta(ge=1, le=16_384)] | None = None
-    fps: Annotated[float, Meta(gt=0, le=1000)] | None = None
-    offset_ms: float = 0.0  # exposure and transfer time, which the driver's timestamp omits: a constant of the camera
+    fps: Annotated[float, Meta(ge=0.001, le=1000)] | None = None
+    offset_ms: Offset = 0.0  # exposure and transfer time, which the driver's timestamp omits: a constant of the camera
     open_timeout_ms: Milliseconds = 3000.0
     read_timeout_ms: Milliseconds = 2000.0
     decoder: Decoder = "auto"  # for video files; auto: PyAV (extra video) if installed and speed is max
@@ -42,7 +39,7 @@ class MicConfig(Strict, frozen=True):
     """The format requested from a microphone. `rate` None: the model's if supported, else the device's, resampled."""
 
     rate: Annotated[int, Meta(ge=1_000, le=384_000)] | None = None
-    offset_ms: float = 0.0
+    offset_ms: Offset = 0.0
 
 
 class SourcesConfig(Strict, frozen=True):
@@ -71,7 +68,7 @@ class LoopConfig(Strict, frozen=True):
     depth: Annotated[int, Meta(ge=1, le=64)] = 2
     workers: Annotated[int, Meta(ge=0, le=256)] = 0  # 0: as many as there is work and cores for
     deadline_ms: Milliseconds | None = None
-    seconds: Annotated[float, Meta(gt=0)] | None = None
+    seconds: Annotated[float, Meta(ge=0.001, le=1e9)] | None = None
     every_part_every_tick: bool = False  # disables reuse, to measure what it saves
     nvtx: bool = False  # an NVTX range per stage and moment, for Nsight Systems; needs the extra nvtx
 
@@ -105,12 +102,12 @@ def load_config(kind: type[T], file: Path | None = None, settings: Sequence[str]
     tree: dict[str, Any] = {}
     if file is not None:
         try:
-            tree = tomllib.loads(file.read_text(encoding="utf-8"))
+            tree = read_toml(file.read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(
                 f"{error.strerror}", action=f"reading {file}", hint="Give the path of a TOML file"
             ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (TomlError, UnicodeDecodeError) as error:
             raise ConfigError(f"not valid TOML: {error}", action=f"reading {file}") from None
         _convert(kind, tree, f"reading {file}")  # so that an error of the file is not attributed to --set
     for setting in settings:
@@ -125,8 +122,8 @@ def _put(tree: dict[str, Any], setting: str) -> None:
     if not equals or not all(keys):
         raise ConfigError("expected KEY=VALUE, for example --set loop.depth=1", action=action)
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = read_toml(f"value = {text}")["value"]
+    except TomlError:
         value = text.strip()  # a bare word is a string, so that no quotes are needed in the shell
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
@@ -138,6 +135,8 @@ def _put(tree: dict[str, Any], setting: str) -> None:
 def _convert(kind: type[T], tree: dict[str, Any], action: str) -> T:
     try:
         return msgspec.convert(tree, kind)
+    except RecursionError:
+        raise ConfigError("it is nested too deeply", action=action) from None
     except msgspec.ValidationError as error:
         found = _with_keys(str(error), kind, tree).replace("`$.", "`").replace(" - at `$`", "")
         raise ConfigError(found, action=action, hint="See docs/configuration.md for all keys") from None

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 State: TypeAlias = Literal["fresh", "held", "missing"]
-Health: TypeAlias = Literal["starting", "live", "stale", "lost", "reconnecting", "ended"]
+Health: TypeAlias = Literal["starting", "live", "stale", "lost", "reconnecting", "refused", "ended"]
 
 
 class Sample(Struct, frozen=True):

@@ -24,11 +24,13 @@ SHAPE_OF_FACTORY = (
 
 def from_factory(source: str, recipe: Recipe) -> SourceModel:
     """The model that the function `package.module:name` returns."""
+    _need_torch()
     return _from_function(_find(source), source, recipe)
 
 
 def from_python(source: Any, recipe: Recipe) -> SourceModel:
     """The model behind a Python object: a torch module with a spec, the pair of both, or a function that returns it."""
+    _need_torch()
     import torch
 
     if isinstance(source, (torch.nn.Module, tuple)) or not callable(source):
@@ -36,11 +38,17 @@ def from_python(source: Any, recipe: Recipe) -> SourceModel:
     return _from_function(source, getattr(source, "__qualname__", type(source).__name__), recipe)
 
 
-def _from_function(function: Callable[[], Any], origin: str, recipe: Recipe) -> SourceModel:
+def _need_torch() -> None:
+    """The factory's own module imports torch, so that its absence must be reported before."""
     try:
-        import torch
+        import torch  # noqa: F401
     except ImportError:
         raise MissingExtraError("torch", "export") from None
+
+
+def _from_function(function: Callable[[], Any], origin: str, recipe: Recipe) -> SourceModel:
+    import torch
+
     torch.manual_seed(recipe.seed)
     try:
         made = function()

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from mm_edge.errors import UsageError
-from mm_edge.spec import ModelSpec, Strict
+from mm_edge.spec import ImageInput, ModelSpec, Strict
+from mm_edge.toml import TomlError, read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 class FrontEnd(Strict, frozen=True):
@@ -39,14 +34,19 @@ class ForeignSpec(Strict, frozen=True):
     front_end: dict[str, FrontEnd] = {}
     tokenizers: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        images = [spec.name for spec in self.model.inputs if isinstance(spec, ImageInput)]
+        if unknown := sorted(set(self.front_end) - set(images)):
+            raise ValueError(f"[front_end.{unknown[0]}] is not for an image input; the model has {images}")
+
 
 def read_spec(path: Path) -> ForeignSpec:
     action = f"reading {path}"
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), ForeignSpec)
+        return msgspec.convert(read_toml(path.read_text(encoding="utf-8")), ForeignSpec)
     except OSError as error:
         raise UsageError(str(error.strerror), action=action) from None
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+    except (TomlError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(str(error), action=action, hint="docs/exporting.md shows one") from None
 
 

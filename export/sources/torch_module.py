@@ -6,6 +6,7 @@ import inspect
 import logging
 import warnings
 from collections.abc import Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from mm_edge.export.verify.parity import relative_error
 from mm_edge.spec import TextInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from onnx import ModelProto
 
@@ -34,9 +35,8 @@ LOG = logging.getLogger("mm_edge.export")
 TRACE_SIZE = 2  # a dimension of size 1 is taken for a constant by the tracer
 VERIFY_SIZES = (1, 3)  # it was traced with 2
 OUTPUT_MARK = "output:"  # the tracer does not see when an output is called like a value within the graph
-# Warns at each first use that an optional package of its own is missing; nothing here needs it.
-logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-logging.getLogger("onnxscript").setLevel(logging.ERROR)  # logs every fold that it skips
+# The first warns that an optional package is missing, which nothing here needs; the second logs every fold it skips.
+NOISY = ("torch.onnx._internal.exporter._registration", "onnxscript")
 
 
 class ByPosition(nn.Module):
@@ -190,6 +190,19 @@ def _reason(error: Exception | None) -> str:
     return f"{type(error).__name__}: {' '.join(lines[:4])[:600]}"
 
 
+@contextmanager
+def _errors_only(loggers: Sequence[str]) -> Iterator[None]:
+    """Leaves the levels of other libraries' loggers as they were."""
+    before = {name: logging.getLogger(name).level for name in loggers}
+    for name in before:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
 def _trace(
     wrapped: ByPosition, spec: ModelSpec, vocabulary: dict[str, int], *, optimize: bool, fixed_batch: bool
 ) -> ModelProto:
@@ -201,7 +214,7 @@ def _trace(
     shapes = tuple(
         {axis: dims[dim] for axis, dim in enumerate(tensor.shape) if isinstance(dim, str)} for tensor in tensors
     )
-    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
+    with warnings.catch_warnings(record=True) as caught, torch.no_grad(), _errors_only(NOISY):
         warnings.simplefilter("always")
         program = torch.onnx.export(
             wrapped,

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mm_edge.errors import BundleError
-
 from .activation import finite
 
 if TYPE_CHECKING:
@@ -39,16 +37,14 @@ class TextDecoder:
     """The string of the token ids in the role `tokens` [n], as returned by `generate`."""
 
     def __init__(self, output: TextOutput, tokenizer: bytes) -> None:
-        from tokenizers import Tokenizer
+        from mm_edge.runtime.tokenizer import load_tokenizer
 
         self.name = output.name
-        try:
-            self._tokenizer = Tokenizer.from_str(tokenizer.decode())
-        except Exception as error:  # noqa: BLE001  # the library raises bare Exception
-            raise BundleError(
-                f"not a valid tokenizer: {error}", action=f"reading the bundle's {output.tokenizer}"
-            ) from None
+        self._tokenizer = load_tokenizer(tokenizer, f"reading the bundle's {output.tokenizer}")
 
     def decode(self, arrays: Mapping[str, NDArray[Any]], _context: DecodeContext) -> str:
-        text: str = self._tokenizer.decode(arrays["tokens"].tolist())
+        from mm_edge.runtime.tokenizer import panic_as_error
+
+        with panic_as_error(f"decoding the output '{self.name}'"):
+            text: str = self._tokenizer.decode(arrays["tokens"].tolist())
         return text

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mm_edge.errors import EngineError
+from mm_edge.errors import ConfigError, EngineError
 from mm_edge.onnx_runtime import import_onnxruntime
 
 from .host import HostEngine, HostExecutable, HostSlot, HostTensor
@@ -90,6 +90,12 @@ class OnnxRuntimeEngine(HostEngine):
                 f"this ONNX Runtime has only {available}",
                 action=action,
                 hint="Install the ONNX Runtime package that contains it",
+            )
+        if provider == CPU and options:
+            raise ConfigError(
+                f"unknown options: {', '.join(sorted(options))}",
+                action="reading engine.options for ONNX Runtime on the CPU",
+                hint="It has none; use engine.threads for its threads",
             )
         self.golden_tolerance = None if provider == CPU else OTHER_PROVIDER_TOLERANCE
         self._provider, self._options = provider, {key: str(value) for key, value in (options or {}).items()}

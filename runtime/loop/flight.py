@@ -9,7 +9,7 @@ from mm_edge.runtime.clock import ns_to_ms
 from .stage import MISSING, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mm_edge.sample import Moment
 
@@ -57,6 +57,27 @@ def begin_moment(plan: Plan, moment: Moment, *, reuse: bool = True) -> Flight:
     return flight
 
 
+def forget_failed(task: Task, flights: Mapping[int, Flight]) -> None:
+    """A stage that runs in order continues from the result before the failed one, so that a fault costs one moment.
+
+    `flights`: those that are not complete, by the number of their moment. Called before the failed task is released.
+    """
+    stage = task.stage
+    if not stage.in_order:
+        return
+    before = task.inputs[-1]  # done, and not failed: it was replaced in the same way otherwise
+    for later in [dependent for dependent in task.dependents if dependent.stage is stage]:
+        later.inputs[-1] = before
+        used = flights[later.moment.seq].used
+        used[used.index(task)] = before
+        before.users += 1
+        task.release()
+    if stage.last is task:
+        stage.last = None if before is stage.blank else before
+        before.users += before is not stage.blank
+        task.release()
+
+
 def latencies_ms(tasks: Iterable[Task]) -> dict[str, float]:
     """How long each stage ran, by its label."""
     return {task.stage.label: ns_to_ms(task.ended_ns - task.started_ns) for task in tasks if not task.stage.silent}
@@ -68,7 +89,7 @@ def _make(stage: Stage, key: object, flight: Flight, tasks: list[Task]) -> Task:
     task.inputs = [tasks[need] for need in stage.needs]
     if stage.in_order:
         # The last moment's result may still be computed, and must stay until this task has read it.
-        before = last if last is not None and last.error is None else stage.blank
+        before = last if last is not None else stage.blank
         task.inputs.append(before)
         before.users += 1
         flight.used.append(before)

@@ -15,7 +15,7 @@ from mm_edge.runtime.channel import FOREVER_NS
 from mm_edge.runtime.clock import NS_PER_S
 
 from .align import Over, Skip, Stop, Wait
-from .flight import Flight, begin_moment
+from .flight import Flight, begin_moment, forget_failed
 
 if TYPE_CHECKING:
     import threading
@@ -145,9 +145,11 @@ class Loop:
         while finished:
             task = finished.pop()
             task.done = True
+            if task.error is not None:
+                forget_failed(task, self._flying)
             for dependent in task.dependents:
                 dependent.blockers -= 1
-                if task.error is not None:
+                if task.error is not None and task in dependent.inputs:
                     dependent.error = task.error
                 if dependent.blockers == 0:
                     if dependent.error is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from mm_edge.runtime.decode import decoder
+from mm_edge.runtime.prepare import prompts_of
 from mm_edge.spec import ImageInput, SimilarityOutput, TextInput, TextOutput, VideoInput
 
 from .decode_stage import STATE, TOKEN, DecodeStage, Decoding, Feed, GenerateStage
@@ -223,4 +224,4 @@ def _position(needs: list[int], stage: int) -> int:
 
 
 def _prompts(text: str, most: int) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split("|"))[:most] if most > 1 else (text,)
+    return tuple(prompts_of(text)[:most]) if most > 1 else (text,)

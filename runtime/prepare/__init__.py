@@ -2,6 +2,7 @@
 
     prepare = preparer(spec, bundle.read)                # one per input
     prepare.fields                                       # {"": TensorSpec, "mask": the mask of a text that has one}
+    prepare.check(payload, rows)                         # raises InputError for what `write` would not accept
     geometry = prepare.write(payload, {"": array, ...})  # of the shapes in `fields`, variable dimensions fixed
 
 `write` returns the geometry that maps the prepared image back to the source image, or None for other inputs. It

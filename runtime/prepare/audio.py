@@ -8,6 +8,8 @@ from mm_edge.errors import InputError
 from mm_edge.runtime.sound import OverrunError, SoundBlock
 from mm_edge.spec import TensorSpec
 
+LOUDEST = 1000.0  # 60 dB above full scale: a fault, or integers that were not divided
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -25,17 +27,29 @@ class AudioPreparer:
         self.fields = {"": TensorSpec(spec.name, spec.dtype, spec.shape)}
         self._name, self._window = spec.name, spec.prepare.window
 
-    def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def check(self, payload: Any, rows: int) -> None:
+        del rows
+        action = f"preparing input '{self._name}'"
         if not isinstance(payload, SoundBlock):
-            raise InputError(
-                f"expected a SoundBlock, got {type(payload).__name__}", action=f"preparing input '{self._name}'"
-            )
-        ring, end = payload.ring, payload.end
+            raise InputError(f"expected a SoundBlock, got {type(payload).__name__}", action=action)
+        ring = payload.ring
         if self._window > ring.capacity:
             raise InputError(
                 f"the ring buffer of {ring.capacity} samples is smaller than the window of {self._window}",
-                action=f"preparing input '{self._name}'",
+                action=action,
             )
+        window = ring.window(payload.end, self._window)
+        least, most = float(window.min()), float(window.max())
+        if not (least >= -LOUDEST and most <= LOUDEST):  # false for NaN
+            raise InputError(
+                f"expected audio in [-1, 1], got samples that are not finite or beyond {LOUDEST:g}",
+                action=action,
+                hint="Divide 16-bit integers by 32768; check the recording or the microphone",
+            )
+
+    def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.check(payload, 1)
+        ring, end = payload.ring, payload.end
         arrays[""][0] = ring.window(end, self._window)
         if not ring.holds(end, self._window):  # checked after the copy, so that it covers all of it
             raise OverrunError(

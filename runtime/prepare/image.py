@@ -34,6 +34,10 @@ class ImagePreparer:
         self.fields = {"": TensorSpec(spec.name, spec.dtype, spec.shape)}
         self._resizer = Resizer(spec.prepare)
 
+    def check(self, payload: Any, rows: int) -> None:
+        del rows
+        check_picture(payload)
+
     def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> Geometry:
         return self._resizer.write(payload, arrays[""][0])
 

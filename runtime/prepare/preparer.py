@@ -26,6 +26,9 @@ class Preparer(Protocol):
     def in_order(self) -> bool:
         """Whether payloads must be written one at a time, in capture order."""
 
+    def check(self, payload: Any, rows: int) -> None:
+        """Raises an InputError if `write` cannot make `rows` rows of it, or if a model could not use the result."""
+
     def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> Geometry | None: ...
 
 

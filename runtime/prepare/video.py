@@ -9,7 +9,7 @@ import numpy as np
 
 from mm_edge.spec import TensorSpec
 
-from .image import Resizer
+from .image import Resizer, check_picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,12 @@ class VideoPreparer:
         self._shape = (*spec.prepare.size, 3)
         self._kept: deque[NDArray[np.uint8]] = deque(maxlen=(self._frames - 1) * self._stride + 1)
 
+    def check(self, payload: Any, rows: int) -> None:
+        del rows
+        check_picture(payload)
+
     def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> Geometry:
+        check_picture(payload)  # before an older image is given up for it
         full = len(self._kept) == self._kept.maxlen
         picture = self._kept.popleft() if full else np.empty(self._shape, np.uint8)
         geometry = self._resizer.write(payload, picture)

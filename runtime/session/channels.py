@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from mm_edge.errors import WorkFailedError
+from mm_edge.errors import ConfigError, UsageError
 from mm_edge.runtime.channel import DriverChannel, Policy, SampleChannel
 
 if TYPE_CHECKING:
@@ -26,11 +26,17 @@ def choose_driver(manifest: Manifest, config: RunConfig, names: Sequence[str]) -
     first input with a source replaces the bundle's, which is logged.
     """
     wanted = config.driver or manifest.sync.driver
+    if wanted not in {spec.name for spec in manifest.inputs}:
+        raise ConfigError(
+            f"the bundle has no input '{wanted}'",
+            action=f"reading driver = {wanted}",
+            hint=f"Its inputs are {', '.join(spec.name for spec in manifest.inputs)}",
+        )
     if wanted in names:
         return wanted
     others = [spec.name for spec in manifest.inputs if spec.name in names]
     if not others or config.driver:
-        raise WorkFailedError(
+        raise UsageError(
             f"nothing feeds '{wanted}'",
             action="choosing the input that drives the run",
             hint="Give it a source, as --camera, --mic or --text",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from mm_edge.errors import UnavailableError
+from mm_edge.errors import InputError, UnavailableError
 from mm_edge.runtime.clock import ms_to_ns, ns_to_ms
 from mm_edge.runtime.histogram import Distribution
 from mm_edge.runtime.loop.flight import latencies_ms
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from .sink_keeper import Item, SinkKeeper
 
 log = logging.getLogger(__name__)
-FAILURES_IN_A_ROW = 3  # then the engine counts as broken and the run ends; at once if the device is lost
+FAULTS_IN_A_ROW = 3  # then the engine counts as broken and the run ends; at once if the device is lost
+CONTINUES = "this moment has no prediction; the states of parts continue from the moment before"
 
 
 class Delivery:
@@ -41,6 +42,7 @@ class Delivery:
         played: frozenset[str],
         absent: frozenset[str],
         deadline_ms: float | None,
+        depth: int = 1,
         on_broken: Callable[[Exception], None],
     ) -> None:
         self._light: tuple[Channel[Item], ...] = tuple(
@@ -63,7 +65,9 @@ class Delivery:
         self._max_age_ns = {
             name: ms_to_ns(rule.max_age_ms) for name, rule in rules.items() if rule.max_age_ms is not None
         }
-        self._failures = 0
+        self._depth = depth
+        self._faults = 0
+        self._last_fault: tuple[Exception, int] | None = None  # and the first moment that it cost
 
     def add(self, tap: Channel[Item]) -> None:
         # Replaced as a whole: a worker that delivers meanwhile continues with the tuple it has.
@@ -72,12 +76,16 @@ class Delivery:
     def remove(self, tap: Channel[Item]) -> None:
         self._taps = tuple(other for other in self._taps if other is not tap)
 
+    @property
+    def is_tapped(self) -> bool:
+        return bool(self._taps)
+
     def close_taps(self) -> None:
         for tap in self._taps:
             tap.close()
 
     def completed(self, moment: Moment, tasks: list[Task]) -> None:
-        self._failures = 0
+        self._faults, self._last_fault = 0, None
         latency_ms = latencies_ms(tasks)
         driver, degraded = moment.driver, self.impaired
         inputs: dict[str, InputAge] = {}
@@ -124,11 +132,15 @@ class Delivery:
             self.dropped["stale"] += 1  # the sound was overwritten while the moment waited: late, not broken
             return
         self.dropped["failed"] += 1
-        self._failures += 1
-        if self._failures == 1:
-            self.report("engine", "failed", f"{error}")
+        if self._last_fault and self._last_fault[0] is error and moment.seq < self._last_fault[1] + self._depth:
+            return  # moments in flight share tasks, such as the encoding of a text: one fault may cost several of them
+        self._last_fault = error, moment.seq
+        self._faults += 1
+        if self._faults == 1:
+            self.report("engine", "failed", f"{error}; {CONTINUES}")
             log.debug("moment %d failed", moment.seq, exc_info=error)
-        if self._failures == FAILURES_IN_A_ROW or isinstance(error, UnavailableError):
+        broken = self._faults >= FAULTS_IN_A_ROW and not isinstance(error, InputError)  # bad input is no broken engine
+        if broken or isinstance(error, UnavailableError):
             self._on_broken(error)
 
     def report(self, source: str, state: str, detail: str) -> None:

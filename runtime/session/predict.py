@@ -12,7 +12,7 @@ from mm_edge.cores import usable_cores
 from mm_edge.errors import InputError, WorkFailedError
 from mm_edge.runtime.clock import ns_to_ms
 from mm_edge.runtime.engines.selection.select_engine import select_engine
-from mm_edge.runtime.loop.flight import begin_moment, latencies_ms
+from mm_edge.runtime.loop.flight import begin_moment, forget_failed, latencies_ms
 from mm_edge.runtime.loop.plan import build_plan
 from mm_edge.runtime.prepare import preparers
 from mm_edge.runtime.sound import sound_block
@@ -30,13 +30,16 @@ if TYPE_CHECKING:
     from mm_edge.runtime.engine import Engine
     from mm_edge.runtime.engines.selection.select_engine import SelectedEngine
     from mm_edge.runtime.loop.plan import Plan
+    from mm_edge.runtime.prepare import Preparer
 
 
 class Predictor:
     """Owns its own plan. An input given as the same text or the same object again is not computed again."""
 
-    def __init__(self, manifest: Manifest, plan: Plan, selected: SelectedEngine) -> None:
-        self._manifest, self._plan, self._selected = manifest, plan, selected
+    def __init__(
+        self, manifest: Manifest, plan: Plan, selected: SelectedEngine, prepare: Mapping[str, Preparer]
+    ) -> None:
+        self._manifest, self._plan, self._selected, self._prepare = manifest, plan, selected, prepare
         self._given: dict[str, tuple[Any, Sample]] = {}
         self._moments = 0
         self._lock = threading.Lock()  # calls share the buffers
@@ -52,7 +55,7 @@ class Predictor:
         try:
             prepare = preparers(bundle.manifest.inputs, bundle.read)
             plan = build_plan(bundle.manifest, selected.executables, selected.engine, prepare, bundle.read)
-            return cls(bundle.manifest, plan, selected)
+            return cls(bundle.manifest, plan, selected, prepare)
         except BaseException:
             selected.close()
             raise
@@ -101,6 +104,7 @@ class Predictor:
         if sample is None or not same:
             spec = self._manifest.input(name)
             payload = sound_block(value, spec.prepare.window) if isinstance(spec, AudioInput) else value
+            self._prepare[name].check(payload, self._manifest.fixed(spec.shape)[0])
             sample = Sample(name, sample.seq + 1 if sample else 0, t_ns, payload)
             self._given[name] = (value, sample)
         state: State = "held" if same else "fresh"
@@ -119,6 +123,7 @@ class Predictor:
             for task in flight.made:
                 if not task.done:  # the next moment must not reuse it
                     task.done, task.error = True, WorkFailedError("the moment failed", action=task.stage.label)
+                    forget_failed(task, {})
             flight.end()
 
 

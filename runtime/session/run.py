@@ -29,7 +29,7 @@ from .channels import choose_driver, make_channels, played_inputs
 from .delivery import Delivery
 from .realtime import Realtime
 from .report import Report
-from .shutdown import END_WITHIN_S, Shutdown, join
+from .shutdown import END_WITHIN_S, Drain, Shutdown, join
 from .sink_keeper import Item, SinkKeeper
 from .source_keeper import SourceKeeper
 from .watchdog import Watchdog
@@ -93,6 +93,9 @@ class Run:
         lock = threading.Lock()
         bell = threading.Condition(lock)
         names = [source.input for source in sources]
+        for source in sources:
+            if hasattr(source, "put"):
+                self.check(source.input, source.text)  # a fixed text; later ones are checked when they are set
         absent = frozenset(spec.name for spec in manifest.inputs) - set(names)
         driver = choose_driver(manifest, config, names)
         self.played = played_inputs(sources, driver)
@@ -107,7 +110,7 @@ class Run:
                 sink,
                 policy,
                 self._clock,
-                lambda name, state, detail: self.delivery.report(name, state, detail),  # noqa: PLW0108  # made below
+                self._sink_became,
             )
             for sink in sinks
         ]
@@ -118,6 +121,7 @@ class Run:
             played=self.played,
             absent=absent,
             deadline_ms=config.loop.deadline_ms,
+            depth=self.depth,
             on_broken=self._broken,
         )
         reuse = not config.loop.every_part_every_tick
@@ -126,15 +130,25 @@ class Run:
         )
         self._ended = threading.Event()
         self._shutdown = Shutdown(self._selected.close, self._last_worker_ended)
+        self._drain = Drain(self.sink_keepers, self._clock, played=bool(self.played))
+        self._drained = threading.Event()
         self._shutdown.workers = self.workers = self._make_workers()
         self._go = threading.Event()
         self.source_keepers = [
             SourceKeeper(
-                source, self.channels[source.input], self._clock, self._source_became, go=self._go, trace=trace
+                source,
+                self.channels[source.input],
+                self._clock,
+                self._source_became,
+                go=self._go,
+                check=partial(self.check, source.input),
+                trace=trace,
             )
             for source in sources
         ]
-        self._watchdog = Watchdog(self.source_keepers, self.sink_keepers, self.channels, self._clock, ended=self._ended)
+        self._watchdog = Watchdog(
+            self.source_keepers, self.sink_keepers, self.channels, self._clock, ended=self._drained
+        )
         self._report.follow(
             self._selected,
             self.channels,
@@ -205,40 +219,62 @@ class Run:
         return self._ended.wait(seconds)
 
     def finish(self) -> None:
-        """Ends the run after the moments in flight. From any thread, and from a signal handler."""
+        """Ends the run after the moments in flight. From any thread."""
         self.loop.finish_flying()
 
+    def hurry(self) -> None:
+        """The end of the run takes a second at most: what the sinks have not taken by then is lost, and counted. From
+        any thread, and from a signal handler: it takes no lock.
+        """
+        self._drain.hurried = True
+
     def stop(self) -> None:
-        """Ends the run: moments in flight are finished if there is time. May be called again."""
+        """Ends the run: everything that was predicted is delivered, unless the run is hurried. May be called again."""
         if self.summary is not None:
             return
         with ExitStack() as stack:
             stack.callback(self._shutdown.close_when_unused)
             stack.enter_context(self._process_settings)
-            self._end_threads(time.monotonic() + END_WITHIN_S)
+            try:
+                self._end_threads()
+            except BaseException:  # Ctrl-C while it waits for a sink
+                self.hurry()
+                self._end_threads()
+                raise
 
-    def _end_threads(self, until_s: float) -> None:
+    def _end_threads(self) -> None:
         # Half of the time is for the sinks alone: a source or part that hangs must not cost the output.
-        half_s = until_s - END_WITHIN_S / 2
+        half_s = time.monotonic() + END_WITHIN_S / 2
         self.finish()
         for keeper in self.source_keepers:
             keeper.stop()
         self._go.set()
         for channel in self.channels.values():
             channel.close()
-        left = self._shutdown.join_workers(half_s)
+        left = self._join_workers(half_s)
         self.loop.stop()
         self._ended.set()
-        left += join(self.source_keepers, half_s)
+        left += join(self.source_keepers, max(half_s, time.monotonic()))
         self.delivery.close_taps()
+        self._drain.wait(half_s)
+        until_s = time.monotonic() + END_WITHIN_S / 2
         self.summary = self._report.summary()
         for sink_keeper in self.sink_keepers:
             sink_keeper.end(self.summary)
         left += join(self.sink_keepers, until_s)
+        self._drained.set()
         join([self._watchdog], until_s)
         self.left_behind = bool(left)
         if left:
             log.warning("these threads did not end in time and were left running: %s", ", ".join(left))
+
+    def _join_workers(self, until_s: float) -> list[str]:
+        """Waits longer while a worker waits for a sink of a played run."""
+        while left := self._shutdown.join_workers(until_s):
+            if self._drain.hurried or not any(keeper.blocks for keeper in self.sink_keepers):
+                break
+            until_s = time.monotonic() + END_WITHIN_S / 2
+        return left
 
     def __enter__(self) -> Run:
         try:
@@ -251,6 +287,8 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and not isinstance(error, Exception):  # Ctrl-C
+            self.hurry()
         self.stop()
 
     # --- results ---------------------------------------------------------------------------------------------
@@ -295,6 +333,11 @@ class Run:
         """Captures and losses so far. From any thread."""
         return self._report.counts()
 
+    def check(self, name: str, payload: Any) -> None:
+        """Raises an InputError if the model cannot use `payload` for the input `name`."""
+        shape = self.bundle.manifest.fixed(self.bundle.manifest.input(name).shape)
+        self._preparers()[name].check(payload, shape[0])
+
     @property
     def states(self) -> dict[str, Health]:
         return {keeper.source.name: keeper.state for keeper in self.source_keepers}
@@ -323,9 +366,15 @@ class Run:
 
     def _source_became(self, name: str, state: Health, detail: str) -> None:
         self.delivery.impaired = any(
-            keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers
+            keeper.refused or keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers
         )
         self.delivery.report(name, state, detail)
+
+    def _sink_became(self, name: str, state: str, detail: str) -> None:
+        self.delivery.report(name, state, detail)
+        kept = [keeper for keeper in self.sink_keepers if not getattr(keeper.sink, "is_status", False)]
+        if state == "ended" and all(keeper.over for keeper in kept) and not self.delivery.is_tapped:
+            self.finish()  # the run would go on for nobody
 
     def _prepare_thread(self) -> None:
         limit_worker_thread()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mm_edge.errors import UsageError
+from mm_edge.errors import InputError, UsageError
 from mm_edge.sample import Prediction
 
 from .predict import Predictor
@@ -78,6 +78,8 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and not isinstance(error, Exception):  # Ctrl-C
+            self.hurry()
         self.close()
 
     def __iter__(self) -> Iterator[Prediction]:
@@ -95,6 +97,13 @@ class Session:
         """Ends the run after the predictions in progress. From any thread."""
         self._running("ending the run").finish()
 
+    def hurry(self) -> None:
+        """Ends the run within a second when it is closed: what its sinks have not taken by then is lost, and counted in
+        the summary. Without it a normal end delivers everything. From any thread, and from a signal handler.
+        """
+        if self._run is not None:
+            self._run.hurry()
+
     def raise_error(self) -> None:
         """Raises what ended the run, unless it ended as intended."""
         if self._run is not None:
@@ -110,7 +119,15 @@ class Session:
         self.set_text(text)
 
     def set_text(self, text: str) -> None:
-        self._text_source().put(text)
+        """Raises an InputError for a text that the model cannot use; the last one stays, and an event reports it."""
+        source = self._text_source()
+        run = self._running("setting the text")
+        try:
+            run.check(source.input, text)
+        except InputError as error:
+            run.delivery.report(source.name, "refused", str(error))
+            raise
+        source.put(text)
 
     @property
     def takes_text(self) -> bool:

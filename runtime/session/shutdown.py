@@ -1,4 +1,4 @@
-"""Ends the threads of a run within a fixed time, and closes its engine once no worker uses it any more."""
+"""Ends a run: waits until its sinks have taken everything, and closes its engine once no worker uses it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mm_edge.runtime.clock import Clock
     from mm_edge.runtime.loop.worker import Worker
+
+    from .sink_keeper import SinkKeeper
 
 log = logging.getLogger(__name__)
 END_WITHIN_S = 0.8  # of a stop; a thread that has not ended by then is left running, and logged
+STUCK_WITHIN_S = 10.0  # of a live run: a sink that is busy with one item for so long is not waited for
+CHECK_EVERY_S = 0.002
+LOG_AFTER_S = 2.0
 
 
 class Shutdown:
@@ -30,7 +36,7 @@ class Shutdown:
     def worker_ended(self) -> None:
         """Called by each worker as its last act."""
         with self._lock:
-            if self._running():
+            if self.running():
                 return
             close, self._close_pending = self._close_pending, False
         self._on_last_worker()
@@ -42,7 +48,7 @@ class Shutdown:
 
     def close_when_unused(self) -> None:
         with self._lock:
-            self._close_pending = bool(self._running())
+            self._close_pending = bool(self.running())
             if self._close_pending:
                 return
         self._close_engine()
@@ -51,10 +57,40 @@ class Shutdown:
         """The names of those that still run."""
         join(self.workers, until_s)
         with self._lock:
-            return self._running()
+            return self.running()
 
-    def _running(self) -> list[str]:
+    def running(self) -> list[str]:
         return [worker.name for worker in self.workers if worker.ident is not None and not worker.has_ended]
+
+
+class Drain:
+    """Waits until the sinks have taken all predictions. Only a hurried end, or a sink of a live run that hangs, loses
+    some, which are counted.
+    """
+
+    def __init__(self, sinks: Sequence[SinkKeeper], clock: Clock, *, played: bool) -> None:
+        self.hurried = False  # set by an interrupt, perhaps while it waits: nothing but the flag is touched there
+        self._sinks, self._clock, self._played = sinks, clock, played
+
+    def wait(self, hurried_until_s: float) -> None:
+        log_at_s = time.monotonic() + LOG_AFTER_S
+        while waiting := [sink for sink in self._sinks if not sink.drained and not self._hangs(sink)]:
+            now_s = time.monotonic()
+            if self.hurried:
+                if now_s >= hurried_until_s:
+                    break
+            else:
+                hurried_until_s = now_s + END_WITHIN_S / 2
+            if now_s >= log_at_s:
+                log_at_s = float("inf")
+                names = ", ".join(f"{sink.sink.name} ({len(sink.channel.items)} left)" for sink in waiting)
+                log.info("waiting until everything is delivered to %s; Ctrl-C gives up", names)
+            time.sleep(CHECK_EVERY_S)
+        for sink in self._sinks:
+            sink.give_up()
+
+    def _hangs(self, sink: SinkKeeper) -> bool:
+        return not self._played and sink.busy_s(self._clock.now_ns()) > STUCK_WITHIN_S
 
 
 def join(threads: Sequence[threading.Thread], until_s: float) -> list[str]:

@@ -7,8 +7,8 @@ import threading
 from typing import TYPE_CHECKING, TypeAlias
 
 from mm_edge.runtime.channel import Channel, Policy
-from mm_edge.runtime.clock import NS_PER_MS
-from mm_edge.runtime.sink import RunInfo, Sink, Summary
+from mm_edge.runtime.clock import NS_PER_MS, NS_PER_S
+from mm_edge.runtime.sink import ReaderGoneError, RunInfo, Sink, Summary
 from mm_edge.sample import Event, Prediction
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ STUCK_NS = 500 * NS_PER_MS
 
 
 class SinkKeeper(threading.Thread):
-    """`report(name, state, detail)` is called when the sink fails, is stuck, or accepts items again."""
+    """`report(name, state, detail)` is called when the sink ends or fails, is stuck, or accepts items again."""
 
     def __init__(self, sink: Sink, policy: Policy, clock: Clock, report: Callable[[str, str, str], None]) -> None:
         super().__init__(name=f"mm-edge-sink-{sink.name}", daemon=True)
@@ -34,38 +34,73 @@ class SinkKeeper(threading.Thread):
         self._clock, self._report = clock, report
         self._busy_since_ns: int | None = None
         self._stuck = False
+        self._taken = 0
+        self.over = False  # it has failed, or its reader has gone
 
     def begin(self, info: RunInfo) -> None:
         self._info = info
         self.start()
 
     def run(self) -> None:
+        item: Item | None = None
         try:
             self.sink.open(self._info)
             while (item := self.channel.wait_take()) is not None:
                 self._busy_since_ns = self._clock.now_ns()
                 self.sink.take(item)
                 self._busy_since_ns = None
+                self._taken += 1
                 if self._stuck:
                     self._stuck = False
                     self._report(self.event_name, "live", "it accepts items again")
         except Exception as error:  # noqa: BLE001  # a sink may raise anything; the run continues without it
-            self.error = error
-            self._busy_since_ns = None
-            with self.channel.lock:
-                self.channel.dropped["failed"] += len(self.channel.items)
-                self.channel.items.clear()
-            self.channel.close()
-            self._report(self.event_name, "failed", str(error))
-        finally:
+            gone = isinstance(error, ReaderGoneError)
+            self.error = None if gone else error
+            self._busy_since_ns, self.over = None, True
+            self._close_sink()
+            self._report(self.event_name, "ended" if gone else "failed", str(error))
+            self._discard(item, "unread" if gone else "failed")
+        else:
             self._close_sink()
 
+    def _discard(self, item: Item | None, cause: str) -> None:
+        """After its end: nobody waits for room, and what the sink misses until the end is counted."""
+        missed = 0
+        while item is not None or (item := self.channel.wait_take()) is not None:
+            missed += isinstance(item, Prediction)
+            with self.channel.lock:
+                self.channel.dropped[cause] = missed
+                self._taken += 1
+            item = None
+
+    @property
+    def drained(self) -> bool:
+        """Whether the sink has taken everything that was delivered."""
+        with self.channel.lock:
+            return not self.is_alive() or self._taken + self.channel.dropped["overrun"] == self.channel.given
+
+    @property
+    def blocks(self) -> bool:
+        """Whether a worker may be waiting for room."""
+        return self.channel.policy == "wait" and len(self.channel.items) >= self.channel.capacity
+
+    def busy_s(self, now_ns: int) -> float:
+        """How long it has been busy with one item."""
+        since_ns = self._busy_since_ns
+        return 0.0 if since_ns is None else (now_ns - since_ns) / NS_PER_S
+
+    def give_up(self) -> None:
+        """Discards what it has not taken; the predictions among it are counted."""
+        with self.channel.lock:
+            if lost := sum(isinstance(item, Prediction) for item in self.channel.items):
+                self.channel.dropped["unfinished"] += lost
+            self.channel.items.clear()
+            self.channel.policy = "drop_oldest"  # there is always room for the summary
+
     def end(self, summary: Summary) -> None:
-        """Sends the summary, dropping the oldest item if the channel is full, and lets the sink finish."""
+        """Sends the summary, and lets the sink finish."""
         if self.ident is None:
             return
-        with self.channel.lock:
-            self.channel.policy = "drop_oldest"
         self.channel.put(summary)
         self.channel.close()
 

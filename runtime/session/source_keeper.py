@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mm_edge.errors import MmEdgeError, UnavailableError
+from mm_edge.errors import InputError, MmEdgeError
 from mm_edge.runtime.clock import NS_PER_MS
 from mm_edge.sample import Health, Sample
 
@@ -27,7 +27,8 @@ STALL_GRACE_NS = 300 * NS_PER_MS  # so that a source with jitter is not reported
 class SourceKeeper(threading.Thread):
     """Owns a source: only this thread uses it, except for `interrupt`. The watchdog calls `check`.
 
-    `report(name, state, detail)` is called at every change of state, from this thread or from the watchdog.
+    `report(name, state, detail)` is called at every change of state, from this thread or from the watchdog. `check`
+    raises an InputError for a payload that the model cannot use: it is refused, and reported once for each reason.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class SourceKeeper(threading.Thread):
         report: Callable[[str, Health, str], None],
         *,
         go: threading.Event,
+        check: Callable[[Any], None] = lambda _: None,
         trace: Trace | None = None,
     ) -> None:
         super().__init__(name=f"mm-edge-{source.name}", daemon=True)
@@ -45,8 +47,10 @@ class SourceKeeper(threading.Thread):
         self.state: Health = "starting"
         self.opened: Opened | None = None
         self.first_error: Exception | None = None
+        self.refused = ""  # why the newest capture was refused
         self.tried_to_open = threading.Event()  # for the first time, with success or not
         self._clock, self._report, self._go, self._trace = clock, report, go, trace
+        self._check = check
         self._stopping = threading.Event()
         self._state_lock = threading.Lock()
         self._seq = 0
@@ -63,10 +67,11 @@ class SourceKeeper(threading.Thread):
                     self._read_until_end()
                 except MmEdgeError as error:
                     self._become("lost", str(error))
+                    if not self.source.live:
+                        self.first_error = error  # a truncated file stays truncated
+                        return
                 else:
                     return
-                if not self.source.live:
-                    return  # a truncated file stays truncated
                 self.source.close()
                 retry_s = self._reopen(FIRST_RETRY_S if self._seq > before else retry_s)
         except Exception as error:
@@ -101,7 +106,7 @@ class SourceKeeper(threading.Thread):
     def _open_first(self) -> None:
         try:
             self.opened = self.source.open()
-        except UnavailableError as error:
+        except MmEdgeError as error:
             self.first_error = error
             self._become("lost", str(error))
             self._stopping.set()
@@ -133,9 +138,25 @@ class SourceKeeper(threading.Thread):
             self._last_ns = now_ns
         if self.state != "live":
             self._become("live", self.opened.detail if self.opened else "")
+        if not self._accepts(sample):
+            self.channel.refuse(sample)
+            return True
         self.channel.put(sample)
         if self._trace is not None:
             self._trace.instant(self.source.name, f"{sample.input} {sample.seq}", sample.t_ns)
+        return True
+
+    def _accepts(self, sample: Sample) -> bool:
+        try:
+            self._check(sample.payload)
+        except InputError as error:
+            if self.refused != str(error):
+                self.refused = str(error)
+                self._report(self.source.name, "refused", self.refused)
+            return False
+        if self.refused:
+            self.refused = ""
+            self._report(self.source.name, "live", "its captures can be used again")
         return True
 
     def _start_timing(self) -> None:

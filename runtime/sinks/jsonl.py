@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mm_edge.errors import UsageError, WorkFailedError
+from mm_edge.runtime.sink import ReaderGoneError
 
 from .telemetry.lines import record_of
 
@@ -23,7 +24,7 @@ class JsonlSink:
     """`target` is a path, or `-` for standard output.
 
     A line that cannot be written ends the sink: take() raises once, the file ends with the last complete line, and
-    later items are dropped.
+    later items are dropped. A pipe whose reader has gone ends it too, which is no fault.
     """
 
     name = "jsonl"
@@ -55,6 +56,10 @@ class JsonlSink:
             written = 0
             while written < len(line):
                 written += os.write(self._file, line[written:])
+        except BrokenPipeError as error:
+            self.close()
+            found = f"{error.strerror}: nobody reads it any more"
+            raise ReaderGoneError(found, action=f"writing predictions to {self._target}") from None
         except OSError as error:
             self._cut_off(self._file)
             self.close()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # From a fast stage to a slow model, about two buckets per octave in the usual range.
 LATENCY_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-SOURCE_STATES = ("starting", "live", "stale", "lost", "reconnecting", "ended")
+SOURCE_STATES = ("starting", "live", "stale", "lost", "reconnecting", "refused", "ended")
 
 
 class PrometheusSink:

@@ -15,7 +15,9 @@ PLUG_INS = "mm_edge.sinks"  # entry points: NAME = "package:make", for the SPEC 
 def open_sink(spec: str) -> Sink:
     """Creates the sink; nothing is opened before the run starts."""
     name, _, rest = spec.partition(":")
-    if name == "jsonl" and rest:
+    if name == "jsonl" and not rest:
+        raise UsageError("the path is empty", action="writing JSON lines", hint="Use --jsonl FILE, or --jsonl -")
+    if name == "jsonl":
         from .jsonl import JsonlSink
 
         return JsonlSink(rest)

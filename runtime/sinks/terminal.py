@@ -28,6 +28,7 @@ class TerminalSink:
 
     name = "terminal"
     wants_samples = False
+    is_status = True
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console

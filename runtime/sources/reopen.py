@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from mm_edge.errors import MmEdgeError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,6 +26,13 @@ class Repeated:
         return self._source.open()
 
     def read(self) -> Capture | None:
+        try:
+            return self._read()
+        except MmEdgeError:
+            self._round_over.abort()  # the other streams would wait for this one at their end
+            raise
+
+    def _read(self) -> Capture | None:
         capture = self._source.read()
         while capture is None:
             # Closed first: the take's clock rewinds once every stream has left it.

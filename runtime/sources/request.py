@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from mm_edge.errors import UsageError
+from mm_edge.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,14 @@ class Form(Struct, frozen=True):
     def rest_of(self, spec: str) -> str | None:
         match = re.fullmatch(self.pattern, spec, re.IGNORECASE)
         return None if match is None else match.group(match.lastindex or 0)
+
+
+def read_lines(path: Path) -> list[bytes]:
+    """The lines of a small file; raises InputError if it cannot be read."""
+    try:
+        return path.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"{error.strerror}", action=f"reading {path}", hint="Check the path") from None
 
 
 def existing_file(request: Request) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from aiohttp import web
 
-from mm_edge.errors import UsageError
+from mm_edge.errors import InputError, UsageError
 from mm_edge.runtime.clock import MonotonicClock
 from mm_edge.runtime.sinks.prometheus import PrometheusSink
 from mm_edge.runtime.sinks.telemetry.status import Tally
@@ -170,9 +170,9 @@ class ViewServer:
     async def _listen(self, accept: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
         try:
             return await asyncio.get_running_loop().create_server(accept, self.host, self.port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no host name, for example `..`
             raise UsageError(
-                error.strerror or f"{error}",
+                getattr(error, "strerror", None) or f"'{self.host}' is not a host",
                 action=f"opening the live page at {self.host}:{self.port}",
                 hint="Use another port: --view 8701",
             ) from None
@@ -181,7 +181,8 @@ class ViewServer:
         if isinstance(message, SetText):
             if self.set_text is None or not self._text_inputs:
                 return
-            self.set_text(message.text)
+            with contextlib.suppress(InputError):  # the session reports it as an event, which the page shows
+                self.set_text(message.text)
         elif self.controls is not None:
             {"pause": self.controls.pause, "resume": self.controls.resume, "step": self.controls.step}[message.action]()
         if self._hub:

@@ -13,6 +13,7 @@ from .container import Container, open_container
 from .graph_check import check_graph
 from .manifest import MAX_MANIFEST_BYTES, FileDigest, Manifest, decode_manifest
 from .signing import Signature, check_signature, read_signature
+from .tokenizer_check import check_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,10 +59,13 @@ class Bundle:
             _check_listing(container, manifest, path)
             bundle = cls(path, container, manifest, signature, trusted=bool(trust.keys))
             graphs = {item.file: part for part in manifest.parts for item in part.artefacts.values()}
+            tokenizers = manifest.tokenizers
             for name, recorded in manifest.digests.items():
                 content = bundle._read_verified(name)  # same class
                 if name in graphs:
                     check_graph(manifest, graphs[name], name, content)
+                if name in tokenizers:
+                    check_tokenizer(name, content)
                 if recorded.size <= KEPT_FILE_BYTES:
                     bundle._kept[name] = content  # same class
         except BaseException:

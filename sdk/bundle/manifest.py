@@ -29,7 +29,8 @@ from .container import MAX_FILE_BYTES
 
 FORMAT = 1
 MAX_MANIFEST_BYTES = 16 << 20
-MAX_ELEMENTS = 1 << 30  # of one tensor
+MAX_ELEMENTS = 1 << 28  # of one tensor: 1 GiB of float32
+MAX_ALL_ELEMENTS = 1 << 30  # of all tensors that are buffered for one moment, with their histories
 Precision: TypeAlias = Literal["fp32", "fp16", "int8-cpu", "int8-trt"]
 Family: TypeAlias = Literal["cpu", "gpu"]
 Digest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -163,6 +164,12 @@ class Manifest(Strict, frozen=True):
         _check_shapes(self)
         _check_files(self)
 
+    @property
+    def tokenizers(self) -> set[str]:
+        """Their files."""
+        files = {spec.prepare.tokenizer for spec in self.inputs if isinstance(spec, TextInput)}
+        return files | {output.tokenizer for output in self.outputs if isinstance(output, TextOutput)}
+
     def input(self, name: str) -> InputSpec:
         return next(spec for spec in self.inputs if spec.name == name)
 
@@ -194,6 +201,8 @@ def _check_parts(manifest: Manifest) -> None:
         own = {tensor.name for tensor in part.gives}
         for read in part.reads.values():
             _check_reference(part, read.source, inputs, given, own)
+            if read.history > 1 and read.source.partition(":")[0] not in {"input", "part"}:
+                raise ValueError(f"part '{part.name}' reads '{read.source}' with a history, which only data has")
         given |= {f"part:{part.name}.{name}" for name in own}
     _check_outputs(manifest, given, names)
 
@@ -221,13 +230,17 @@ def _check_shapes(manifest: Manifest) -> None:
             raise ValueError(f"the bounds of the dimension '{name}' are not in order: {bounds}")
     for spec in manifest.inputs:
         _check_shape(manifest, spec.shape, f"input '{spec.name}'")
+    total = 0
     for part in manifest.parts:
         for tensor in (*part.takes, *part.gives):
-            _check_shape(manifest, tensor.shape, f"part '{part.name}', tensor '{tensor.name}'")
+            elements = _check_shape(manifest, tensor.shape, f"part '{part.name}', tensor '{tensor.name}'")
+            total += elements * part.reads[tensor.name].history if tensor.name in part.reads else elements
+    if total > MAX_ALL_ELEMENTS:
+        raise ValueError(f"the tensors of all parts have {total} elements, the limit is {MAX_ALL_ELEMENTS}")
 
 
-def _check_shape(manifest: Manifest, shape: Shape, where: str) -> None:
-    """Checks that named dimensions have bounds and that the tensor size is limited."""
+def _check_shape(manifest: Manifest, shape: Shape, where: str) -> int:
+    """Checks that named dimensions have bounds and that the tensor size is limited. Returns its elements."""
     elements = 1
     for dim in shape:
         if isinstance(dim, str) and dim not in manifest.dims and dim not in {BATCH, PROMPTS}:
@@ -235,6 +248,7 @@ def _check_shape(manifest: Manifest, shape: Shape, where: str) -> None:
         elements *= dim if isinstance(dim, int) else manifest.dims[dim].most if dim in manifest.dims else 1
     if elements > MAX_ELEMENTS:
         raise ValueError(f"{where}: {elements} elements are declared, the limit is {MAX_ELEMENTS}")
+    return elements
 
 
 def _check_reference(part: Part, source: str, inputs: dict[str, InputSpec], given: set[str], own: set[str]) -> None:
@@ -258,8 +272,7 @@ def _check_files(manifest: Manifest) -> None:
         made += [*part.artefacts.values()]
         made += part.engines
     wanted = {item.file: item.sha256 for item in made}
-    files = [*wanted, *(spec.prepare.tokenizer for spec in manifest.inputs if isinstance(spec, TextInput))]
-    files += [output.tokenizer for output in manifest.outputs if isinstance(output, TextOutput)]
+    files = [*wanted, *sorted(manifest.tokenizers)]
     files += [manifest.golden.file] if manifest.golden else []
     for file in files:
         if file not in manifest.digests:

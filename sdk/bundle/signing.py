@@ -40,16 +40,21 @@ def generate_keys(folder: Path) -> tuple[Path, Path]:
                 action="creating a key pair",
                 hint="Use another folder, or move that key first",
             )
-    folder.mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    # The private key is never readable by others, not even between creation and chmod.
-    with os.fdopen(os.open(private_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(private)
-    public_path.write_bytes(public)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The private key is never readable by others, not even between creation and chmod.
+        with os.fdopen(os.open(private_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(private)
+        public_path.write_bytes(public)
+    except OSError as error:
+        raise UsageError(
+            f"{error.strerror}", action=f"creating a key pair in {folder}", hint="Give a folder that can be written"
+        ) from None
     return private_path, public_path
 
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
-from .gc_paused import gc_paused
-
-INTERRUPTED = 130
+from . import interrupts
 
 
 def main() -> None:
-    # SIGTERM ends a command like Ctrl-C, so that resources are closed and partial files removed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with gc_paused():
-            from .app import run  # inside, so that Ctrl-C during the imports prints no traceback
+        interrupts.raise_on_signals()  # first, so that an interrupt during the imports prints no traceback
+        from .gc_paused import gc_paused
 
-        sys.exit(run(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        with gc_paused():
+            from .app import run
+
+        code = run(sys.argv[1:])
+    except BaseException:
+        if not interrupts.arrived():
+            raise
+        code = interrupts.INTERRUPTED
+    interrupts.ignore()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

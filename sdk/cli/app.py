@@ -12,7 +12,8 @@ import typer
 from mm_edge.errors import MmEdgeError
 from mm_edge.log import set_up_logging
 
-from . import not_implemented
+from . import interrupts, not_implemented
+from .memory import HINT, check_address_space, is_out_of_memory
 
 # Every command in the order of --help, with its heading. A command is a file in commands/ with a function of the same
 # name, or with `app` if it has subcommands; it is imported only when needed.
@@ -31,34 +32,41 @@ COMMANDS = {
     "devices": "System",
     "keygen": "System",
 }
-INTERRUPTED = 130
 MESSAGE_CHARACTERS = 2000  # a message may quote untrusted input
 
 
 def run(argv: list[str]) -> int:
     """Runs one command line and returns its exit code. Raises nothing."""
     argv = _debug_first(argv) or ["--help"]
-    debug = argv[:1] == ["--debug"]
     try:
         code = _command(argv)(argv, prog_name="mm-edge", standalone_mode=False)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return interrupts.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has exited; flushing the rest must not fail again when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (MmEdgeError, typer.TyperException) as error:
-        if debug:
-            _show_traceback()
+        code = 1
+    except Exception as error:  # noqa: BLE001  # the last resort
+        # An interrupt may be its cause: a package whose import is interrupted raises an ImportError.
+        code = interrupts.INTERRUPTED if interrupts.arrived() else _failed(error, debug=argv[:1] == ["--debug"])
+    if interrupts.arrived():
+        return interrupts.INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _failed(error: Exception, *, debug: bool) -> int:
+    """Reports the error, and returns the exit code."""
+    if debug:
+        _show_traceback()
+    if isinstance(error, (MmEdgeError, typer.TyperException)):
         _report(_message(error))
         return error.exit_code
-    except Exception as error:  # noqa: BLE001  # last resort: an internal error, reported as one
-        if debug:
-            _show_traceback()
-        _report(f"internal error: {type(error).__name__}: {error}. Run again with --debug and report the output")
+    if is_out_of_memory(error):
+        _report(f"out of memory: {error}. {HINT}")
         return 1
-    return code if isinstance(code, int) else 0
+    _report(f"internal error: {type(error).__name__}: {error}. Run again with --debug and report the output")
+    return 1
 
 
 def _command(argv: list[str]) -> typer.Typer:
@@ -68,6 +76,7 @@ def _command(argv: list[str]) -> typer.Typer:
     if named in not_implemented.NOT_IMPLEMENTED:
         not_implemented.add(app, named)
         return app
+    check_address_space(named or "")
     for name in [named] if named in COMMANDS else COMMANDS:
         _add(app, name)
     return app
@@ -121,7 +130,9 @@ def _message(error: MmEdgeError | typer.TyperException) -> str:
 
 def _report(message: str) -> None:
     """Prints one line to stderr, with untrusted characters escaped."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message[:MESSAGE_CHARACTERS])
+    if len(message) > MESSAGE_CHARACTERS:  # its end is the hint
+        message = f"{message[: MESSAGE_CHARACTERS // 2]} … {message[-MESSAGE_CHARACTERS // 2 :]}"
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
     typer.echo(f"{typer.style('error', fg=typer.colors.RED, bold=True)}: {shown}", err=True)
 
 

@@ -40,6 +40,17 @@ def test_a_family_becomes_a_bundle(family, tmp_path):
         assert ("tokenizer.json" in bundle.manifest.digests) == (family not in {"whisper", "wav2vec2"})
 
 
+def test_code_of_a_tokenizer_is_refused_without_a_question_on_standard_input(tmp_path, monkeypatch):
+    from mm_edge.export.sources.huggingface.pretrained import load_pretrained
+
+    monkeypatch.setattr("builtins.input", lambda *words: pytest.fail(f"it asks: {words}"))
+    (tmp_path / "config.json").write_text("{}")
+    code = {"tokenizer_class": "Nobody", "auto_map": {"AutoTokenizer": ["code.Nobody", "code.Nobody"]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(code))
+    with pytest.raises(UsageError, match=r"custom code.*--trust-remote-code"):
+        load_pretrained(transformers.AutoTokenizer, str(tmp_path), Recipe())
+
+
 def test_vilt_on_pictures_of_one_size_is_the_original_on_a_full_mask(tmp_path):
     from mm_edge.export.sources.huggingface.picture_and_text import normalize_of
     from mm_edge.export.sources.huggingface.vilt import PictureAndQuestion

@@ -43,7 +43,7 @@ def package(tmp_path, monkeypatch):
     ("source", "match"),
     [
         ("their_models:fails", r"RuntimeError: the checkpoint is not there \(.*their_models.py, line 6\)"),
-        ("their_models:number", "it returned int, not a torch module"),
+        ("their_models:number", "got int, expected a torch module"),
         ("their_models:bare", "its spec is NoneType"),
         ("their_models:value", "'value' cannot be called"),
         ("their_models:nothing", "'their_models' has no 'nothing'"),

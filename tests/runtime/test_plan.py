@@ -11,8 +11,11 @@ from mm_edge.bundle.bundle import Bundle, digest
 from mm_edge.bundle.manifest import Artefact, Manifest, Part, Read
 from mm_edge.bundle.writer import write_bundle
 from mm_edge.config import LoopConfig, RunConfig
+from mm_edge.errors import InputError
+from mm_edge.runtime.engines.stub import StubEngine
 from mm_edge.runtime.session.open import open_session
 from mm_edge.runtime.session.run import Run
+from mm_edge.sample import Event
 from mm_edge.spec import (
     ImageInput,
     ImagePrepare,
@@ -141,6 +144,69 @@ def test_a_state_comes_back_at_the_next_tick(tmp_path):
     outputs = [ScoresOutput(name="total", reads={"values": "part:fuse.total"})]
     told = [item["total"] for item in run(write(tmp_path / "m.mmb", parts, outputs, files), 40)]
     assert told == [[sum(range(k + 1))] for k in range(40)]
+
+
+def counting_bundle(path):
+    """Its state is the sum of all pictures' numbers."""
+    files = {}
+    before = TensorSpec(name="before", dtype="float32", shape=("batch", 1))
+    total = TensorSpec(name="total", dtype="float32", shape=("batch", 1))
+    content = graph(
+        "fuse",
+        [helper.make_node("Add", ["brightness", "before"], ["total"])],
+        [tensor("brightness", TensorProto.FLOAT, "batch", 1), tensor("before", TensorProto.FLOAT, "batch", 1)],
+        [tensor("total", TensorProto.FLOAT, "batch", 1)],
+    )
+    reads = {"brightness": Read(source="part:encode_image.brightness"), "before": Read(source="state:total")}
+    parts = [brightness_part(files), part("fuse", "fuse", reads, (BRIGHTNESS, before), (total,), content, files)]
+    return write(path, parts, [ScoresOutput(name="total", reads={"values": "part:fuse.total"})], files)
+
+
+def fails_at(number, works):
+    """Of the parts' functions, in calls."""
+    calls = []
+
+    def function(**inputs):
+        calls.append(1)
+        if len(calls) == number:
+            raise RuntimeError("a transient fault")
+        return works(**inputs)
+
+    return function
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 8])
+@pytest.mark.parametrize("failing", ["fuse", "encode_image"])
+def test_one_fault_costs_one_moment_and_the_state_continues_from_the_one_before(tmp_path, depth, failing):
+    functions = {
+        "encode_image": lambda image: {"brightness": image.mean(dtype=np.float32).reshape(1, 1)},
+        "fuse": lambda brightness, before: {"total": brightness + before},
+    }
+    functions[failing] = fails_at(6, functions[failing])
+    kept = Kept()
+    with Bundle.open(counting_bundle(tmp_path / "m.mmb")) as bundle:
+        config = RunConfig(loop=LoopConfig(depth=depth, workers=1))
+        session = Run(bundle, config, [Script("image", pictures(20, size=SIZE))], [kept], engine=StubEngine(functions))
+        with session:
+            assert session.wait(20)
+        session.raise_error()
+        for stage in session.loop._plan.stages:  # all places but that of the newest result are free again
+            assert len(stage.free) == (2 * depth if stage.in_order else depth + 1) - 1
+    sums = np.cumsum([0 if k == 5 else k for k in range(20)])
+    assert [item.outputs["total"] for item in kept.predictions] == [[sums[k]] for k in range(20) if k != 5]
+    assert kept.summary.dropped["image"]["failed"] == 1
+    (fault,) = [event for event in kept.items if isinstance(event, Event) and event.source == "engine"]
+    assert "a transient fault" in fault.detail
+    assert "states of parts continue from the moment before" in fault.detail
+
+
+def test_a_failed_prediction_leaves_the_state_as_it_was(tmp_path):
+    with open_session(counting_bundle(tmp_path / "m.mmb")) as session:
+        frame = np.full((SIZE, SIZE, 3), 3, np.uint8)
+        assert session.predict(image=frame).outputs["total"] == [3]
+        with pytest.raises(InputError):
+            session.predict(image=frame.astype(float))
+        assert session.predict(image=frame + 1).outputs["total"] == [7]
 
 
 @pytest.mark.parametrize("depth", [1, 4])

@@ -12,7 +12,7 @@ from videos import write_video
 
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import EngineConfig, LoopConfig, RunConfig
-from mm_edge.errors import DeviceError, EngineError, SourceLostError, WorkFailedError
+from mm_edge.errors import DeviceError, EngineError, SourceLostError, UsageError, WorkFailedError
 from mm_edge.runtime.engines.selection import select_engine
 from mm_edge.runtime.engines.stub import StubEngine
 from mm_edge.runtime.loop.worker import Worker
@@ -233,6 +233,40 @@ def test_a_part_that_fails_once_costs_its_moment_and_is_told(bundle):
     kept.session.raise_error()
 
 
+def test_one_fault_of_a_part_that_moments_share_does_not_end_the_run(bundle):
+    """The text is encoded once for all moments in flight."""
+    calls, gate = [], threading.Event()
+
+    def encode_text(text):
+        calls.append(1)
+        if len(calls) == 1:
+            gate.wait(SOON_S)
+            raise RuntimeError("a transient fault")
+        return {}
+
+    camera = Script("image", pictures(30))
+    kept = Kept()
+    config = RunConfig(loop=LoopConfig(depth=8, workers=3))
+    session = Run(bundle, config, [camera, words()], [kept], engine=StubEngine({"encode_text": encode_text}))
+    with session:
+        _until(lambda: len(session.loop._flying) == 8)
+        gate.set()
+        assert session.wait(SOON_S)
+    session.raise_error()
+    assert (len(kept.predictions), kept.summary.dropped["image"]["failed"]) == (22, 8)
+
+
+def test_a_part_that_raises_the_same_error_again_and_again_ends_the_run(bundle):
+    error = RuntimeError("the device is gone")
+
+    def fuse(**_inputs):
+        raise error
+
+    kept = run(bundle, [Script("image", pictures(50)), words()], engine=StubEngine({"fuse": fuse}))
+    with pytest.raises(WorkFailedError, match="the device is gone"):
+        kept.session.raise_error()
+
+
 def test_a_part_that_keeps_failing_ends_the_run_with_its_reason(bundle):
     def fuse(**_inputs):
         raise RuntimeError("the device is gone")
@@ -319,7 +353,7 @@ def test_an_engine_is_closed_though_the_threads_of_its_workers_still_end(bundle,
 
 def test_a_session_that_cannot_be_put_together_closes_its_engine(bundle):
     engine = Watched()
-    with pytest.raises(WorkFailedError, match="nothing feeds 'text'"):
+    with pytest.raises(UsageError, match="nothing feeds 'text'"):
         Run(bundle, RunConfig(driver="text"), [Script("image", pictures(1))], [], engine=engine)
     assert sorted(engine.closed) == sorted([*(part.name for part in bundle.manifest.parts), "engine"])
 

@@ -1,6 +1,7 @@
 """The trace file, read back as a viewer reads it, and held to the rules of the Chrome trace event format."""
 
 import json
+from pathlib import Path
 
 import pytest
 from bundles import senses_bundle
@@ -9,7 +10,7 @@ from trace_format import breaches
 
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
-from mm_edge.errors import UsageError
+from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.trace import Trace
 
@@ -111,3 +112,36 @@ def test_what_breaks_the_format_is_found(tmp_path, spoil):
     assert breaches(document) == []
     document["traceEvents"].append(spoil)
     assert breaches(document)
+
+
+def test_the_file_is_written_beside_its_place_and_put_there_at_the_end(tmp_path):
+    path = tmp_path / "out.json"
+    path.write_text("the last trace")
+    trace = Trace(path)
+    trace.span("lane", "stage", 0, US, 0)
+    assert path.read_text() == "the last trace"
+    assert list(tmp_path.iterdir()) == [path]
+    trace.close()
+    assert breaches(json.loads(path.read_text())) == []
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_trace_that_fails_half_way_leaves_the_last_one(tmp_path, monkeypatch):
+    path = tmp_path / "out.json"
+    path.write_text("the last trace")
+    trace = Trace(path)
+
+    def full(_self):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Trace, "_events", full)
+    with pytest.raises(WorkFailedError, match="No space left on device"):
+        trace.close()
+    assert path.read_text() == "the last trace"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "."])
+def test_a_trace_replaces_no_device_and_no_folder(place):
+    with pytest.raises(UsageError, match="it is not a file"):
+        Trace(Path(place))

@@ -49,6 +49,17 @@ MANIFESTS = {
     "size that is not the file's": (set_at(["digests", A_FILE, "size"], 5), "bytes"),
     "image larger than any screen": (set_at(["inputs", 0, "prepare", "size"], [1 << 40, 1 << 40]), "size"),
     "tensor larger than any memory": (set_at(["parts", 0, "gives", 0, "shape"], [1 << 30, 1 << 30]), "elements"),
+    "tensor of a billion elements": (set_at(["parts", 0, "gives", 0, "shape"], [1 << 30]), "elements"),
+    "tensors that are too large together": (
+        lambda tree: tree["parts"][0]["gives"].extend(
+            {**tree["parts"][0]["gives"][0], "name": f"x{number}", "shape": [1 << 28]} for number in range(5)
+        ),
+        "the tensors of all parts",
+    ),
+    "presence with a history": (
+        set_at(["parts", 3, "reads", "image"], {"source": "presence", "history": 4}),
+        "with a history",
+    ),
     "window of a year": (set_at(["inputs", 1, "prepare", "window"], 1 << 60), "window"),
     "golden samples without end": (set_at(["golden", "samples"], 1 << 40), "samples"),
     "digest that is none": (set_at(["digests", A_FILE, "sha256"], "0" * 63), "sha256"),

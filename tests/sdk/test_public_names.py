@@ -28,31 +28,44 @@ def test_the_version_is_that_of_the_installed_package():
     assert mm_edge.__version__ == version("mm-edge")
 
 
+# A model in a file of its own, as users have it.
+MODEL = """
+import torch, mm_edge
+from mm_edge.spec import ScoresOutput, Sync, VectorInput, VectorPrepare
+
+class Sum(torch.nn.Module):
+    spec = mm_edge.ModelSpec(
+        name="sum",
+        inputs=tuple(VectorInput(name=name, prepare=VectorPrepare(size=4)) for name in ("left", "right")),
+        outputs=(ScoresOutput(name="sum", reads={"values": "sum"}),),
+        sync=Sync(driver="left"),
+    )
+
+    def forward(self, left, right):
+        return {"sum": left + 2 * right}
+"""
+
+
 @pytest.fixture(scope="module")
 def module():
-    import torch
-
-    class Sum(torch.nn.Module):
-        spec = mm_edge.ModelSpec(
-            name="sum",
-            inputs=tuple(
-                mm_edge.spec.VectorInput(name=name, prepare=mm_edge.spec.VectorPrepare(size=4))
-                for name in ("left", "right")
-            ),
-            outputs=(mm_edge.spec.ScoresOutput(name="sum", reads={"values": "sum"}),),
-            sync=mm_edge.spec.Sync(driver="left"),
-        )
-
-        def forward(self, left, right):
-            return {"sum": left + 2 * right}
-
-    return Sum()
+    names = {}
+    exec(MODEL, names)
+    return names["Sum"]()
 
 
-@pytest.mark.parametrize("form", ["module", "pair", "function"])
-def test_a_torch_model_is_exported_from_python(module, form, tmp_path):
-    source = {"module": module, "pair": (module, module.spec), "function": lambda: module}[form]
-    exported = mm_edge.export(source, tmp_path / "sum.mmb", precision="fp32", seed=3)
+@pytest.mark.parametrize("form", ["module", "pair", "function", "function of a pair"])
+def test_a_torch_model_is_taken_in_every_form(module, form, monkeypatch):
+    from mm_edge.export.recipe import Recipe
+    from mm_edge.export.sources.factory import from_python
+
+    pair = (module, module.spec)
+    monkeypatch.setattr("mm_edge.export.sources.torch_module.from_module", lambda module, spec, _origin: (module, spec))
+    source = {"module": module, "pair": pair, "function": lambda: module, "function of a pair": lambda: pair}[form]
+    assert from_python(source, Recipe()) == pair
+
+
+def test_a_torch_model_is_exported_from_python_and_runs(module, tmp_path):
+    exported = mm_edge.export(module, tmp_path / "sum.mmb", precision="fp32", seed=3)
     assert exported.path == tmp_path / "sum.mmb"
     assert {row.precision for row in exported.parity} == {"fp32"}
     with mm_edge.open(exported.path) as session:
@@ -74,3 +87,19 @@ def test_what_cannot_be_exported_is_a_usage_error_and_nothing_is_written(source,
     with pytest.raises(mm_edge.UsageError, match=said):
         mm_edge.export(source, tmp_path / "x.mmb", **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_export_leaves_the_loggers_of_other_libraries_as_they_were(tmp_path):
+    program = f"""
+import logging, torch.onnx, onnxscript
+
+def levels():
+    foreign = [name for name in logging.root.manager.loggerDict if not name.startswith("mm_edge")]
+    return {{name: logging.getLogger(name).level for name in foreign}}
+
+before = levels()
+mm_edge.export(Sum(), {str(tmp_path / "x.mmb")!r}, precision="fp32")
+print([name for name, level in levels().items() if level != before.get(name, 0)])
+"""
+    done = subprocess.run([sys.executable, "-c", MODEL + program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

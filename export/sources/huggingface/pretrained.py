@@ -29,8 +29,7 @@ def load_pretrained(kind: Any, name: str, recipe: Recipe, **options: Any) -> Any
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     options = {"local_files_only": Path(name).is_dir(), **options}
-    if recipe.trust_remote_code:
-        options["trust_remote_code"] = True
+    options["trust_remote_code"] = recipe.trust_remote_code  # without it, the library asks on standard input
     try:
         return kind.from_pretrained(name, **options)
     except (OSError, ValueError, KeyError) as error:
@@ -38,7 +37,9 @@ def load_pretrained(kind: Any, name: str, recipe: Recipe, **options: Any) -> Any
         raise UsageError(
             found,
             action=f"loading {kind.__name__} from {name}",
-            hint="The folder must hold what `save_pretrained` writes, the processor's files too",
+            hint="Review that code; if you trust it, add --trust-remote-code"
+            if "trust_remote_code" in str(error)
+            else "The folder must hold what `save_pretrained` writes, the processor's files too",
         ) from None
     except UnpicklingError:
         raise UsageError(

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from mm_edge.cores import usable_cores
-from mm_edge.errors import UnavailableError, WorkFailedError
+from mm_edge.errors import ConfigError, UnavailableError, WorkFailedError
 from mm_edge.runtime.engines.available import ON_A_GPU, why_not
 from mm_edge.runtime.engines.building import Watch
 from mm_edge.runtime.engines.golden import CHAIN, measure_golden
@@ -110,6 +110,12 @@ def select_engine(
     An engine requested by name is used or refused; `auto` continues with the next one. Raises an EngineError (exit code
     3) if it does not load, a WorkFailedError (1) if no precision passes.
     """
+    if config.name == "auto" and config.options:
+        raise ConfigError(
+            f"options are for one engine, and none is named: {', '.join(sorted(config.options))}",
+            action="reading engine.options",
+            hint="Name the engine: --engine NAME",
+        )
     watch, use = watch or Watch(), use or Use()
     try:
         if engine is not None:

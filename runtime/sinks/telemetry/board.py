@@ -26,6 +26,7 @@ STYLES = {
     "degraded": "yellow",
     "stale": "yellow",
     "reconnecting": "yellow",
+    "refused": "yellow",
     "missing": "yellow",
     "lost": "bold red",
 }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RECENT = 300  # predictions in the percentiles: ten seconds at 30 per second
 RATE_WINDOW_NS = 3 * NS_PER_S
 EVENTS_KEPT = 20
-IMPAIRED = frozenset({"stale", "lost", "reconnecting"})
+IMPAIRED = frozenset({"stale", "lost", "reconnecting", "refused"})
 
 
 class Spread(Struct, frozen=True):

@@ -46,7 +46,11 @@ class ImageFiles:
         file, media_ns = self._files[self._next], round(self._next * NS_PER_S / self._fps)
         picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
         if picture is None:
-            raise InputError("the file is not a readable image", action=f"playing {file}", hint="Remove or replace it")
+            raise InputError(
+                f"image {self._next + 1} of {len(self._files)} is not a readable image",
+                action=f"playing {file}",
+                hint="Remove or replace it",
+            )
         shift_ns = self._play.wait(self._seat, media_ns)
         if shift_ns is None:
             return None

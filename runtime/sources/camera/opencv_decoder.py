@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class OpencvDecoder:
-    name = "OpenCV"
+    """OpenCV does not report why there is no next image: `fault` stays empty."""
+
+    name, fault = "OpenCV", ""
 
     def __init__(self, path: Path, threads: int) -> None:
         self._video = video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,7 +37,6 @@ ROTATIONS = {
     180: cv2.ROTATE_180,
     -180: cv2.ROTATE_180,
 }
-log = logging.getLogger(__name__)
 
 
 class PyavDecoder:
@@ -47,7 +45,7 @@ class PyavDecoder:
     name = "PyAV"
 
     def __init__(self, path: Path, threads: int) -> None:
-        self._path, self._undecoded, self._bgr = path, 0, BgrOf()
+        self._undecoded, self._bgr, self.fault = 0, BgrOf(), ""
         try:
             self._container = av.open(str(path), metadata_errors="ignore")
         except FFmpegError:
@@ -92,7 +90,7 @@ class PyavDecoder:
             try:
                 packet = next(packets, None)
             except FFmpegError as error:
-                log.warning("%s: the file ends early: %s", self._path, error)
+                self.fault = f"{error.strerror}"
                 yield from self._stream.decode(None)  # what the decoder has buffered
                 return
             if packet is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from mm_edge.errors import SourceLostError
+from mm_edge.errors import DeviceError, SourceLostError
 from mm_edge.runtime.clock import NS_PER_S, MonotonicClock, ms_to_ns
 from mm_edge.runtime.source import Capture, Opened
 
@@ -86,9 +86,7 @@ class StreamCamera:
         while waited_ns < period_ns // 2 and self._clock.now_ns() < until_ns and not self._interrupted.is_set():
             began_ns = self._clock.now_ns()
             if not video.grab():
-                raise SourceLostError(
-                    "the stream ended while it was opened", action=f"opening the camera {self._shown}"
-                )
+                raise DeviceError("the stream ended while it was opened", action=f"opening the camera {self._shown}")
             waited_ns = self._clock.now_ns() - began_ns
 
     def interrupt(self) -> None:

@@ -26,6 +26,7 @@ class VideoDecoder(Protocol):
     height: int
     fps: float  # 0: unknown
     seconds: float  # 0: unknown
+    fault: str  # why the images ended early; empty while there is no reason to believe so
 
     def read(self) -> Decoded | None:
         """None: end of file."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mm_edge.errors import InputError
 from mm_edge.runtime.clock import NS_PER_S
 from mm_edge.runtime.source import Capture, Opened
+from mm_edge.runtime.sources.missing_bytes import missing_bytes
 
 from .choose_decoder import open_decoder, which_decoder
 
@@ -32,12 +34,13 @@ class VideoFile:
         self._play, self._seat = play, play.seat(leads=True)
         self._decoder: VideoDecoder | None = None
         self._period_ns = round(NS_PER_S / USUAL_FPS)
-        self._media_ns, self._unstamped = -1, 0
+        self._media_ns, self._unstamped, self._images = -1, 0, 0
 
     def open(self) -> Opened:
         self._decoder = decoder = open_decoder(self._which, self._path, self._play.speed)
         fps = decoder.fps if 0 < decoder.fps < 1000 else USUAL_FPS
-        self._period_ns, self._media_ns, self._unstamped = round(NS_PER_S / fps), -1, 0
+        self._period_ns, self._media_ns = round(NS_PER_S / fps), -1
+        self._unstamped = self._images = 0
         self._play.open(self._seat)
         length = f", {decoder.seconds:.1f} s" if decoder.seconds > 0 else ""
         size = f"{decoder.width}x{decoder.height}"
@@ -51,10 +54,22 @@ class VideoFile:
         decoded = self._decoder.read() if self._decoder is not None else None
         if decoded is None:
             self._play.leave(self._seat)
+            self._check_end()
             return None
+        self._images += 1
         media_ns = self._stamp(decoded.media_ns)
         shift_ns = self._play.wait(self._seat, media_ns)
         return None if shift_ns is None else Capture(self._play.stamp_ns(media_ns), decoded.picture, shift_ns)
+
+    def _check_end(self) -> None:
+        """Raises an InputError if the images ended before the file says that they do."""
+        if fault := (self._decoder.fault if self._decoder is not None else "") or missing_bytes(self._path):
+            at_s = max(0, self._media_ns) / NS_PER_S
+            raise InputError(
+                f"the file breaks off after image {self._images}, at {at_s:.2f} s: {fault}",
+                action=f"playing {self._path}",
+                hint="Record or copy the file again; everything before that was delivered",
+            )
 
     def _stamp(self, media_ns: int | None) -> int:
         """The image's time in the file, or one period after the previous one if it is missing or does not advance."""

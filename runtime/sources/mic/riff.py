@@ -30,13 +30,16 @@ class Wav(Struct, frozen=True):
     channels: int
     kind: str  # for display: PCM 16 bit
     samples: int  # per channel
+    missing: str  # what the header declares and the file lacks, in words
     _raw: NDArray[np.uint8]  # [samples, channels, bytes], mapped from the file
     _float: bool
 
     def mono(self, first: int, count: int) -> NDArray[np.float32]:
         """The mean of the channels, in [-1, 1]."""
         raw = self._raw[first : first + count]
-        mean: NDArray[np.float32] = _to_float(raw, self._float).mean(axis=1, dtype=np.float32)
+        # Floats may hold anything: what is not finite is refused when it becomes an input.
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean: NDArray[np.float32] = _to_float(raw, self._float).mean(axis=1, dtype=np.float32)
         return mean
 
 
@@ -83,11 +86,14 @@ def _wav(path: Path, file: BinaryIO, size: int, layout: tuple[int, int, int, int
     form, channels, rate, width = layout
     start = file.tell()
     available = path.stat().st_size - start
-    samples = min(available, available if size in {0, UNKNOWN_LENGTH} else size) // (channels * width)
+    declared = available if size in {0, UNKNOWN_LENGTH} else size
+    samples = min(available, declared) // (channels * width)
     if samples == 0:
         raise InputError("the file contains no samples", action=action)
+    missing = f"it has {available:,} of {declared:,} bytes of sound" if available < declared else ""
     raw = np.memmap(path, np.uint8, mode="r", offset=start, shape=(samples, channels, width))
-    return Wav(rate, channels, f"{'float' if form == FLOAT else 'PCM'} {8 * width} bit", samples, raw, form == FLOAT)
+    kind = f"{'float' if form == FLOAT else 'PCM'} {8 * width} bit"
+    return Wav(rate, channels, kind, samples, missing, raw, form == FLOAT)
 
 
 def _to_float(raw: NDArray[np.uint8], is_float: bool) -> NDArray[np.float32]:

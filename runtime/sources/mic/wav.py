@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mm_edge.errors import InputError
 from mm_edge.runtime.clock import NS_PER_S
 from mm_edge.runtime.sound import SoundBlock
 from mm_edge.runtime.source import Capture, Opened
@@ -53,6 +54,12 @@ class WavFile:
         end = first + len(hop)
         if end == first:
             self._play.leave(self._seat)
+            if self._wav.missing:
+                raise InputError(
+                    f"the file breaks off at {self._wav.samples / self._wav.rate:.2f} s: {self._wav.missing}",
+                    action=f"playing {self._path}",
+                    hint="Record or copy the file again; everything before that was delivered",
+                )
             return None
         shift_ns = self._play.wait(self._seat, end * NS_PER_S // rate)
         if shift_ns is None:

@@ -7,6 +7,7 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
+from mm_edge.errors import InputError, SourceLostError
 from mm_edge.runtime.clock import MonotonicClock
 from mm_edge.runtime.source import Capture, Opened
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from mm_edge.runtime.clock import Clock
 
 READ_BYTES = 65_536
-MOST_BYTES = 1 << 20  # of one line; a longer one is split there
+MOST_BYTES = 65_536  # of one line; the rest of a longer one is skipped. No model takes a text of that length
 
 
 class TextLines:
@@ -27,11 +28,16 @@ class TextLines:
     def __init__(self, input_name: str, file: int | None = None, clock: Clock | None = None) -> None:
         self.name, self.input = "text", input_name
         self._file, self._clock = file, clock or MonotonicClock()
+        self._skipping = False  # the rest of a line that is too long
         self._pending = b""  # kept across close(): data read from standard input cannot be read again
         self._wake: tuple[int, int] | None = None
 
     def open(self) -> Opened:
         if self._file is None:
+            if sys.stdin is None:  # closed before the start
+                raise InputError(
+                    "standard input is closed", action="reading --text -", hint='Use --text "the red ball"'
+                )
             self._file = sys.stdin.fileno()
         self._wake = os.pipe()
         return Opened("lines of standard input")
@@ -47,19 +53,24 @@ class TextLines:
         """The next line; at the end of the input the rest without a line break; then None."""
         if self._file is None or self._wake is None:
             return None
-        while b"\n" not in self._pending and len(self._pending) < MOST_BYTES:
+        while b"\n" not in self._pending and (self._skipping or len(self._pending) < MOST_BYTES):
             # Not sys.stdin.readline: its wait cannot be interrupted, and the end of a run would hang on it.
             ready, _, _ = select.select([self._wake[0], self._file], [], [])
             if self._wake[0] in ready:
                 return None
-            chunk = os.read(self._file, READ_BYTES)
+            try:
+                chunk = os.read(self._file, READ_BYTES)
+            except OSError as error:  # a folder, a terminal that is gone
+                raise SourceLostError(f"{error.strerror}", action="reading standard input for --text -") from None
             if not chunk:
                 rest, self._pending = self._pending, b""
                 return rest or None
             self._pending += chunk
-        end = self._pending.find(b"\n", 0, MOST_BYTES)
-        end = MOST_BYTES if end < 0 else end + 1
-        line, self._pending = self._pending[:end], self._pending[end:]
+            if self._skipping:
+                _, found, self._pending = self._pending.partition(b"\n")
+                self._skipping = not found
+        line, found, rest = self._pending.partition(b"\n")
+        self._pending, self._skipping = rest, not found
         return line
 
     def interrupt(self) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from mm_edge.errors import InputError
 from mm_edge.runtime.clock import ms_to_ns
+from mm_edge.runtime.sources.request import read_lines
 from mm_edge.spec import Milliseconds, Strict
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ class Line(Strict, frozen=True):
 def read_script(path: Path) -> list[tuple[int, str]]:
     """Media time in nanoseconds and text."""
     script: list[tuple[int, str]] = []
-    for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, raw in enumerate(read_lines(path), start=1):
         if not raw.strip():
             continue
         try:
             line = msgspec.json.decode(raw, type=Line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             hint = 'Example of a line: {"t_ms": 0, "text": "the red ball"}'
             raise InputError(f"line {number}: {error}", action=f"reading {path}", hint=hint) from None
         media_ns = ms_to_ns(line.t_ms)

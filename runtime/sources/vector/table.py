@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,7 @@ import numpy as np
 
 from mm_edge.errors import InputError
 from mm_edge.runtime.clock import ms_to_ns
+from mm_edge.runtime.sources.request import read_lines
 from mm_edge.spec import Milliseconds, Strict
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+
+MOST_MS = 86_400_000
 
 
 class Line(Strict, frozen=True):
@@ -43,35 +46,32 @@ def read_table(path: Path, size: int) -> list[tuple[int, NDArray[np.float32]]]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, float, list[float]]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = csv.reader(file)
-        columns = [column.strip() for column in next(lines, [])]
-        if "t_ms" not in columns:
-            found = f"no column t_ms in {columns}"
+    lines = csv.reader(line.decode("utf-8", "replace") for line in read_lines(path))
+    columns = [column.strip() for column in next(lines, [])]
+    if "t_ms" not in columns:
+        found = f"no column t_ms in {columns}"
+        raise InputError(found, action=f"reading {path}", hint="The first line names the columns, for example t_ms,x,y")
+    at = columns.index("t_ms")
+    for row in filter(None, lines):
+        try:
+            numbers = [float(cell) for cell in row]
+            t_ms = numbers.pop(at)
+        except (ValueError, IndexError):
+            raise InputError(f"not all numbers: {row}", action=f"reading line {lines.line_num} of {path}") from None
+        if not 0 <= t_ms <= MOST_MS:
             raise InputError(
-                found, action=f"reading {path}", hint="The first line names the columns, for example t_ms,x,y"
+                f"t_ms must be between 0 and {MOST_MS:,}, found {t_ms}",
+                action=f"reading line {lines.line_num} of {path}",
             )
-        at = columns.index("t_ms")
-        for row in filter(None, lines):
-            try:
-                numbers = [float(cell) for cell in row]
-                t_ms = numbers.pop(at)
-            except (ValueError, IndexError):
-                raise InputError(f"not all numbers: {row}", action=f"reading line {lines.line_num} of {path}") from None
-            if not (math.isfinite(t_ms) and t_ms >= 0):
-                raise InputError(
-                    f"t_ms must be finite and not negative, found {t_ms}",
-                    action=f"reading line {lines.line_num} of {path}",
-                )
-            yield lines.line_num, t_ms, numbers
+        yield lines.line_num, t_ms, numbers
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, float, list[float]]]:
-    for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, raw in enumerate(read_lines(path), start=1):
         if raw.strip():
             try:
                 line = msgspec.json.decode(raw, type=Line)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 hint = 'Example of a line: {"t_ms": 0, "values": [0.1, 0.2]}'
                 raise InputError(str(error), action=f"reading line {number} of {path}", hint=hint) from None
             yield number, line.t_ms, line.values

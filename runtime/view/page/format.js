@@ -14,7 +14,7 @@ export const ago = (seconds) => (seconds < 60 ? `${Math.floor(seconds)} s ago` :
 
 // The display name of each state.
 const STATES = {
-  starting: "starting", live: "live", stale: "stale", lost: "lost", reconnecting: "reconnecting", ended: "ended",
+  starting: "starting", live: "live", stale: "stale", lost: "lost", reconnecting: "reconnecting", refused: "refused", ended: "ended",
   fresh: "fresh", held: "reused", missing: "missing", waiting: "waiting", ok: "OK", degraded: "Degraded",
 };
 export const state = (word) => STATES[word] ?? word;

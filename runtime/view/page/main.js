@@ -85,7 +85,7 @@ function head(run, { paused }) {
 
 function describe({ health, sources, inputs }) {
   if (health !== "degraded") return stateName(health);
-  const bad = Object.entries(sources).filter(([, { state }]) => ["lost", "stale", "reconnecting"].includes(state)).map(([name, { state }]) => `${name} ${stateName(state)}`);
+  const bad = Object.entries(sources).filter(([, { state }]) => ["lost", "stale", "reconnecting", "refused"].includes(state)).map(([name, { state }]) => `${name} ${stateName(state)}`);
   const missing = Object.entries(inputs).filter(([, { state }]) => state === "missing").map(([name]) => `${name} missing`);
   return [stateName(health), ...(bad.length ? bad : missing)].join(", ");
 }

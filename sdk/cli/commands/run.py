@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mm_edge.cli import interrupts
 from mm_edge.cli.gc_paused import gc_paused
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from mm_edge.runtime.trace import Trace
     from mm_edge.runtime.view.server import ViewServer
 
-INTERRUPTED = 130
 POLL_S = 0.1  # how soon a signal ends the wait
 
 
@@ -134,7 +135,7 @@ def run(
 
         try:
             recorder, server = _trace(trace), _view(view)
-            specs = [*([f"jsonl:{jsonl}"] if jsonl else []), *(sink or [])]
+            specs = [*([] if jsonl is None else [f"jsonl:{jsonl}"]), *(sink or [])]
             sinks = [*_sinks(specs, quiet=quiet), *([server] if server else [])]
             session = Session(opened, config_made, sources, play=play, sinks=sinks, trace=recorder)
         except BaseException:
@@ -204,7 +205,7 @@ def _view(address: str | None) -> ViewServer | None:
     from mm_edge.runtime.view.server import ViewServer
 
     host, _, port = address.rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 1 << 16:
+    if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 1 << 16:
         raise UsageError(
             "expected [HOST:]PORT", action=f"--view {address}", hint="Example: --view 8700, or --view 0.0.0.0:8700"
         )
@@ -225,20 +226,22 @@ def _connect(server: ViewServer, session: Session) -> None:
 def _run(session: Session, trace: Trace | None) -> None:
     """Runs until the end, for --seconds, or until a signal; then raises the error that ended the run, if any."""
     interrupted = threading.Event()
+    if interrupts.arrived():  # while packages were imported, and its exception disappeared there
+        raise KeyboardInterrupt
 
     def interrupt(_number: int, _frame: Any) -> None:
         if interrupted.is_set():
-            os._exit(INTERRUPTED)  # a second signal ends the process at once
+            os._exit(interrupts.INTERRUPTED)  # a second signal ends the process at once
         interrupted.set()
-        session.finish()
+        session.hurry()
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = interrupts.handle(interrupt)
     code = 0
     try:
         with session:
             _wait(session, session.config.loop.seconds, interrupted)
         if interrupted.is_set():
-            code = INTERRUPTED
+            code = interrupts.INTERRUPTED
         else:
             session.raise_error()
     finally:

@@ -1,6 +1,5 @@
 """Video files, with each decoder: every image, its time, its colors, and broken files."""
 
-import logging
 import threading
 from functools import partial
 
@@ -197,17 +196,6 @@ def test_broken_packets_cost_their_pictures_alone(tmp_path):
     _, times, figures = played(path)
     assert times == [40 * number * NS_PER_MS for number in range(40) if number not in {10, 11, 25}]
     assert figures["undecoded"] == 3
-
-
-@BOTH
-def test_a_file_that_was_cut_off_gives_what_is_there(tmp_path, decoder, caplog):
-    path = encode(tmp_path / "camera.mkv", [natural(96, 160)] * 50, g="5", **H264)
-    film = path.read_bytes()
-    path.write_bytes(film[: len(film) * 2 // 3])
-    with caplog.at_level(logging.WARNING):
-        captures, times, _ = played(path, decoder)
-    assert 10 < len(captures) < 50
-    assert times == [40 * k * NS_PER_MS for k in range(len(captures))]
 
 
 def test_pictures_without_stamps_come_a_period_apart(tmp_path):

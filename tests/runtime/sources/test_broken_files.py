@@ -1,0 +1,108 @@
+"""Files that break off or hold something unreadable: what is good is delivered, then an error names file and place."""
+
+import threading
+import wave
+
+import cv2
+import numpy as np
+import pytest
+from playing import ManualPlayClock
+from sources import END, Script
+from videos import encode, write_video
+
+from mm_edge.errors import InputError
+from mm_edge.runtime.sources.camera.image_files import ImageFiles
+from mm_edge.runtime.sources.camera.video_file import VideoFile
+from mm_edge.runtime.sources.mic.wav import WavFile
+from mm_edge.runtime.sources.reopen import reopen
+from mm_edge.spec import AudioPrepare
+
+COUNT = 30
+
+
+def read_all(source):
+    """How many captures came, and the error that ended them."""
+    source.open()
+    for count in range(10_000):
+        try:
+            if source.read() is None:
+                return count, None
+        except InputError as error:
+            return count, str(error)
+    raise AssertionError("it never ends")
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Whole files, by suffix. An MP4 has its table at the front, as one that a server sends; noise needs many bytes."""
+    folder = tmp_path_factory.mktemp("videos")
+    noise = np.random.default_rng(0).integers(0, 255, (COUNT, 48, 64, 3), np.uint8)
+    made = {suffix: encode(folder / f"whole.{suffix}", noise, codec="mpeg4") for suffix in ("avi", "mkv")}
+    import av
+
+    made["mp4"] = folder / "whole.mp4"
+    with (
+        av.open(str(made["mkv"])) as source,
+        av.open(str(made["mp4"]), "w", options={"movflags": "faststart"}) as target,
+    ):
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    return made
+
+
+@pytest.mark.parametrize("decoder", ["opencv", "pyav"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_a_video_that_breaks_off_is_played_up_to_there(videos, tmp_path, suffix, decoder):
+    content = videos[suffix].read_bytes()
+    (tmp_path / f"cut.{suffix}").write_bytes(content[: len(content) * 2 // 3])
+    count, error = read_all(VideoFile("image", tmp_path / f"cut.{suffix}", ManualPlayClock(), decoder))
+    assert COUNT // 3 < count < COUNT
+    assert f"cut.{suffix}: the file breaks off after image {count}, at 0." in error
+
+
+@pytest.mark.parametrize("decoder", ["opencv", "pyav"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_a_whole_video_does_not_break_off(videos, suffix, decoder):
+    assert read_all(VideoFile("image", videos[suffix], ManualPlayClock(), decoder)) == (COUNT, None)
+
+
+@pytest.mark.parametrize("appended", [b"\0" * 64, b"anything, and no box"])
+def test_data_behind_a_video_is_no_fault(tmp_path, appended):
+    path = write_video(tmp_path / "a.mp4", 5)
+    path.write_bytes(path.read_bytes() + appended)
+    assert read_all(VideoFile("image", path, ManualPlayClock(), "opencv")) == (5, None)
+
+
+def test_an_unreadable_picture_ends_a_sequence_after_the_good_ones(tmp_path):
+    for number in range(5):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "3.png").write_bytes(b"broken")
+    count, error = read_all(ImageFiles("image", tmp_path, None, ManualPlayClock()))
+    assert count == 3
+    assert "3.png: image 4 of 5 is not a readable image" in error
+
+
+def test_a_sound_file_that_breaks_off_is_played_up_to_there(tmp_path):
+    with wave.open(str(tmp_path / "a.wav"), "wb") as sound:
+        sound.setparams((1, 2, 16_000, 0, "NONE", ""))
+        sound.writeframes(bytes(32_000))
+    content = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(content[: 44 + 16_000])
+    count, error = read_all(
+        WavFile("audio", tmp_path / "a.wav", AudioPrepare(16_000, 16_000, 1_600), ManualPlayClock())
+    )
+    assert count == 5
+    assert "a.wav: the file breaks off at 0.50 s: it has 16,000 of 32,000 bytes of sound" in error
+
+
+def test_a_broken_stream_ends_a_repeated_take_for_the_others_too():
+    broken, whole = reopen([Script("audio", [InputError("it is broken")]), Script("image", [END])])
+    others = threading.Thread(target=whole.read, daemon=True)
+    others.start()
+    with pytest.raises(InputError):
+        broken.read()
+    others.join(10)
+    assert not others.is_alive()
