@@ -117,9 +117,9 @@ def drawing(title: str, uses: dict[str, set[str]], ground: list[str]) -> str:
 
 
 def folders() -> tuple[dict[str, set[str]], list[str]]:
-    """The five folders, with the roof and the zoo apart from the rest of sdk/, which is the ground."""
+    """The five folders; the command line, the zoo and the front ends are apart from the rest of sdk/, the ground."""
     homes = {package: folder for folder, package in FOLDERS.items() if folder != "sdk"} | {"mm_edge.jetson": "jetson"}
-    homes |= {"mm_edge.zoo": "zoo", "mm_edge.cli": "cli", "mm_edge": GROUND}
+    homes |= {"mm_edge.zoo": "zoo", "mm_edge.front_ends": "front_ends", "mm_edge.cli": "cli", "mm_edge": GROUND}
     uses: dict[str, set[str]] = {home: set() for home in homes.values()}
     for path in sorted(path for folder in [*FOLDERS, "jetson"] for path in (ROOT / folder).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts

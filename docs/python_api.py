@@ -38,6 +38,8 @@ FIRST = [
     "Engine",
     "ModelSpec",
 ]
+# A session is made by mm_edge.open, so its constructor is left out.
+MADE_BY_OPEN = "\n    options:\n      merge_init_into_class: false"
 MODULES = ["errors", "spec", "zoo", "front_ends"]
 
 
@@ -53,7 +55,7 @@ def _sections() -> Iterator[str]:
     rest = [name for name in public if name not in {*FIRST, *modules, *errors}]
     yield "## Names"
     for name in [*(name for name in FIRST if name in values and name not in modules), *rest]:
-        yield f"::: mm_edge.{name}"
+        yield f"::: mm_edge.{name}" + (MADE_BY_OPEN if name == "Session" else "")
     for name in MODULES:
         if name in modules:
             yield f"## mm_edge.{name}"
