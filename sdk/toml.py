@@ -21,8 +21,9 @@ def read_toml(text: str) -> dict[str, Any]:
     if len(text) > MOST_BYTES:
         raise TomlError(f"it has {len(text)} characters, the limit is {MOST_BYTES}")
     try:
-        return tomllib.loads(text)
+        tree: dict[str, Any] = tomllib.loads(text)
     except RecursionError:
         raise TomlError("it is nested too deeply") from None
     except ValueError as error:  # of the parser, or of int() for thousands of digits
         raise TomlError(f"{error}" if isinstance(error, tomllib.TOMLDecodeError) else "a number is too long") from None
+    return tree
