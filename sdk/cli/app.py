@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -34,6 +35,8 @@ COMMANDS = {
     "keygen": "System",
 }
 INTERRUPTED = 130
+# What may be wrong with a path that a user gives; a full disk and the like are failures.
+PATH_FAULTS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 MESSAGE_CHARACTERS = 2000  # a message may quote untrusted input
 
 
@@ -58,12 +61,20 @@ def run(argv: list[str]) -> int:
     except Exception as error:  # noqa: BLE001  # last resort: an internal error, reported as one
         if debug:
             _show_traceback()
-        if is_out_of_memory(error):
-            _report(f"out of memory: {error}. {HINT}")
-            return 1
-        _report(f"internal error: {type(error).__name__}: {error}. Run again with --debug and report the output")
-        return 1
+        message, code = _unforeseen(error)
+        _report(message)
+        return code
     return code if isinstance(code, int) else 0
+
+
+def _unforeseen(error: Exception) -> tuple[str, int]:
+    """The message and the exit code of an error that nobody put into words."""
+    if is_out_of_memory(error):
+        return f"out of memory: {error}. {HINT}", 1
+    if isinstance(error, OSError) and error.filename is not None:
+        message = f"using {str(error.filename)[:200]}: {error.strerror}. Check the path and its permissions"
+        return message, 2 if error.errno in PATH_FAULTS else 1
+    return f"internal error: {type(error).__name__}: {error}. Run again with --debug and report the output", 1
 
 
 def _command(argv: list[str]) -> typer.Typer:

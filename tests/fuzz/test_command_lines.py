@@ -173,6 +173,13 @@ def test_specs(commands, content):
     assert commands.check("export", "sum.onnx", "-o", "x.mmb", "--dry-run", "--spec", "spec.toml")
 
 
+class Take(dict):
+    """The content of a take's files, by name; a failing example is reported without it."""
+
+    def __repr__(self) -> str:
+        return "Take()"
+
+
 @pytest.fixture(scope="module")
 def take(tmp_path_factory):
     """The bytes of a good take's files."""
@@ -183,11 +190,13 @@ def take(tmp_path_factory):
         sound.setsampwidth(2)
         sound.setframerate(16_000)
         sound.writeframes(bytes(16_000))
-    return {
-        "camera.mp4": (folder / "camera.mp4").read_bytes(),
-        "sound.wav": (folder / "sound.wav").read_bytes(),
-        "text.jsonl": b'{"t_ms":0,"text":"the red ball"}\n{"t_ms":100,"text":"stop"}\n',
-    }
+    return Take(
+        {
+            "camera.mp4": (folder / "camera.mp4").read_bytes(),
+            "sound.wav": (folder / "sound.wav").read_bytes(),
+            "text.jsonl": b'{"t_ms":0,"text":"the red ball"}\n{"t_ms":100,"text":"stop"}\n',
+        }
+    )
 
 
 PLACE = st.floats(0, 1, exclude_max=True)  # in a file, whatever its length
