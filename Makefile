@@ -20,8 +20,8 @@ test: dev  ## set up and run the tests
 test-slow: dev  ## the tests that take more than ten seconds
 	@$(BIN)/pytest -m "slow and not device and not gpu"
 
-fuzz: dev  ## fuzz the manifest with thousands of new examples (half an hour)
-	@$(BIN)/pytest tests/sdk/test_manifest_fuzz.py --hypothesis-profile thorough --timeout 3600
+fuzz: dev  ## fuzz manifests, command lines, configurations, specs and takes with thousands of new examples (an hour)
+	@$(BIN)/pytest tests/sdk/test_manifest_fuzz.py tests/fuzz --hypothesis-profile thorough --timeout 3600
 
 test-devices: dev  ## run the tests on a virtual machine with real camera and microphone drivers
 	@tests/devices/guest/build && $(BIN)/pytest -m device tests/devices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -33,6 +34,8 @@ COMMANDS = {
     "devices": "System",
     "keygen": "System",
 }
+# What may be wrong with a path that a user gives; a full disk and the like are failures.
+PATH_FAULTS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 MESSAGE_CHARACTERS = 2000  # a message may quote untrusted input
 
 
@@ -63,11 +66,19 @@ def _failed(error: Exception, *, debug: bool) -> int:
     if isinstance(error, (MmEdgeError, typer.TyperException)):
         _report(_message(error))
         return error.exit_code
+    message, code = _unforeseen(error)
+    _report(message)
+    return code
+
+
+def _unforeseen(error: Exception) -> tuple[str, int]:
+    """The message and the exit code of an error that nobody put into words."""
     if is_out_of_memory(error):
-        _report(f"out of memory: {error}. {HINT}")
-        return 1
-    _report(f"internal error: {type(error).__name__}: {error}. Run again with --debug and report the output")
-    return 1
+        return f"out of memory: {error}. {HINT}", 1
+    if isinstance(error, OSError) and error.filename is not None:
+        message = f"using {str(error.filename)[:200]}: {error.strerror}. Check the path and its permissions"
+        return message, 2 if error.errno in PATH_FAULTS else 1
+    return f"internal error: {type(error).__name__}: {error}. Run again with --debug and report the output", 1
 
 
 def _command(argv: list[str]) -> typer.Typer:

@@ -37,10 +37,11 @@ def commands(tmp_path_factory):
         "driver=nobody",
         "driver=audio",
         "engine.options.nobody=1",
+        "sources.take=" + "a" * 2000,
     ],
 )
-def test_a_setting_out_of_range_is_refused(commands, setting):
-    named = "reading" if "driver=audio" not in setting else "choosing"
+def test_a_setting_that_cannot_be_used_is_refused(commands, setting):
+    named = "choosing" if setting == "driver=audio" else "using" if "a" * 2000 in setting else "reading"
     assert f"error: {named}" in commands.check(*RUN[:-2], "--set", setting, code=2)["err"]
 
 

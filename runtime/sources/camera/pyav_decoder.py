@@ -53,6 +53,8 @@ class PyavDecoder:
         stream = self._container.streams.best("video")
         if not isinstance(stream, av.VideoStream) or stream.time_base is None:
             raise unreadable(path)
+        if getattr(stream, "codec_context", None) is None:  # the head is damaged, or the codec unknown
+            raise unreadable(path)
         stream.codec_context.thread_count = threads
         stream.codec_context.thread_type = "AUTO" if threads > 1 else "NONE"
         tick = stream.time_base.numerator / stream.time_base.denominator

@@ -69,6 +69,17 @@ def test_a_whole_video_does_not_break_off(videos, suffix, decoder):
     assert read_all(VideoFile("image", videos[suffix], ManualPlayClock(), decoder)) == (COUNT, None)
 
 
+@pytest.mark.parametrize("decoder", ["opencv", "pyav"])
+def test_a_video_cut_off_anywhere_in_its_tables_is_unreadable(tmp_path, decoder):
+    """OpenCV writes the tables of an MP4 at its end: without them, no image can be found."""
+    content = write_video(tmp_path / "a.mp4", 5).read_bytes()
+    path = tmp_path / "cut.mp4"
+    for end in range(content.index(b"moov"), len(content) - 200, 16):
+        path.write_bytes(content[:end])
+        with pytest.raises(InputError):
+            VideoFile("image", path, ManualPlayClock(), decoder).open()
+
+
 @pytest.mark.parametrize("appended", [b"\0" * 64, b"anything, and no box"])
 def test_data_behind_a_video_is_no_fault(tmp_path, appended):
     path = write_video(tmp_path / "a.mp4", 5)
