@@ -90,6 +90,8 @@ def _value(kind: Any) -> str:
 def _default(field: Any) -> str:
     if field.default is None:
         return "none"
+    if field.default is msgspec.UNSET or (field.default is field.default_factory is msgspec.NODEFAULT):
+        return "the bundle's"  # the field changes a rule only if it is given
     default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
     if default in ({}, ()):
         return "empty"

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .package.exported import Exported
-    from .progress import Progress
     from .recipe import Method
+    from .workspace import Progress
 
 
 def export(

@@ -1,4 +1,4 @@
-"""What goes into a model's graph: names, types and shapes of its inputs, random feeds, checks of given ones."""
+"""The inputs of a model's graph: names, types and shapes, random feeds, and checks of given ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def fixed_shape(spec: ModelSpec, shape: Shape, sizes: Mapping[str, int] | None =
 def random_feed(
     spec: ModelSpec, seed: int, sizes: Mapping[str, int] | None = None, vocabulary: Mapping[str, int] | None = None
 ) -> Feed:
-    """A feed made from nothing but the spec: it exercises the graph and says nothing about the world."""
+    """A feed made from the spec alone: it exercises the graph, but does not resemble real data."""
     generator = np.random.default_rng(seed)
     modalities = {item.name: modality_of(item) for item in spec.inputs}
     feed: Feed = {}
@@ -79,7 +79,7 @@ def random_feed(
 
 
 def _random_picture(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Coarse blotches under noise: flat noise alone has no low frequencies, which every vision model lives on."""
+    """Coarse blotches and noise: pure noise lacks the low frequencies that vision models depend on."""
     *lead, height, width, channels = shape
     coarse = generator.integers(0, 256, (*lead, -(-height // 8), -(-width // 8), channels))
     blotches = coarse.repeat(8, axis=-3).repeat(8, axis=-2)[..., :height, :width, :]
@@ -87,7 +87,7 @@ def _random_picture(generator: np.random.Generator, shape: tuple[int, ...]) -> A
 
 
 def complete_feed(feed: Mapping[str, Array], spec: ModelSpec) -> Feed:
-    """Adds what a sample may leave out: all inputs are present, and states are zeros."""
+    """Adds what a sample may omit: a presence with all inputs, and states of zeros."""
     filled = dict(feed)
     if spec.presence:
         filled.setdefault(PRESENCE, np.ones((1, len(spec.inputs)), np.float32))
@@ -103,7 +103,7 @@ def stack(feeds: Iterable[Feed]) -> Feed:
 
 
 def check_feed(feed: Mapping[str, Array], wanted: Iterable[TensorSpec], action: str) -> Feed:
-    """The feed's arrays in the graph's own order, or an InputError that names the first thing wrong with it."""
+    """The feed's arrays in the graph's own order, or an InputError that names the first fault."""
     tensors = list(wanted)
     names = [tensor.name for tensor in tensors]
     if set(feed) != set(names):

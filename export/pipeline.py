@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from onnx import ModelProto
 
 from mm_edge.bundle.signing import sign
-from mm_edge.errors import WorkFailedError
+from mm_edge.errors import MissingExtraError, UsageError, WorkFailedError
 from mm_edge.places import cache_folder
 
 from .data.datasets import gather_dataset
@@ -22,19 +22,20 @@ from .model import SourceModel
 from .package.engines import Target, build_engines, load_rtx
 from .package.exported import Exported
 from .package.pack import pack
-from .precision.choose import make_candidates, verify_candidates
-from .progress import Progress, Silent
-from .recipe import TOLERANCES, Recipe
-from .sources import load_source
+from .precision.candidates import make_candidates
+from .precision.chain_gate import verify_candidates
+from .recipe import Recipe
+from .sources import FORMS
 from .split.partition import split_model
-from .store import Store
 from .verify.chain import verify_split
-from .workspace import Workspace
+from .verify.parity import TOLERANCES, tolerance_of
+from .workspace import Progress, Silent, Store, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .feeds import Feed
+
 
 DISK_SPACE = 8  # times the fp32 model: its weights in every precision, in files to map and in files to pack
 
@@ -136,10 +137,33 @@ def plan(source: str, target: Path, recipe: Recipe) -> list[str]:
         f"precisions  {precisions}",
         f"samples     {samples}: {recipe.samples} to calibrate on ({recipe.method}), {recipe.unseen} to verify on,",
         f"            and up to {recipe.samples // 2} more to search on",
-        "tolerances  " + ", ".join(f"{precision} {recipe.tolerance_of(precision):g}" for precision in TOLERANCES),
+        "tolerances  " + ", ".join(f"{precision} {tolerance_of(recipe, precision):g}" for precision in TOLERANCES),
         f"searches    at most {recipe.search_seconds:g} s each, for nodes that must stay fp32",
         f"signed      {'with ' + recipe.sign if recipe.sign else 'no'}",
     ]
     if recipe.keep_fp32:
         lines.append(f"in fp32     {', '.join(recipe.keep_fp32)}")
     return lines + [f"engines     {target_name}" for target_name in recipe.targets]
+
+
+def load_source(source: str, recipe: Recipe) -> SourceModel:
+    """Reads SOURCE as the command line names it."""
+    if source.startswith("zoo:"):
+        try:
+            from .sources.torch_module import from_zoo
+        except ImportError:
+            raise MissingExtraError("torch", "export") from None
+        return from_zoo(source.removeprefix("zoo:"))
+    if source.startswith("hf:"):
+        from .sources.huggingface import from_huggingface
+
+        return from_huggingface(source.removeprefix("hf:"), recipe)
+    if source.endswith(".onnx"):
+        from .sources.onnx_file import from_onnx_file
+
+        return from_onnx_file(source, recipe)
+    if ":" in source:
+        from .sources.factory import from_factory
+
+        return from_factory(source, recipe)
+    raise UsageError(f"'{source}' is not a source", action="exporting", hint=f"Use one of: {FORMS}")

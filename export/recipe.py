@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Method: TypeAlias = Literal["minmax", "percentile", "entropy"]
-# How far a result may be from the reference: the norm of the difference over the norm of the reference, worst sample.
-TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2, "int8-cpu": 0.05, "int8-trt": 0.05}
 
 # What a user may request, and the artefacts it stands for.
 PRECISIONS: dict[str, tuple[Precision, ...]] = {
@@ -50,9 +48,6 @@ class Recipe(Strict, frozen=True):
     trust_remote_code: bool = False
     spec: str | None = None  # a TOML file with the ModelSpec of a foreign graph
     keep_fp32: tuple[str, ...] = ()  # nodes, by name, that no precision touches
-
-    def tolerance_of(self, precision: Precision) -> float:
-        return TOLERANCES[precision] if self.tolerance is None or precision == "fp32" else self.tolerance
 
 
 def make_recipe(*, precision: str | Sequence[str] = "auto", **options: Any) -> Recipe:

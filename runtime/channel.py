@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
+from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Policy: TypeAlias = Literal["drop_oldest", "wait"]
 FOREVER_NS = 1 << 62
+LEAST_LAG_NS, MOST_LAG_NS = 400_000_000, 2_000_000_000  # of a driver's captures: device, transfer and decoding
 
 
 class Channel(Generic[T]):
@@ -128,13 +130,57 @@ class SampleChannel(Channel["Sample"]):
 
 
 class DriverChannel(SampleChannel):
-    """The driver's channel if played sources are released in the order of time: its captures set the watermark of the
-    `others`.
+    """The driver's channel. If played sources are released in the order of time, its captures set the watermark of the
+    `others`. `live`: the followers that must know which of its captures still wait for their tick.
     """
 
     others: Sequence[SampleChannel] = ()
+    live: Sequence[LiveFollowerChannel] = ()
+    _taken: Sample | None = None  # the newest, for which a tick may still wait
+
+    def take(self) -> Sample | None:
+        taken = super().take()
+        self._taken = taken or self._taken
+        return taken
+
+    @property
+    def waiting(self) -> list[Sample]:
+        return [*self.items, *([self._taken] if self._taken else [])]
 
     def _noticed(self, item: Sample) -> None:
         super()._noticed(item)
         for other in self.others:
             other.promised_ns = max(other.promised_ns, item.end_ns)
+        for follower in self.live:
+            follower.driver_came(item)
+
+
+class LiveFollowerChannel(SampleChannel):
+    """The channel of a live input that follows the driver. A capture of the driver arrives a little after its stamp, so
+    a few older samples are kept; the others could not belong to any tick, and are counted as superseded.
+    """
+
+    def __init__(
+        self, capacity: int, driver: DriverChannel, tolerance_ns: int, lock: threading.Lock, bell: threading.Condition
+    ) -> None:
+        super().__init__(capacity, "drop_oldest", lock, bell)
+        self._driver, self._tolerance_ns = driver, tolerance_ns
+        self._lag_ns = 0  # how much later than its stamp a capture of the driver has arrived, at most
+
+    def driver_came(self, sample: Sample) -> None:
+        self._lag_ns = min(MOST_LAG_NS, max(self._lag_ns, self._newest_ns - sample.end_ns))
+
+    def _make_room(self) -> None:
+        super()._make_room()
+        oldest_ns = self._newest_ns - LEAST_LAG_NS - self._lag_ns
+        if len(self.items) < 2 or self.items[1].end_ns > oldest_ns:
+            return
+        limits = [sample.end_ns + self._tolerance_ns for sample in self._driver.waiting]
+        kept = [
+            sample
+            for sample, later in pairwise(self.items)
+            if later.end_ns > oldest_ns or any(sample.end_ns <= limit < later.end_ns for limit in limits)
+        ]
+        kept.append(self.items[-1])
+        self.dropped["superseded"] += len(self.items) - len(kept)
+        self.items = deque(kept)

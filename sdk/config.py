@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from .bundle.bundle import Trust
 from .errors import ConfigError
-from .spec import InputSync, Milliseconds, Name, Strict
+from .spec import Milliseconds, Missing, Name, Strict
 from .toml import TomlError, read_toml
 
 if TYPE_CHECKING:
@@ -82,11 +82,20 @@ class RealtimeConfig(Strict, frozen=True):
     switch_interval_us: Annotated[int, Meta(ge=10, le=1_000_000)] = 100
 
 
+class SyncConfig(Strict, frozen=True):
+    """Changes single fields of the bundle's rule for one input; the others stay as the bundle has them."""
+
+    max_age_ms: Milliseconds | UnsetType = UNSET
+    tolerance_ms: Milliseconds | UnsetType = UNSET
+    missing: Missing | UnsetType = UNSET
+    wait_ms: Milliseconds | UnsetType = UNSET
+
+
 class RunConfig(Strict, frozen=True):
     """Everything about a run."""
 
     sources: SourcesConfig = SourcesConfig()
-    sync: dict[Name, InputSync] = {}  # overrides the bundle, input by input
+    sync: dict[Name, SyncConfig] = {}
     driver: Name | None = None
     engine: EngineConfig = EngineConfig()
     loop: LoopConfig = LoopConfig()

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from .redact import redact
+
 
 class MmEdgeError(Exception):
     """An error that a user can act on: `action` failed, because of `found`; `hint` is the way out."""
@@ -30,7 +32,7 @@ class MmEdgeError(Exception):
 
     def __str__(self) -> str:
         message = f"{self.action}: {self.found}" if self.action else self.found
-        return f"{message}. {self.hint}" if self.hint else message
+        return redact(f"{message}. {self.hint}" if self.hint else message)
 
 
 class WorkFailedError(MmEdgeError):

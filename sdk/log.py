@@ -7,7 +7,17 @@ import logging
 import sys
 from datetime import datetime, timezone
 
+from .redact import redact
+
 ROOT = "mm_edge"
+
+
+class Redacted(logging.Filter):
+    """Rewrites the message, so that every formatter shows the redacted one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        return True
 
 
 class JsonLines(logging.Formatter):
@@ -21,7 +31,7 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = redact(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -29,15 +39,17 @@ def set_up_logging(level: str = "info") -> None:
     """Called once by the command line; a program that uses the library configures its own logging."""
     handler: logging.Handler
     if sys.stderr.isatty():
-        from rich.console import Console
         from rich.logging import RichHandler
 
+        from .console import SafeConsole
+
         handler = RichHandler(
-            console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S", rich_tracebacks=False
+            console=SafeConsole(stderr=True), show_path=False, log_time_format="%H:%M:%S", rich_tracebacks=False
         )
     else:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(JsonLines())
+    handler.addFilter(Redacted())
     logger = logging.getLogger(ROOT)
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())

@@ -269,12 +269,15 @@ OutputSpec: TypeAlias = (
 # --- time ------------------------------------------------------------------------------------------------------
 
 
+Missing: TypeAlias = Literal["hold", "mask", "skip", "stop"]
+
+
 class InputSync(Strict, frozen=True):
     """How one input is synchronized to the driver. `max_age_ms` None: no limit."""
 
     max_age_ms: Milliseconds | None = None
     tolerance_ms: Milliseconds = 0.0
-    missing: Literal["hold", "mask", "skip", "stop"] = "hold"
+    missing: Missing = "hold"
     wait_ms: Milliseconds = 0.0
 
 

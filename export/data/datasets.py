@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mm_edge.errors import InputError
-from mm_edge.export.dataset import Dataset
 from mm_edge.export.feeds import check_feed, complete_feed, fixed_shape, graph_inputs, random_feed
-from mm_edge.export.store import digest_of_feeds
+from mm_edge.export.model import Dataset
+from mm_edge.export.workspace import digest_of_feeds
 from mm_edge.spec import modality_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mm_edge.spec import ModelSpec
 
 RANDOM_NOTE = "no samples were given, so parity was verified on random inputs only; give samples with --calibrate"
-UNSEEN_SEED = 10_000  # random feeds for verification have other seeds than those that verified the trace
+UNSEEN_SEED = 10_000  # not a seed that verified the trace
 LEAST_SAMPLES = 4
 
 

@@ -35,7 +35,7 @@ def read_samples(folder: Path, model: SourceModel, count: int) -> Iterator[Feed]
     if any((folder / name).exists() for name in TAKE_FILES):
         from .take import read_take
 
-        return iter(spread(read_take(folder, model), count))
+        return iter(spread(read_take(folder, model, count), count))
     entries = sorted(folder.iterdir())
     if files := [entry for entry in entries if entry.suffix in TENSOR_FILES]:
         return (_batched(_read_tensors(file), model) for file in spread(files, count))
@@ -45,7 +45,7 @@ def read_samples(folder: Path, model: SourceModel, count: int) -> Iterator[Feed]
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """`count` of the items at even distances: neighbours in time tell a calibration little that is new."""
+    """`count` of the items at even distances, because neighbours in time are too alike for a calibration."""
     if len(items) <= count:
         return list(items)
     return [items[number * len(items) // count] for number in range(count)]

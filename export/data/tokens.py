@@ -1,4 +1,4 @@
-"""Compares the bundle's tokenizer with the model's own: a wrong one gives plausible answers."""
+"""Compares the bundle's tokenizer with the model's own: a wrong one gives plausible but wrong answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks a graph against TensorRT's rules: what would not build on the robot fails at the desk, by node."""
+"""Checks a graph against TensorRT's rules: reports the node that would fail to build on the device."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from onnx import NodeProto
 
-# What the parser of TensorRT-RTX 1.7 says `supports_operator` no to, out of every operator of ONNX 1.23;
-# tests/export/test_engine_build.py asks the parser again where it is installed.
+# The operators of ONNX 1.23 for which `supports_operator` of the parser of TensorRT-RTX 1.7 is false;
+# tests/export/test_engine_build.py compares the list with the parser where it is installed.
 UNSUPPORTED = frozenset(
     """AffineGrid Bernoulli BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor CenterCropPad Col2Im
     Compress ConcatFromSequence ConvInteger CumProd DFT DeformConv Det DynamicQuantizeLinear ImageDecoder
@@ -28,14 +28,14 @@ UNSUPPORTED = frozenset(
 )
 DATA_DEPENDENT = frozenset(
     {"NonZero", "NonMaxSuppression", "Unique", "Compress"}
-)  # how much they give depends on the data
+)  # the size of their output depends on the data
 STANDARD_DOMAINS = {"", "ai.onnx"}
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One broken rule: where, what, and what to try."""
+    """One violation of a rule: the node, what was found, and a hint."""
 
     node: str
     rule: str
@@ -58,7 +58,7 @@ class Linted:
 
 
 def lint(model: ModelProto) -> list[Finding]:
-    """Every broken rule, in the order of the nodes."""
+    """Every violation, in the order of the nodes."""
     inferred = typed(model)
     index = GraphIndex(inferred.graph)
     types = {name: info.type.tensor_type.elem_type for name, info in index.infos.items()}
@@ -127,7 +127,7 @@ def _quantize(node: NodeProto, graph: Linted) -> Iterator[Finding]:
 
 
 def _softmax(node: NodeProto, graph: Linted) -> Iterator[Finding]:
-    """One scale for all probabilities loses the small ones, and nothing fails loudly."""
+    """A quantized Softmax: one scale for all probabilities rounds the small ones to zero, without any error."""
     if node.op_type in {"Softmax", "LogSoftmax"}:
         for name in node.output:
             for user in graph.index.consumers[name]:
@@ -152,12 +152,12 @@ def _doubles(node: NodeProto, graph: Linted) -> Iterator[Finding]:
 
 
 def _clamped(node: NodeProto, graph: Linted) -> Iterator[Finding]:
-    """A weight that fp16 cannot hold becomes infinity."""
+    """A weight outside the range of fp16 becomes infinity."""
     for name in uses(node):
         tensor = graph.index.initializers.get(name)
         if tensor is not None and tensor.data_type == TensorProto.FLOAT16 and not np.isfinite(array_of(tensor)).all():
             masked = node.op_type in {"Add", "Where", "Mul", "Min", "Max"}
-            if not masked:  # minus infinity is how attention masks are written
+            if not masked:  # attention masks contain minus infinity on purpose
                 yield _finding(node, "range", f"the fp16 constant '{name}' is not finite", "Keep that node in fp32")
 
 

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
+import logging
+import tempfile
 import time
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+import onnx
 from onnx import ModelProto, helper
 
 from mm_edge.cores import usable_cores
 from mm_edge.errors import WorkFailedError
 from mm_edge.onnx_runtime import import_onnxruntime
 
-from .graph import GraphIndex, load
-from .rounding import as_rounded
-from .weights import WEIGHTS, array_of, is_aside, put_aside
+from .fp16 import as_rounded
+from .graph import GraphIndex, name_nodes, typed
+from .weights import WEIGHTS, array_of, is_aside, load, put_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from mm_edge.bundle.manifest import Precision
     from mm_edge.export.feeds import Array, Feed
 
+
 WARM_UP_RUNS, LEAST_RUNS = 1, 4
-ALL_CORES = usable_cores()  # for what is not timed
+ALL_CORES = usable_cores()  # for runs that are not timed
 Level: TypeAlias = Literal["all", "basic", "none"]
+LOG = logging.getLogger("mm_edge.export")
+STANDARD_DOMAINS = {"", "ai.onnx"}
 
 
 def open_artefact(path: Path, precision: Precision, *, threads: int = 1) -> Runner:
-    """An artefact as it will compute: what is made for a GPU with the fp16 rounding that the CPU leaves out."""
+    """Opens an artefact; one for a GPU gets the fp16 rounding that ONNX Runtime omits on a CPU."""
     if precision not in {"fp16", "int8-trt"}:
         return Runner(path, threads=threads)
     return Runner(as_rounded(put_aside(load(path), path.parent / WEIGHTS)), threads=threads)
 
 
 class Runner:
-    """One graph, ready to run. `threads` is explicit: the library's default ignores what a container may use.
+    """One graph, ready to run. `threads` is explicit: the library's default ignores the CPU limit of a container.
 
     `optimized`: where to write what the engine's optimizer made of it.
     """
@@ -68,7 +74,7 @@ class Runner:
         if optimized is not None:
             options.optimized_model_filepath = str(optimized)
         content: str | bytes
-        self._weights: dict[str, Array] = {}  # the session reads them where they are mapped
+        self._weights: dict[str, Array] = {}  # the session reads the mapped files
         if isinstance(model, bytes):
             content = model
         elif isinstance(model, ModelProto):
@@ -81,13 +87,13 @@ class Runner:
             options.add_external_initializers(list(self._weights), values)
         try:
             self.session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the library raises classes of its own that share no base
+        except Exception as error:  # the library's exceptions share no base class
             raise WorkFailedError(_first_line(error), action="loading a graph into ONNX Runtime") from error
         self.inputs = [item.name for item in self.session.get_inputs()]
         self.outputs = [item.name for item in self.session.get_outputs()]
 
     def __call__(self, feed: Feed) -> Feed:
-        """Runs once; inputs that the graph does not have are left out."""
+        """Runs once; ignores inputs that the graph does not have."""
         try:
             values = self.session.run(None, {name: feed[name] for name in self.inputs})
         except KeyError:
@@ -103,7 +109,7 @@ def run_all(runner: Runner, feeds: Iterable[Feed]) -> list[Feed]:
 
 
 def race(runners: Mapping[str, Runner], feed: Feed, budget_s: float = 0.5, most: int = 60) -> dict[str, float]:
-    """Median milliseconds of each on one feed. They take turns, so that other work slows all of them alike."""
+    """Median milliseconds of each on one feed. They take turns, so that other load slows all of them equally."""
     for runner in runners.values():
         for _ in range(WARM_UP_RUNS):
             runner(feed)
@@ -113,7 +119,7 @@ def race(runners: Mapping[str, Runner], feed: Feed, budget_s: float = 0.5, most:
         if turn >= LEAST_RUNS and time.perf_counter() > end:
             break
         for name, runner in runners.items():
-            # One thread runs in this one; its own time leaves out what other programs took of the core meanwhile.
+            # With one thread the graph runs in this one, and its CPU time excludes the time that other programs took.
             clock = time.thread_time if runner.threads == 1 else time.perf_counter
             start = clock()
             runner(feed)
@@ -123,7 +129,7 @@ def race(runners: Mapping[str, Runner], feed: Feed, budget_s: float = 0.5, most:
 
 @dataclass(frozen=True)
 class Value:
-    """Shape and type that a value had in one run."""
+    """Shape and type of a value in one run."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
@@ -134,7 +140,7 @@ class Value:
 
 
 def expose(model: ModelProto, names: Iterable[str]) -> ModelProto:
-    """The same graph with these values as its only outputs. Their types are left to the engine to infer."""
+    """The same graph with these values as its only outputs. The engine infers their types."""
     shown = ModelProto()
     shown.CopyFrom(model)
     del shown.graph.output[:]
@@ -143,7 +149,7 @@ def expose(model: ModelProto, names: Iterable[str]) -> ModelProto:
 
 
 def intermediate_values(model: ModelProto, feed: Feed, names: Iterable[str] | None = None) -> dict[str, Array]:
-    """The values themselves. Without `names`, all of them: this holds every one in memory at once."""
+    """The values of one run. Without `names`, all of them, which are then in memory at the same time."""
     index = GraphIndex(model.graph)
     wanted = list(index.producer if names is None else names)
     known = set(index.producer)
@@ -163,3 +169,24 @@ def measure_values(model: ModelProto, feed: Feed, names: Iterable[str] | None = 
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def base_graph(model: ModelProto, weights: Path | None = None) -> ModelProto:
+    """The graph after ONNX Runtime's basic optimizations. It has standard operators only, for every engine.
+
+    Batch norms are folded into convolutions here, because later Q/DQ pairs would prevent it.
+
+    Large weights are put aside in the folder `weights`.
+    """
+    with tempfile.TemporaryDirectory(prefix="mm-edge-base-") as folder:
+        path = Path(folder) / "base.onnx"
+        Runner(model, optimize="basic", optimized=path)
+        optimized = onnx.load(str(path))
+    if any(node.domain not in STANDARD_DOMAINS for node in optimized.graph.node):
+        LOG.debug("the optimizer used operators of its own; the graph is taken as it was")
+        optimized = ModelProto()
+        optimized.CopyFrom(model)
+    del optimized.opset_import[:]
+    optimized.opset_import.extend(item for item in model.opset_import if item.domain in STANDARD_DOMAINS)
+    name_nodes(optimized)
+    return typed(optimized if weights is None else put_aside(optimized, weights))

@@ -19,9 +19,8 @@ from mm_edge.bundle.manifest import Artefact, Cost, EngineFile, FileDigest, Gold
 from mm_edge.bundle.writer import write_bundle
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.graphs.runner import ALL_CORES, Runner
-from mm_edge.export.recipe import TOLERANCES
 from mm_edge.export.verify.chain import run_chain
-from mm_edge.export.verify.parity import relative_error
+from mm_edge.export.verify.parity import TOLERANCES, relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,8 +11,7 @@ from mm_edge.errors import MissingExtraError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .exported import Exported
-    from .tables import Table
+    from .exported import Exported, Table
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1a1a1a }

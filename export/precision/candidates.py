@@ -1,13 +1,19 @@
-"""The candidates of a model: every part in fp32, and the reduced precisions that were tried for it."""
+"""The candidates of a model: makes every part in fp32 and in the reduced precisions, and records what was tried."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from mm_edge.errors import WorkFailedError
-from mm_edge.export.graphs.graph import load
+from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.export.graphs.lint import lint
+from mm_edge.export.graphs.runner import ALL_CORES, Runner
+from mm_edge.export.graphs.weights import load, save
+from mm_edge.export.verify.chain import run_chain, verify_inputs, verify_inputs_are_read
+from mm_edge.export.verify.parity import tolerance_of
+
+from .part_search import Fp32Parts, PartSamples, PartSearch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,14 +21,18 @@ if TYPE_CHECKING:
 
     from mm_edge.bundle.manifest import Precision
     from mm_edge.export.graphs.lint import Finding
+    from mm_edge.export.model import Dataset
     from mm_edge.export.package.verified_model import Candidate
     from mm_edge.export.recipe import Recipe
-    from mm_edge.export.split.partition import SplitModel
+    from mm_edge.export.split.partition import PartGraph, SplitModel
+    from mm_edge.export.workspace import Workspace
 
-    from .part_search import Fp32Parts, PartSearch
 
 NO_FASTER = "no faster here, left out"
 LEAST_GAIN = 1.1  # int8 must be this much faster than fp32 to be preferred on the CPU
+REDUCED: tuple[Precision, ...] = ("fp16", "int8-cpu", "int8-trt")
+SMALL_SHARE = 0.05  # of the largest part's work; the error of a smaller part is not budgeted
+NO_INT8_NOTE = "no int8: it needs calibration samples, and none were given (--calibrate)"
 
 
 @dataclass(frozen=True)
@@ -98,3 +108,94 @@ class Candidates:
         return replace(self, tried=(*self.tried, rejected)).note(
             f"'{candidate.part}' in {candidate.precision} is left out: TensorRT would reject it: {findings[0]}"
         )
+
+
+def make_candidates(split: SplitModel, dataset: Dataset, workspace: Workspace) -> Candidates:
+    """Every part in fp32 and in each requested precision that passes by itself."""
+    recipe, progress = workspace.recipe, workspace.progress
+    with progress.step("fp32"):
+        fp32 = _write_fp32(split, dataset, workspace.folder)
+    precisions, notes = _requested(recipe, dataset)
+    share = _share(split)
+    searches = {part.name: PartSearch(part, workspace, PartSamples.of(part, fp32), share) for part in split.parts}
+    _check_names(searches, recipe)
+    candidates = Candidates(split, recipe, fp32, searches, notes=notes)
+    steps = [(part.name, precision) for part in split.parts for precision in precisions]
+    failures: dict[Precision, str] = {}
+    for number, (name, precision) in enumerate(steps, 1):
+        with progress.step(f"{precision} {name}", number, len(steps)):
+            candidate = searches[name].make(precision, tolerance_of(recipe, precision))
+            if candidate is not None:
+                candidates = candidates.add(candidate)
+                continue
+            reason = searches[name].failure or "it has no nodes to reduce"
+            failures[precision] = f"'{name}' has no {precision}: {reason}"
+            candidates = candidates.note(failures[precision])
+    _check_requested(candidates, failures)
+    return candidates
+
+
+def _write_fp32(split: SplitModel, dataset: Dataset, folder: Path) -> Fp32Parts:
+    paths = {part.name: folder / f"{part.name}.fp32.onnx" for part in split.parts}
+    for part in split.parts:
+        save(part.graph, paths[part.name])
+    unseen, calibration, spare = (
+        [split.values_of(feed) for feed in feeds] for feeds in (dataset.unseen, dataset.calibration, dataset.spare)
+    )
+
+    def opened(part: PartGraph) -> Runner:
+        return Runner(paths[part.name], threads=ALL_CORES)
+
+    run_chain(split.parts, opened, [*unseen, *calibration, *spare])
+    fp32 = Fp32Parts(paths, unseen, calibration, spare)
+    verify_inputs_are_read(split)
+    for part in split.parts:
+        samples = [part.feed(values) for values in (*unseen, *fp32.searched_on)]
+        verify_inputs(part, "fp32", opened(part), samples)
+    return fp32
+
+
+def _requested(recipe: Recipe, dataset: Dataset) -> tuple[list[Precision], tuple[str, ...]]:
+    """The reduced precisions to try, and a note when `auto` cannot try int8."""
+    requested = recipe.precisions or REDUCED
+    if any(precision.startswith("int8") for precision in requested) and not dataset.calibration:
+        if recipe.precisions:
+            raise UsageError(
+                "there are no samples to calibrate on",
+                action="making int8",
+                hint="Give a folder of samples or a take: --calibrate PATH",
+            )
+        return [precision for precision in requested if not precision.startswith("int8")], (NO_INT8_NOTE,)
+    return [precision for precision in requested if precision != "fp32"], ()
+
+
+def _share(split: SplitModel) -> float:
+    """The share of the tolerance for each part: errors of independent parts add up in squares."""
+    most = max(part.flops for part in split.parts)
+    return float(max(1, sum(part.flops >= SMALL_SHARE * most for part in split.parts)) ** -0.5)
+
+
+def _check_names(searches: Mapping[str, PartSearch], recipe: Recipe) -> None:
+    """A name that matches no node would be ignored silently."""
+    if not recipe.keep_fp32:
+        return
+    known = {node.name for search in searches.values() for node in search.base.graph.node}
+    if unknown := sorted(set(recipe.keep_fp32) - known):
+        near = get_close_matches(unknown[0], known, 3, 0.0)
+        raise UsageError(
+            f"there is no node '{unknown[0]}'",
+            action="reading --keep-fp32",
+            hint=f"Similar names: {', '.join(near)}. Names are those after constants and norms were folded",
+        )
+
+
+def _check_requested(candidates: Candidates, failures: Mapping[Precision, str]) -> None:
+    """A precision that was requested by name and is available in no part is an error, not a note."""
+    for precision in candidates.recipe.precisions:
+        if precision != "fp32" and not candidates.packed(precision):
+            limit = tolerance_of(candidates.recipe, precision)
+            raise WorkFailedError(
+                failures.get(precision, f"no part can be reduced to {precision} within {limit:g}"),
+                action="reducing the precision",
+                hint="No bundle was written. Raise --tolerance, or leave that precision out",
+            )

@@ -1,32 +1,127 @@
-"""Repairs a precision in which the whole model loses too much: keeps more of it wider, or leaves the precision out."""
+"""Verifies the whole model in every precision, repairs one that loses too much, and chooses what `auto` runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mm_edge.export.verify.chain import stand_in
-from mm_edge.export.verify.parity import passed, worst
+from mm_edge.bundle.manifest import Calibration
+from mm_edge.export.graphs.runner import Runner, race
+from mm_edge.export.package.verified_model import VerifiedModel
+from mm_edge.export.verify.chain import ChainVerifier, stand_in
+from mm_edge.export.verify.parity import gate, passed, tolerance_of, worst
 
-from .candidates import NO_FASTER
+from .candidates import LEAST_GAIN, NO_FASTER, REDUCED
 from .chain_search import ChainSearch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from mm_edge.bundle.manifest import ParityRow, Precision
+    from mm_edge.bundle.manifest import Family, ParityRow, Precision
     from mm_edge.export.feeds import Array, Feed
+    from mm_edge.export.model import Dataset
     from mm_edge.export.package.verified_model import Candidate
-    from mm_edge.export.verify.chain import ChainVerifier
+    from mm_edge.export.workspace import Workspace
 
     from .candidates import Candidates
     from .chain_search import Place
     from .part_search import PartSearch
 
+
+GPU_NOTE = (
+    "on a GPU `auto` uses fp16: its error was measured here, its speed was not; `mm-edge bench` on the device measures "
+    "both"
+)
 # Of the samples of the search; verification uses unseen ones. Few answers change, so four samples say little.
 CHAIN_SAMPLES, CHAIN_SAMPLES_OF_LARGE = 32, 4
 MARGINS = (0.9, 0.6, 0.35, 0.2)  # of the tolerance, in the search; the next one when unseen samples lost more
 LEFT_OUT = "left out: the whole model would lose too much"
+
+
+def verify_candidates(
+    candidates: Candidates, dataset: Dataset, reference: Sequence[Feed], workspace: Workspace
+) -> VerifiedModel:
+    """Compares the whole model in every precision with `reference`, the source's outputs for the unseen samples."""
+    split, recipe = candidates.split, candidates.recipe
+    with workspace.progress.step("verify every precision of the whole model"):
+        known = _known_outputs(candidates)
+        verifier = ChainVerifier(split, dataset, recipe, reference, candidates.fp32.unseen, known)
+        chain_gate = ChainGate(verifier, candidates.searches, candidates.fp32.searched_on)
+        parity = verifier.chain_rows(candidates.paths(), "fp32")
+        left_out: set[Precision] = set()
+        for precision in REDUCED:  # fp16 first: it is the stand-in where a part has no int8 for a GPU
+            if candidates.packed(precision):
+                rows = verifier.chain_rows(candidates.paths(), precision)
+                if not passed(rows):
+                    candidates, rows = chain_gate.repair(candidates, precision, rows)
+                if not passed(rows) and not recipe.precisions:
+                    left_out.add(precision)
+                parity += rows
+        parity += verifier.part_rows(candidates.paths())
+    gate([row for row in parity if row.precision not in left_out], recipe, split.makers())
+    return _verified(candidates, dataset, parity)
+
+
+def _known_outputs(candidates: Candidates) -> dict[Path, list[Feed]]:
+    """Known outputs for the unseen samples: those of a part that reads no other part are the same in any chain."""
+    alone = {part.name: part for part in candidates.split.parts if part.stands_alone}
+    fp32 = candidates.fp32
+    known = {fp32.paths[name]: [part.outputs(values) for values in fp32.unseen] for name, part in alone.items()}
+    tried = {item.path: item.outputs for item in candidates.tried if item.outputs is not None and item.part in alone}
+    return known | tried
+
+
+def _verified(candidates: Candidates, dataset: Dataset, parity: Sequence[ParityRow]) -> VerifiedModel:
+    recipe, fp32, artefacts = candidates.recipe, candidates.fp32, candidates.paths()
+    costs = _timed(candidates)
+    preferred = _choose(costs, artefacts)
+    stopped = candidates.stopped_searches()
+    notes = [*candidates.notes, *([GPU_NOTE] if "fp16" in preferred["gpu"].values() else [])]
+    notes += [
+        f"the search for nodes that must stay fp32 in {name} was {result} (--search-seconds)"
+        for name, result in stopped.items()
+    ]
+    int8 = dataset.calibration and any(precision.startswith("int8") for precision in recipe.precisions or REDUCED)
+    return VerifiedModel(
+        split=candidates.split,
+        artefacts=artefacts,
+        golden=dataset.golden,
+        costs=costs,
+        fp32_sizes={name: path.stat().st_size for name, path in fp32.paths.items()},
+        candidates=tuple(replace(item, outputs=None) for item in candidates.tried),
+        parity=tuple(parity),
+        preferred=preferred,
+        calibration=Calibration(dataset.digest, len(dataset.calibration), dataset.source, recipe.method)
+        if int8
+        else None,
+        stopped_searches=stopped,
+        notes=tuple(notes),
+    )
+
+
+def _timed(candidates: Candidates) -> dict[str, dict[str, float]]:
+    """The measured times, fp32 included where no int8 was timed against it."""
+    costs = candidates.costs()
+    for part in candidates.split.parts:
+        if "fp32" not in costs[part.name]:
+            runner = Runner(candidates.fp32.paths[part.name], threads=candidates.recipe.threads)
+            costs[part.name] |= race({"fp32": runner}, part.feed(candidates.fp32.unseen[0]))
+    return costs
+
+
+def _choose(
+    costs: Mapping[str, Mapping[str, float]], artefacts: Mapping[str, Mapping[Precision, Path]]
+) -> dict[Family, dict[str, Precision]]:
+    """By part: the fastest on the CPU; on a GPU fp16 if available, which is not timed here."""
+    cpu: dict[str, Precision] = {}
+    gpu: dict[str, Precision] = {}
+    for name, paths in artefacts.items():
+        ms = costs[name]
+        faster = "int8-cpu" in paths and ms["int8-cpu"] * LEAST_GAIN <= ms["fp32"]
+        cpu[name] = "int8-cpu" if faster else "fp32"
+        gpu[name] = "fp16" if "fp16" in paths else "fp32"
+    return {"cpu": cpu, "gpu": gpu}
 
 
 @dataclass
@@ -75,7 +170,7 @@ class ChainGate:
             guess=self._guess if precision.startswith("int8") else frozenset(),
             known=self._known.setdefault(precision, {}),
         )
-        kept = search.kept_by_part(recipe.tolerance_of(precision) * margin)
+        kept = search.kept_by_part(tolerance_of(recipe, precision) * margin)
         if kept is None:
             return candidates
         if stuck := self._stuck(packed, kept):

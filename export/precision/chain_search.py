@@ -8,11 +8,10 @@ from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
 from mm_edge.export.graphs.runner import ALL_CORES, Runner, open_artefact
-from mm_edge.export.verify.agreement import agreement
-from mm_edge.export.verify.parity import compare_all
+from mm_edge.export.verify.parity import agreement, compare_all
 
-from .bisect import MOST_TRIALS, Search, smallest_remainder
 from .part_search import FAILED, LARGE_TRIALS
+from .remainder import MOST_TRIALS, Search, smallest_remainder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -12,19 +12,15 @@ import msgspec
 
 import mm_edge
 from mm_edge.errors import MmEdgeError
-from mm_edge.export.graphs.graph import save
-from mm_edge.export.graphs.quantized import restored
-from mm_edge.export.graphs.rewrite import base_graph
-from mm_edge.export.graphs.rounding import as_rounded
-from mm_edge.export.graphs.runner import ALL_CORES, Runner, open_artefact, race, run_all
-from mm_edge.export.graphs.weights import WEIGHTS, digest_of_model, put_aside
+from mm_edge.export.graphs.fp16 import as_rounded, fp32_by_nature, to_fp16
+from mm_edge.export.graphs.runner import ALL_CORES, Runner, base_graph, open_artefact, race, run_all
+from mm_edge.export.graphs.weights import WEIGHTS, digest_of_model, put_aside, save
 from mm_edge.export.package.verified_model import Candidate
-from mm_edge.export.store import digest_of, digest_of_feeds
+from mm_edge.export.verify.chain import ignored_input, verify_inputs
 from mm_edge.export.verify.parity import relative_error, usual_norm
+from mm_edge.export.workspace import digest_of, digest_of_feeds
 from mm_edge.onnx_runtime import import_onnxruntime
 
-from .bisect import Search, smallest_remainder
-from .fp16 import fp32_by_nature, to_fp16
 from .int8 import (
     CALIBRATED,
     FORMS,
@@ -32,11 +28,20 @@ from .int8 import (
     calibrate,
     fp16_between,
     quantizable,
+    restored,
     rounded_outputs,
     to_int8_cpu,
     to_int8_trt_in_fp32,
 )
-from .sensitivity import ranked, sensitivities_to_fp16, sensitivities_to_int8, share_of_work, worst_node
+from .remainder import (
+    Search,
+    ranked,
+    sensitivities_to_fp16,
+    sensitivities_to_int8,
+    share_of_work,
+    smallest_remainder,
+    worst_node,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -51,7 +56,7 @@ if TYPE_CHECKING:
     from mm_edge.export.split.partition import PartGraph
     from mm_edge.export.workspace import Workspace
 
-    from .sensitivity import Sensitivity
+    from .remainder import Sensitivity
 
     Maker: TypeAlias = Callable[[frozenset[str]], ModelProto]
     Pairs: TypeAlias = list[tuple[Feed, Feed]]  # a feed, and the outputs of the fp32 part for it
@@ -156,13 +161,17 @@ class PartSearch:
         """The samples of a search."""
         return self.samples.searched_on[: SEARCH_SAMPLES_OF_LARGE if self.large else SEARCH_SAMPLES]
 
+    @property
+    def _all_feeds(self) -> list[Feed]:
+        return [*self.samples.unseen, *(feed for feed, _ in self.seen)]
+
     def make(self, precision: Precision, tolerance: float) -> Candidate | None:
         """The best candidate within `tolerance`, or None; one that was stored before an interruption is reused."""
         key = self._key(precision, tolerance)
-        if (found := self.workspace.store.get(key)) is not None:
-            record, file = found
+        path = self._next_file(precision)
+        if (record := self.workspace.store.get(key, path)) is not None:
             self.kept[precision] = frozenset(record.pop("kept"))
-            return Candidate(path=file, kept=self.kept[precision], **record)
+            return Candidate(path=path, kept=self.kept[precision], **record)
         candidate = self._make(precision, tolerance)
         if candidate is not None:
             record = {name: getattr(candidate, name) for name in RECORDED}
@@ -225,7 +234,9 @@ class PartSearch:
 
     def widened(self, candidate: Candidate, kept: frozenset[str], form: Int8Form | None) -> Candidate:
         """The candidate with more nodes in fp32, or in another form, measured again."""
-        made = replace(self._written(candidate.precision, form, kept), trials=candidate.trials)
+        made, runner = self._written(candidate.precision, form, kept)
+        verify_inputs(self.part, candidate.precision, runner, self._all_feeds)
+        made = replace(made, trials=candidate.trials)
         return self._fastest([made]) if candidate.precision == "int8-cpu" else made
 
     def _make(self, precision: Precision, tolerance: float) -> Candidate | None:
@@ -353,22 +364,29 @@ class PartSearch:
         if self.nothing_is_left(precision, kept):
             return None
         try:
-            found = self._written(precision, form, kept)
+            found, runner = self._written(precision, form, kept)
         except MmEdgeError as error:
             LOG.debug("%s: %s", self.part.name, error)
             return None
         if found.loss <= tolerance:
-            return found
+            ignored = ignored_input(self.part, runner, self._all_feeds)
+            if ignored is None:
+                return found
+            self.failure = f"its input '{ignored}' would change none of its outputs"
         found.path.unlink()
         return None
 
-    def _written(self, precision: Precision, form: Int8Form | None, kept: frozenset[str]) -> Candidate:
+    def _next_file(self, precision: Precision) -> Path:
+        return self.workspace.folder / f"{self.part.name}.{precision}.{next(self._numbers)}.onnx"
+
+    def _written(self, precision: Precision, form: Int8Form | None, kept: frozenset[str]) -> tuple[Candidate, Runner]:
         """Measures the very file that may be packed."""
-        path = self.workspace.folder / f"{self.part.name}.{precision}.{next(self._numbers)}.onnx"
+        path = self._next_file(precision)
         save(self._maker(precision, form)(kept), path)
-        outputs = run_all(open_artefact(path, precision, threads=ALL_CORES), self.samples.unseen)
+        runner = open_artefact(path, precision, threads=ALL_CORES)
+        outputs = run_all(runner, self.samples.unseen)
         loss, size = _loss(outputs, self.samples.unseen_outputs), path.stat().st_size
-        return Candidate(self.part.name, precision, path, loss, kept, size=size, form=form, outputs=outputs)
+        return Candidate(self.part.name, precision, path, loss, kept, size=size, form=form, outputs=outputs), runner
 
 
 def _loss(got: list[Feed], wanted: list[Feed]) -> float:

@@ -1,4 +1,4 @@
-"""A model made by a function of the user's own: package.module:factory."""
+"""A model from a function of the user: package.module:factory."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _find(source: str) -> Any:
     module_name, _, path = source.partition(":")
     if (
         here := str(Path.cwd())
-    ) not in sys.path:  # as `python -m` does: the user's own package lies where the command is given
+    ) not in sys.path:  # as `python -m` does, so that packages in the current folder are found
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)
@@ -106,6 +106,6 @@ def _find(source: str) -> Any:
 
 
 def _located(error: Exception) -> str:
-    """The error with the place in the user's own code where it was raised."""
+    """The error with the file and line where it was raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"

@@ -1,4 +1,4 @@
-"""A model that somebody else made as ONNX: model.onnx, with a spec in TOML or one that is guessed and printed."""
+"""A model from an ONNX file, with a spec in TOML or a guessed one that is printed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import onnx
 
 from mm_edge.errors import UsageError
 from mm_edge.export.feeds import graph_inputs, graph_outputs
-from mm_edge.export.graphs.graph import OPSET
-from mm_edge.export.graphs.rewrite import strip
+from mm_edge.export.graphs.graph import OPSET, strip
 from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.model import SourceModel
 from mm_edge.spec import BATCH, ModelSpec, TextInput
@@ -56,7 +55,7 @@ def from_onnx_file(source: str, recipe: Recipe) -> SourceModel:
     fixed = not any(dim.dim_param == BATCH for item in graph.graph.input for dim in item.type.tensor_type.shape.dim)
 
     def reference(feed: Feed) -> Feed:
-        """The foreign graph as it came, fed with what its maker would feed."""
+        """The original graph with its original preprocessing."""
         return runner(
             {
                 name: to_pixels(value, foreign.front_end[name]) if name in foreign.front_end else value
@@ -97,7 +96,7 @@ def _load(path: Path) -> ModelProto:
             action=action,
             hint="A model with external data needs those files beside it",
         ) from None
-    except Exception as error:  # noqa: BLE001  # the library raises classes that share no base
+    except Exception as error:  # noqa: BLE001  # the library's exceptions share no base class
         raise UsageError(
             str(error).strip().splitlines()[0], action=action, hint="Check it: python -m onnx.checker"
         ) from None
@@ -111,7 +110,7 @@ def _load(path: Path) -> ModelProto:
 
 
 def _check_operators(graph: ModelProto, action: str) -> None:
-    """Names the node; the engine names the operator alone, and no cause."""
+    """Reports the node; the engine would report only the operator."""
     functions = {(item.domain, item.name) for item in graph.functions}
     for node in graph.graph.node:
         if node.domain not in RUNNABLE_DOMAINS and (node.domain, node.op_type) not in functions:
@@ -124,13 +123,13 @@ def _check_operators(graph: ModelProto, action: str) -> None:
 
 
 def _newer(graph: ModelProto, notes: list[str]) -> ModelProto:
-    """fp16 scales of Q/DQ need opset 19; everything here is made for one opset."""
+    """Converts the graph to the opset of all exports; fp16 scales of Q/DQ require opset 19."""
     opset = next(item.version for item in graph.opset_import if item.domain in {"", "ai.onnx"})
     if opset >= OPSET:
         return graph
     try:
         return onnx.version_converter.convert_version(graph, OPSET)
-    except Exception as error:  # noqa: BLE001  # the library raises bare RuntimeError and worse
+    except Exception as error:  # noqa: BLE001  # the library's exceptions share no base class
         notes.append(f"opset {opset} is kept, int8 for TensorRT may be refused: {str(error).strip().splitlines()[0]}")
         return graph
 
@@ -157,7 +156,7 @@ def _check_names(graph: ModelProto, foreign: ForeignSpec, path: Path) -> None:
 
 
 def _name_batch(graph: ModelProto, spec: ModelSpec) -> None:
-    """The first dimension of an input, where it varies, is the batch, whatever the graph calls it."""
+    """Names the variable first dimension of every input `batch`."""
     names = {tensor.name: tensor.shape for tensor in graph_inputs(spec)}
     called: dict[str, str] = {}
     for item in graph.graph.input:
@@ -174,7 +173,7 @@ def _name_batch(graph: ModelProto, spec: ModelSpec) -> None:
 
 
 def _vocabulary(graph: ModelProto, spec: ModelSpec) -> dict[str, int]:
-    """The table that a text's ids are looked up in bounds them."""
+    """The number of ids of each text input: the size of the embedding table that it indexes."""
     sizes = {item.name: item.dims[0] for item in graph.graph.initializer if len(item.dims) == 2}
     found = {}
     for item in spec.inputs:

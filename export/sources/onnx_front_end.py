@@ -1,4 +1,4 @@
-"""Puts the way from uint8 pixels in front of a foreign graph's float picture inputs."""
+"""Adds preprocessing from uint8 pixels to the float image inputs of an ONNX file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from mm_edge.export.graphs.rewrite import rename_values
+from mm_edge.export.graphs.graph import rename_values
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -55,7 +55,7 @@ def _nodes(model: ModelProto, name: str, inner: str, front_end: FrontEnd) -> lis
 
 
 def to_pixels(pictures: Array, front_end: FrontEnd) -> Array:
-    """The same in numpy, as the graph's maker would have fed it: the nodes above are held against this."""
+    """The same in numpy: the reference for the nodes above."""
     floats = (pictures.astype(np.float64) / front_end.scale - np.array(front_end.mean)) / np.array(front_end.std)
     laid: Array = np.moveaxis(floats, -1, 1) if front_end.layout == "nchw" else floats
     return laid.astype(np.float32)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from onnx import ModelProto, TensorProto
 
 from mm_edge.errors import UsageError
-from mm_edge.export.graphs.graph import dims_of
-from mm_edge.export.graphs.rewrite import rename_values
+from mm_edge.export.graphs.graph import dims_of, rename_values
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,
@@ -35,19 +34,19 @@ if TYPE_CHECKING:
 
     from mm_edge.spec import InputSpec
 
-LEAST_SOUND_SAMPLES = 4000  # a quarter of a second; fewer numbers in a row are taken for a sensor's
+LEAST_SOUND_SAMPLES = 4000  # a quarter of a second; a shorter vector is taken for sensor values
 SOUND_RATE = 16_000
 MASK_WORDS = ("mask",)
 MOST_SCORES = 64
 
 
 def tidy(model: ModelProto, rename: Mapping[str, str]) -> None:
-    """Renames inputs and outputs as the spec calls them."""
+    """Renames inputs and outputs to the names of the spec."""
     rename_values(model, {old: new for old, new in rename.items() if old != new})
 
 
 def guess_spec(model: ModelProto, path: Path) -> tuple[ForeignSpec, list[str]]:
-    """A spec to correct, and what is unsure about it."""
+    """A spec to correct, and notes about what is uncertain."""
     weights = {item.name for item in model.graph.initializer}
     inputs = [item for item in model.graph.input if item.name not in weights]
     rename: dict[str, str] = {}
@@ -127,6 +126,6 @@ def _is_integer(item: ValueInfoProto) -> bool:
 
 
 def _name(text: str) -> str:
-    """As a spec may call it: letters, digits and underscores."""
+    """A valid name for a spec: letters, digits and underscores."""
     name = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")[:64] or "value"
     return name if not name[0].isdigit() else f"n{name}"[:64]

@@ -1,4 +1,4 @@
-"""The spec of a foreign ONNX graph: what the file of --spec contains, how it is read and written."""
+"""The spec of an ONNX file: the contents of the file for --spec, reading and writing it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FrontEnd(Strict, frozen=True):
-    """What a float picture input wants done to uint8 pixels: x / scale, minus mean, over std; then its layout."""
+    """The preprocessing of a float image input: x / scale, minus mean, divided by std; then its layout."""
 
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[Annotated[float, Meta(gt=0)], ...] = (1.0, 1.0, 1.0)
@@ -51,7 +51,7 @@ def read_spec(path: Path) -> ForeignSpec:
 
 
 def spec_toml(foreign: ForeignSpec) -> str:
-    """The spec as the file that --spec reads. By hand: the standard library reads TOML and does not write it."""
+    """The spec as the file that --spec reads. Written here, because the standard library cannot write TOML."""
     plain: Any = msgspec.to_builtins(foreign)
     lines: list[str] = []
     _table(plain, "", lines)

@@ -1,4 +1,4 @@
-"""A torch module becomes one fp32 ONNX graph with named inputs that was compared with the module itself."""
+"""Traces a torch module, of the user or of the zoo, to one fp32 ONNX graph, and compares the graph with the module."""
 
 from __future__ import annotations
 
@@ -14,33 +14,32 @@ import torch
 from torch import nn
 
 from mm_edge.errors import UsageError, WorkFailedError
-from mm_edge.export.feeds import MASK_SUFFIX, PRESENCE, graph_inputs, graph_outputs, random_feed
-from mm_edge.export.graphs.graph import OPSET
-from mm_edge.export.graphs.rewrite import rename_values, strip
+from mm_edge.export.feeds import MASK_SUFFIX, PRESENCE, complete_feed, graph_inputs, graph_outputs, random_feed
+from mm_edge.export.graphs.graph import OPSET, rename_values, strip
 from mm_edge.export.graphs.runner import ALL_CORES, Runner
-from mm_edge.export.model import SourceModel
-from mm_edge.export.recipe import TOLERANCES
-from mm_edge.export.verify.parity import relative_error
+from mm_edge.export.model import Labelled, SourceModel
+from mm_edge.export.verify.parity import TOLERANCES, relative_error
 from mm_edge.spec import TextInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from onnx import ModelProto
 
     from mm_edge.export.feeds import Feed
     from mm_edge.spec import ModelSpec
 
+
 LOG = logging.getLogger("mm_edge.export")
-TRACE_SIZE = 2  # a dimension of size 1 is taken for a constant by the tracer
-VERIFY_SIZES = (1, 3)  # it was traced with 2
-OUTPUT_MARK = "output:"  # the tracer does not see when an output is called like a value within the graph
+TRACE_SIZE = 2  # the tracer takes a dimension of size 1 for a constant
+VERIFY_SIZES = (1, 3)  # not the size of the trace
+OUTPUT_MARK = "output:"  # the tracer does not detect an output with the name of an inner value
 # The first warns that an optional package is missing, which nothing here needs; the second logs every fold it skips.
 NOISY = ("torch.onnx._internal.exporter._registration", "onnxscript")
 
 
 class ByPosition(nn.Module):
-    """The module with its inputs in the order of the spec and its outputs as a tuple, as the tracer wants it."""
+    """The module with its inputs in the order of the spec and its outputs as a tuple, as the tracer requires."""
 
     def __init__(self, module: nn.Module, keywords: tuple[str, ...], outputs: tuple[str, ...]) -> None:
         super().__init__()
@@ -75,13 +74,13 @@ def named_outputs(given: Any, names: tuple[str, ...]) -> dict[str, torch.Tensor]
 
 
 def keywords_of(spec: ModelSpec) -> tuple[str, ...]:
-    """What the module's forward calls its inputs, in the order of the graph's inputs."""
+    """The parameter names of `forward`, in the order of the graph's inputs."""
     special = {PRESENCE: spec.presence or PRESENCE}
     return tuple(special.get(tensor.name, tensor.name.replace(MASK_SUFFIX, "_mask")) for tensor in graph_inputs(spec))
 
 
 def from_module(module: nn.Module, spec: ModelSpec, origin: str) -> SourceModel:
-    """Traces `module` and proves the graph against it. Its `files` are the tokenizers, by their name in the bundle."""
+    """Traces `module` and compares the graph with it. Its `files` are the tokenizers, by their name in the bundle."""
     module.eval()
     _check_signature(module, spec, origin)
     wrapped = ByPosition(module, keywords_of(spec), graph_outputs(spec)).eval()
@@ -134,7 +133,7 @@ def _check_signature(module: nn.Module, spec: ModelSpec, origin: str) -> None:
 
 
 def _vocabulary(module: nn.Module, spec: ModelSpec) -> dict[str, int]:
-    """How many ids a text may hold: the module says so, or its smallest table of embeddings bounds it from below."""
+    """The number of ids of a text: given by the module, or the size of its smallest embedding table."""
     said: dict[str, int] = dict(getattr(module, "vocabulary", {}))
     tables = [layer.num_embeddings for layer in module.modules() if isinstance(layer, nn.Embedding)]
     for item in spec.inputs:
@@ -156,7 +155,7 @@ def _check_tokenizers(spec: ModelSpec, files: dict[str, Any], origin: str) -> No
 def _trace_and_verify(
     wrapped: ByPosition, spec: ModelSpec, reference: Callable[[Feed], Feed], vocabulary: dict[str, int], origin: str
 ) -> tuple[ModelProto, bool, list[str]]:
-    """Tries the ways of tracing, best first, until one gives a graph that computes what the module computes."""
+    """Tries several ways of tracing, best first, until a graph agrees with the module."""
     notes: list[str] = []
     first_error: Exception | None = None
     for fixed_batch in (False, True):
@@ -166,7 +165,7 @@ def _trace_and_verify(
                 _verify(graph, spec, reference, vocabulary, (1,) if fixed_batch else VERIFY_SIZES)
             except UsageError:
                 raise
-            except Exception as error:  # noqa: BLE001  # the tracer raises anything; the first is reported when no way works
+            except Exception as error:  # noqa: BLE001  # the tracer raises exceptions of any class; the first is reported if all ways fail
                 first_error = first_error or error
                 LOG.debug("tracing %s (optimize=%s, fixed_batch=%s): %s", origin, optimize, fixed_batch, error)
                 continue
@@ -183,7 +182,7 @@ def _trace_and_verify(
 
 
 def _reason(error: Exception | None) -> str:
-    """The tracer wraps its errors in pages of advice; the innermost one names the cause."""
+    """The innermost exception, which names the cause; the tracer wraps it in long advice."""
     while error is not None and isinstance(error.__cause__, Exception):
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -246,7 +245,7 @@ def _verify(
     vocabulary: dict[str, int],
     sizes: tuple[int, ...],
 ) -> None:
-    """The graph against the module on random inputs of several sizes."""
+    """Compares the graph with the module on random inputs of several sizes."""
     runner = Runner(graph, threads=ALL_CORES)
     named = {dim for tensor in graph_inputs(spec) for dim in tensor.shape if isinstance(dim, str)}
     for seed, size in enumerate(sizes):
@@ -259,3 +258,26 @@ def _verify(
                     f"the graph's '{name}' differs by {error:.2g} (relative) at size {size}",
                     action="comparing the graph with torch",
                 )
+
+
+def from_zoo(name: str) -> SourceModel:
+    """A model of the zoo, with the zoo's own data to calibrate and to verify on."""
+    from mm_edge import zoo
+
+    try:
+        module = zoo.load(name)
+    except KeyError as error:
+        raise UsageError(
+            str(error.args[0]), action=f"loading zoo:{name}", hint="`mm-edge zoo` lists the models"
+        ) from None
+    model = from_module(module, module.spec, f"zoo:{name}")
+
+    def samples(count: int) -> Iterable[Feed]:
+        return zoo.calibration(name, count)
+
+    def labelled(count: int) -> Iterable[Labelled]:
+        pairs = zoo.labelled(name, "test", count)
+        return (Labelled(complete_feed(feed, module.spec), labels) for feed, labels in pairs)
+
+    model.samples, model.labelled = samples, labelled
+    return model

@@ -1,6 +1,10 @@
-"""Decides which nodes belong to which input's encoder: first by what depends on one input alone, then by a minimum cut.
+"""Decides where a model is cut, and makes each part read its own inputs only.
 
-The cut weighs the bytes that cross it at every tick against the work that would be repeated at every tick.
+A node belongs to the encoder of an input if it depends on that input alone, up to a minimum cut: it weighs the bytes
+that cross the cut at every tick against the work that would be repeated at every tick.
+
+A tracer writes `Shape(image)` once and uses the batch size everywhere, in the text encoder too. Each such size becomes
+a value `dim:NAME`, which every part reads from one of its own inputs.
 """
 
 from __future__ import annotations
@@ -8,31 +12,36 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from onnx import helper
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
 
-from mm_edge.export.graphs.graph import uses
+from mm_edge.export.graphs.graph import GraphIndex, dims_of, sort_nodes, uses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from onnx import NodeProto
+    from onnx import ModelProto, NodeProto
 
-    from mm_edge.export.graphs.graph import GraphIndex
     from mm_edge.export.graphs.runner import Value
     from mm_edge.export.recipe import Recipe
     from mm_edge.spec import ModelSpec
-LEAST_ENCODER_FLOPS = 200_000  # below this, starting a part costs more than running it: 10 us at 20 GFLOP/s
-# What things cost at every tick, in picoseconds: round figures of one core. Only their ratio matters.
+
+
+LEAST_ENCODER_FLOPS = 200_000  # 10 us at 20 GFLOP/s: below this, starting a part costs more than running it
+# Cost at every tick in picoseconds, estimated for one core. Only the ratio matters.
 PS_PER_BYTE = 100  # 10 GB/s
 PS_PER_FLOP = 50  # 20 GFLOP/s
 PS_PER_NODE = 1_000_000  # 1 us to start a kernel
-FUSION = "*"  # the colour of what depends on several inputs, on the presence or on a state
+FUSION = "*"  # the owner of nodes that depend on several inputs, on the presence or on a state
+PREFIX = "dim:"
+# Operators that only move values: the result is the same before and after a cast.
+MOVING = {"Gather", "Slice", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Split", "Expand"}
 
 
 def choose_cuts(
     index: GraphIndex, owners: dict[str, str], values: dict[str, Value], recipe: Recipe, spec: ModelSpec
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Which inputs get an encoder, and where each ends."""
+    """The values at which the encoder of each input ends, and notes about inputs without one."""
     if recipe.split == "never":
         return {}, ["exported as one part, as requested"]
     if len(spec.inputs) == 1 and not (spec.presence or spec.states):
@@ -76,7 +85,7 @@ def colours(index: GraphIndex, owners: Mapping[str, str]) -> list[frozenset[str]
 
 
 def _boundary(index: GraphIndex, kept: set[int]) -> list[str]:
-    """What the kept nodes make and others use, or the model gives."""
+    """The outputs of the kept nodes that other nodes use or that are outputs of the model."""
     outputs = set(index.outputs)
     made = [name for number in sorted(kept) for name in index.graph.node[number].output if name]
     return [name for name in made if name in outputs or any(user not in kept for user in index.consumers[name])]
@@ -111,7 +120,7 @@ def _add_value(  # noqa: PLR0917
     sink: str,
     values: Mapping[str, Value],
 ) -> None:
-    """It costs its bytes when a user is on the other side from its maker; a user never stays behind its maker."""
+    """Adds a value: it costs its bytes if a user is on the other side of the cut; users never precede the producer."""
     users = index.consumers[name]
     if not users:
         return
@@ -129,7 +138,7 @@ def _add_value(  # noqa: PLR0917
 
 
 def ancestors(index: GraphIndex, names: list[str], stop: set[str]) -> set[int]:
-    """All nodes that the values need, down to the values in `stop`."""
+    """All nodes that the values depend on, up to the values in `stop`."""
     found: set[int] = set()
     waiting = [name for name in names if name not in stop]
     while waiting:
@@ -142,7 +151,7 @@ def ancestors(index: GraphIndex, names: list[str], stop: set[str]) -> set[int]:
 
 
 def node_flops(node: NodeProto, values: dict[str, Value]) -> int:  # noqa: PLR0911
-    """Multiplications and additions of one run; for all but the heavy kinds, one for each number that comes out."""
+    """Multiplications and additions of one run; for all but the heavy operators, one for each output value."""
     out = next((values[name] for name in node.output if name in values), None)
     if out is None:
         return 0
@@ -181,3 +190,107 @@ def node_flops(node: NodeProto, values: dict[str, Value]) -> int:  # noqa: PLR09
         "Flatten",
     }
     return 0 if kind in free else size
+
+
+def cast_first(model: ModelProto) -> None:
+    """Casts each uint8 input to float first, in place, because TensorRT accepts such an input in Cast only."""
+    for item in list(model.graph.input):
+        if item.type.tensor_type.elem_type != TensorProto.UINT8:
+            continue
+        index = GraphIndex(model.graph)
+        moved = _moved_before_cast(index, item.name)
+        if not moved:
+            continue
+        floats = f"{item.name}_as_float"
+        for name in moved:
+            if (info := index.infos.get(name)) is not None:
+                info.type.tensor_type.elem_type = TensorProto.FLOAT
+        for node in model.graph.node:
+            node.input[:] = [floats if name == item.name else name for name in node.input]
+        cast = helper.make_node("Cast", [item.name], [floats], name=floats, to=TensorProto.FLOAT)
+        model.graph.node.insert(0, cast)
+
+
+def _moved_before_cast(index: GraphIndex, name: str) -> list[str]:
+    """The uint8 values between the input and its casts; empty if another operator reads one of them."""
+    found: list[str] = []
+    waiting = [name]
+    while waiting:
+        value = waiting.pop()
+        if value in index.outputs:
+            return []
+        for user in index.consumers[value]:
+            node = index.graph.node[user]
+            if node.op_type == "Cast":
+                if node.attribute[0].i != TensorProto.FLOAT:
+                    return []
+            elif node.op_type == "Shape":
+                continue
+            elif node.op_type in MOVING and value == node.input[0]:
+                found += node.output
+                waiting += node.output
+            else:
+                return []
+    return found
+
+
+def lift_dimensions(model: ModelProto) -> None:
+    """Replaces, in place, each Shape node that returns numbers and named dimensions of the graph's inputs."""
+    index = GraphIndex(model.graph)
+    named = {dim for name in index.inputs for dim in dims_of(index.infos[name]) or () if isinstance(dim, str) and dim}
+    nodes: list[NodeProto] = []
+    for number, node in enumerate(model.graph.node):
+        dims = dims_of(index.infos.get(node.input[0])) if node.op_type == "Shape" else None
+        if dims is None:
+            nodes.append(node)
+            continue
+        bounds = {attribute.name: attribute.i for attribute in node.attribute}
+        wanted = dims[bounds.get("start", 0) : bounds.get("end", len(dims))]
+        if not wanted or not all(isinstance(dim, int) or dim in named for dim in wanted):
+            nodes.append(node)
+            continue
+        nodes += _rewritten(model, node, wanted, number)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _rewritten(model: ModelProto, node: NodeProto, dims: Sequence[int | str], number: int) -> list[NodeProto]:
+    pieces: list[str] = []
+    for axis, dim in enumerate(dims):
+        if isinstance(dim, str):
+            pieces.append(PREFIX + dim)
+            continue
+        name = f"size_{number}_{axis}"
+        model.graph.initializer.append(numpy_helper.from_array(np.array([dim], np.int64), name))
+        pieces.append(name)
+    return [helper.make_node("Concat", pieces, [node.output[0]], axis=0)]
+
+
+def bind_dimensions(model: ModelProto) -> None:
+    """Adds a node for each `dim:NAME` value of the graph that reads the size from one of its own inputs."""
+    index = GraphIndex(model.graph)
+    wanted = sorted(
+        {name for node in model.graph.node for name in uses(node) if name.startswith(PREFIX)} - set(index.producer)
+    )
+    added = []
+    for dim in wanted:
+        source = next((found for name in index.inputs if (found := _source(index, name, dim)) is not None), None)
+        if source is None:
+            raise ValueError(f"no input of this part has the dimension {dim.removeprefix(PREFIX)!r}")
+        added.append(source)
+    if added:
+        model.graph.node.extend(added)
+        sort_nodes(model)
+
+
+def _source(index: GraphIndex, name: str, dim: str) -> NodeProto | None:
+    """Reads the size from the input, or from its cast if it is uint8: TensorRT accepts such an input in Cast only."""
+    info = index.infos[name]
+    value = name
+    if info.type.tensor_type.elem_type == TensorProto.UINT8:
+        casts = [index.graph.node[user] for user in index.consumers[name] if index.graph.node[user].op_type == "Cast"]
+        value = casts[0].output[0] if casts else name
+    for axis, size in enumerate(dims_of(info) or ()):
+        if size == dim.removeprefix(PREFIX):
+            return helper.make_node("Shape", [value], [dim], start=axis, end=axis + 1)
+    return None

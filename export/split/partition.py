@@ -11,13 +11,20 @@ from onnx import ModelProto, helper
 from mm_edge.bundle.manifest import Read
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.feeds import PRESENCE, fixed_shape, graph_inputs, graph_outputs, owner_of, random_feed
-from mm_edge.export.graphs.graph import DTYPES, ELEMENT_TYPES, GraphIndex, dims_of, parameter_count, uses
-from mm_edge.export.graphs.inputs import bind_dimensions, cast_first, lift_dimensions
-from mm_edge.export.graphs.rewrite import rename_values, subgraph
+from mm_edge.export.graphs.graph import (
+    DTYPES,
+    ELEMENT_TYPES,
+    GraphIndex,
+    dims_of,
+    parameter_count,
+    rename_values,
+    subgraph,
+    uses,
+)
 from mm_edge.export.graphs.runner import Value, measure_values
 from mm_edge.spec import BATCH, TensorSpec
 
-from .cut import FUSION, ancestors, choose_cuts, node_flops
+from .cut import FUSION, ancestors, bind_dimensions, cast_first, choose_cuts, lift_dimensions, node_flops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +54,7 @@ class PartGraph:
 
     @property
     def stands_alone(self) -> bool:
-        """Whether it reads no other part: its outputs in the chain are then its outputs in isolation."""
+        """Whether it reads no other part, so that its outputs are the same in every chain."""
         return not any(read.source.startswith("part:") for read in self.reads.values())
 
     def feed(self, values: Mapping[str, Array]) -> Feed:
@@ -55,7 +62,7 @@ class PartGraph:
         return {name: values[read.source] for name, read in self.reads.items()}
 
     def outputs(self, values: Mapping[str, Array]) -> Feed:
-        """Its outputs in the values of a chain, by its own names."""
+        """Its outputs, taken from the values of a chain, by its own names."""
         return {tensor.name: values[f"part:{self.name}.{tensor.name}"] for tensor in self.gives}
 
     def by_reference(self, outputs: Feed) -> dict[str, Array]:
@@ -103,7 +110,7 @@ class SplitModel:
 
 
 def split_model(model: SourceModel, recipe: Recipe) -> SplitModel:
-    """The parts of the model, or the whole as one part with the reason why."""
+    """Splits the model into parts, or into one part with a note that gives the reason."""
     graph = ModelProto()
     graph.CopyFrom(model.graph)
     cast_first(graph)
@@ -123,7 +130,7 @@ def split_model(model: SourceModel, recipe: Recipe) -> SplitModel:
 def _named_shapes(
     graph: ModelProto, model: SourceModel, values: dict[str, Value], names: list[str]
 ) -> dict[str, tuple[int | str, ...]]:
-    """Shapes with names for what varies: from the run that gave `values`, and one with other sizes of what is named."""
+    """Shapes with named dimensions, found by comparing `values` with a run in which every named size differs."""
     named = sorted({dim for tensor in graph_inputs(model.spec) for dim in tensor.shape if isinstance(dim, str)})
     if not names or model.fixed_batch:
         return {name: values[name].shape for name in names}
@@ -158,9 +165,7 @@ def _build(  # noqa: PLR0917
     outputs = list(graph_outputs(spec))
     inputs = {tensor.name: tensor for tensor in graph_inputs(spec)}
     parts: list[PartGraph] = []
-    given: dict[
-        str, tuple[str, TensorSpec]
-    ] = {}  # what the parts so far give: where it comes from, by the whole graph's name
+    given: dict[str, tuple[str, TensorSpec]] = {}  # outputs of the parts so far, by their name in the whole graph
     order = [item.name for item in spec.inputs if item.name in crossing]
     for owner in order:
         name = f"encode_{owner}"

@@ -1,29 +1,30 @@
-"""Verifies the parts as a chain: in fp32 against the unsplit graph, in every precision against the source model."""
+"""Verifies the parts: as a chain they compute what the unsplit graph and the source do, and none ignores an input."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.feeds import graph_inputs, random_feed
 from mm_edge.export.graphs.runner import ALL_CORES, Runner, open_artefact, run_all
 
-from .agreement import accuracy, agreement
-from .parity import compare_all, relative_error
+from .parity import accuracy, agreement, compare_all, relative_error, tolerance_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mm_edge.bundle.manifest import ParityRow, Precision
-    from mm_edge.export.dataset import Dataset
     from mm_edge.export.feeds import Array, Feed
-    from mm_edge.export.model import SourceModel
+    from mm_edge.export.model import Dataset, SourceModel
     from mm_edge.export.recipe import Recipe
     from mm_edge.export.split.partition import PartGraph, SplitModel
+
 
 SPLIT_TOLERANCE = 1e-6
 BATCHES = (1, 3)
@@ -34,6 +35,13 @@ STAND_INS: dict[Precision, tuple[Precision, ...]] = {
     "int8-cpu": ("int8-cpu", "fp32"),
     "int8-trt": ("int8-trt", "fp16", "fp32"),
 }
+LEAST_CHANGE = 1e-6  # relative; less is rounding
+SAMPLES = 8  # to change an input of: it may be without effect in some, for example where another one is missing
+SWAPS = 3  # with values of other samples, for each of these
+IGNORED_HINT = (
+    "No bundle was written. Look for a normalisation with a missing statistic or a scale of zero, or remove the input "
+    "from the model and its spec"
+)
 
 
 def stand_in(paths: Mapping[Precision, Path], precision: Precision) -> Precision:
@@ -102,7 +110,7 @@ class ChainVerifier:
             for values, outputs in zip(chained, self._outputs(part, paths[part.name], precision, chained), strict=True):
                 values.update(part.by_reference(outputs))
         got = [self.split.outputs_of(values) for values in chained]
-        tolerance = self.recipe.tolerance_of(precision)
+        tolerance = tolerance_of(self.recipe, precision)
         rows = compare_all("chain", precision, got, self.reference, tolerance, self.dataset.kind)
         labelled = [self.split.values_of(sample.feed) for sample in self.dataset.labelled]
         if labelled:
@@ -126,7 +134,7 @@ class ChainVerifier:
                 if precision == "fp32":
                     continue
                 got = self._outputs(part, {precision: path}, precision, self.fp32_values)
-                tolerance = self.recipe.tolerance_of(precision)
+                tolerance = tolerance_of(self.recipe, precision)
                 rows += compare_all(f"part:{part.name}", precision, got, wanted, tolerance, self.dataset.kind)
         return rows
 
@@ -150,3 +158,68 @@ class ChainVerifier:
 def _opened(paths: Mapping[Precision, Path], precision: Precision) -> Runner:
     found = stand_in(paths, precision)
     return open_artefact(paths[found], found, threads=ALL_CORES)
+
+
+def verify_inputs_are_read(split: SplitModel) -> None:
+    """Raises for an input of the model that no part reads."""
+    read = {read.source for part in split.parts for read in part.reads.values()}
+    for tensor in graph_inputs(split.source.spec):
+        (source,) = split.values_of({tensor.name: np.zeros(0)})
+        if source not in read:
+            raise WorkFailedError(
+                f"no output depends on '{tensor.name}'", action="verifying the inputs", hint=IGNORED_HINT
+            )
+
+
+def verify_inputs(part: PartGraph, precision: str, run: Callable[[Feed], Feed], samples: Sequence[Feed]) -> None:
+    """Raises for an input that the part ignores."""
+    if (name := ignored_input(part, run, samples)) is not None:
+        raise WorkFailedError(
+            f"the input '{name}' of part '{part.name}' changes none of its outputs in {precision}",
+            action="verifying the inputs",
+            hint=IGNORED_HINT,
+        )
+
+
+def ignored_input(part: PartGraph, run: Callable[[Feed], Feed], samples: Sequence[Feed]) -> str | None:
+    """An input that changes no output of the part in any sample, whatever value it gets."""
+    waiting = set(part.reads)
+    for place, sample in enumerate(samples[:SAMPLES]):
+        before = run(sample)
+        others = [*samples[place + 1 :], *samples[:place]]
+        for name in sorted(waiting):
+            values = _other_values(sample[name], [other[name] for other in others])
+            if any(_changes(before, run, {**sample, name: value}) for value in values):
+                waiting.remove(name)
+        if not waiting:
+            return None
+    return min(waiting, default=None)
+
+
+def _other_values(value: Array, others: Sequence[Array]) -> Iterator[Array]:
+    """Values that differ from `value` and are valid where it is: of real samples first, then made from its own.
+
+    The made ones are for an input that is the same in all samples: a text, a mask, the presence, an empty state.
+    """
+    yield from islice((o for o in others if o.shape == value.shape and not np.array_equal(o, value)), SWAPS)
+    if not value.size:
+        return
+    first_half = (np.arange(value.size) < value.size // 2).reshape(value.shape)
+    wide = value.astype(np.float64 if value.dtype.kind == "f" else np.int64)
+    mirrored = (wide.min() + wide.max() - wide).astype(value.dtype)
+    made = [value * first_half, value * ~first_half, np.flip(value), mirrored]
+    made += [np.zeros_like(value), np.ones_like(value)]
+    yield from (item for item in made if not np.array_equal(item, value))
+
+
+def _changes(before: Feed, run: Callable[[Feed], Feed], feed: Feed) -> bool:
+    """An error or an output that is not finite proves nothing: the graph may not accept a value that was made here."""
+    try:
+        after = run(feed)
+    except WorkFailedError:
+        return False
+    return any(
+        bool(np.isfinite(after[name].astype(np.float64)).all())
+        and relative_error(after[name], before[name]) > LEAST_CHANGE
+        for name in before
+    )

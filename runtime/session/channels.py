@@ -6,11 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from mm_edge.errors import ConfigError, UsageError
-from mm_edge.runtime.channel import DriverChannel, Policy, SampleChannel
+from mm_edge.runtime.channel import DriverChannel, LiveFollowerChannel, Policy, SampleChannel
+from mm_edge.runtime.clock import ms_to_ns
+from mm_edge.spec import InputSync
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mm_edge.bundle.manifest import Manifest
     from mm_edge.config import RunConfig
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DRIVER_AHEAD = 4  # frames that a played driver may be read ahead, so that decoding overlaps inference
-FOLLOWER_CAPACITY = 1024  # of a played input: a fast sensor between two pictures; a live one needs far less
+FOLLOWER_CAPACITY = 1024  # of a played input: a fast sensor between two pictures; a live one keeps far less
 
 
 def choose_driver(manifest: Manifest, config: RunConfig, names: Sequence[str]) -> str:
@@ -59,19 +61,25 @@ def make_channels(
     lock: threading.Lock,
     bell: threading.Condition,
     *,
+    rules: Mapping[str, InputSync],
     in_step: bool,
 ) -> dict[str, SampleChannel]:
     """By input, the driver's first. `in_step`: the played sources share a clock, so a capture of the driver shows how
     far the others have come.
     """
-    followers: dict[str, SampleChannel] = {}
-    for source in sources:
-        policy: Policy = "wait" if source.input in played else "drop_oldest"
-        if source.input != driver:
-            followers[source.input] = SampleChannel(FOLLOWER_CAPACITY, policy, lock, bell)
     live = next(source.live for source in sources if source.input == driver)
+    policy: Policy
     capacity, policy = (1, "drop_oldest") if live else (DRIVER_AHEAD, "wait")
     channel = DriverChannel(capacity, policy, lock, bell)
+    waiting: dict[str, SampleChannel] = {}
+    following: dict[str, LiveFollowerChannel] = {}
+    for name in (source.input for source in sources if source.input != driver):
+        if name in played:
+            waiting[name] = SampleChannel(FOLLOWER_CAPACITY, "wait", lock, bell)
+        else:
+            tolerance_ns = ms_to_ns(rules.get(name, InputSync()).tolerance_ms)
+            following[name] = LiveFollowerChannel(FOLLOWER_CAPACITY, channel, tolerance_ns, lock, bell)
+    channel.live = list(following.values())
     if in_step:
-        channel.others = [follower for name, follower in followers.items() if name in played]
-    return {driver: channel, **followers}
+        channel.others = list(waiting.values())
+    return {driver: channel, **waiting, **following}

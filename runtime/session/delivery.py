@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from mm_edge.errors import InputError, UnavailableError
+from mm_edge.redact import redact
 from mm_edge.runtime.clock import ms_to_ns, ns_to_ms
 from mm_edge.runtime.histogram import Distribution
 from mm_edge.runtime.loop.flight import latencies_ms
@@ -144,6 +145,7 @@ class Delivery:
             self._on_broken(error)
 
     def report(self, source: str, state: str, detail: str) -> None:
+        detail = redact(detail)
         event = Event(self._clock.now_ns(), source, state, detail)
         for channel in self._light + self._full + self._taps:
             channel.put(event)

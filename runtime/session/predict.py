@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from msgspec.structs import replace
 
 from mm_edge.cores import usable_cores
@@ -34,13 +35,16 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """Owns its own plan. An input given as the same text or the same object again is not computed again."""
+    """Owns its own plan. An input that is given again with the same content is not computed again, unless parts
+    remember earlier captures: then every picture, sound and vector is a new one.
+    """
 
     def __init__(
         self, manifest: Manifest, plan: Plan, selected: SelectedEngine, prepare: Mapping[str, Preparer]
     ) -> None:
         self._manifest, self._plan, self._selected, self._prepare = manifest, plan, selected, prepare
         self._given: dict[str, tuple[Any, Sample]] = {}
+        self._remembers = any(stage.in_order for stage in plan.stages)
         self._moments = 0
         self._lock = threading.Lock()  # calls share the buffers
         plan.own_places(1)
@@ -100,13 +104,14 @@ class Predictor:
         if value is None:
             return Reading("missing", None)
         given, sample = self._given.get(name, (None, None))
-        same = value is given or (isinstance(value, str) and value == given)
+        same = _is_same(value, given) and (isinstance(value, str) or not self._remembers)
         if sample is None or not same:
             spec = self._manifest.input(name)
             payload = sound_block(value, spec.prepare.window) if isinstance(spec, AudioInput) else value
             self._prepare[name].check(payload, self._manifest.fixed(spec.shape)[0])
             sample = Sample(name, sample.seq + 1 if sample else 0, t_ns, payload)
-            self._given[name] = (value, sample)
+            # A copy: the caller may fill the same buffer again.
+            self._given[name] = (value.copy() if isinstance(value, np.ndarray) else value, sample)
         state: State = "held" if same else "fresh"
         return Reading(state, sample)
 
@@ -125,6 +130,15 @@ class Predictor:
                     task.done, task.error = True, WorkFailedError("the moment failed", action=task.stage.label)
                     forget_failed(task, {})
             flight.end()
+
+
+def _is_same(value: Any, given: Any) -> bool:
+    """By content, never by identity. What is neither text nor array is always new."""
+    if isinstance(value, str):
+        return bool(value == given)
+    if not isinstance(value, np.ndarray) or not isinstance(given, np.ndarray):
+        return False
+    return value.dtype == given.dtype and np.array_equal(value, given)
 
 
 def _age(reading: Reading, now_ns: int) -> InputAge:

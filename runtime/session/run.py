@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mm_edge.cores import usable_cores
 from mm_edge.errors import MmEdgeError, WorkFailedError
+from mm_edge.redact import redact
 from mm_edge.runtime.channel import Channel, Policy
 from mm_edge.runtime.clock import Clock, MonotonicClock
 from mm_edge.runtime.engine import DeviceMemoryError
@@ -29,6 +30,7 @@ from .channels import choose_driver, make_channels, played_inputs
 from .delivery import Delivery
 from .realtime import Realtime
 from .report import Report
+from .rules import sync_rules
 from .shutdown import END_WITHIN_S, Drain, Shutdown, join
 from .sink_keeper import Item, SinkKeeper
 from .source_keeper import SourceKeeper
@@ -94,13 +96,13 @@ class Run:
         bell = threading.Condition(lock)
         names = [source.input for source in sources]
         for source in sources:
-            if hasattr(source, "put"):
-                self.check(source.input, source.text)  # a fixed text; later ones are checked when they are set
+            if (text := getattr(source, "text", None)) is not None:
+                self.check(source.input, text)  # a fixed text; later ones are checked when they are set
         absent = frozenset(spec.name for spec in manifest.inputs) - set(names)
+        rules = sync_rules(manifest, config)
         driver = choose_driver(manifest, config, names)
         self.played = played_inputs(sources, driver)
-        self.channels = make_channels(sources, driver, self.played, lock, bell, in_step=in_step)
-        rules = {**manifest.sync.inputs, **config.sync}
+        self.channels = make_channels(sources, driver, self.played, lock, bell, rules=rules, in_step=in_step)
         can_mask = any(read.source == "presence" for part in manifest.parts for read in part.reads.values())
         aligner = Aligner(driver, rules, self.channels, played=self.played, absent=absent, can_mask=can_mask)
         self._realtime = Realtime(config.realtime, lambda refusal: self.delivery.report("realtime", "refused", refusal))
@@ -202,7 +204,10 @@ class Run:
                 raise keeper.first_error
         info = RunInfo(
             self.bundle.manifest,
-            {keeper.source.input: keeper.opened.detail if keeper.opened else "" for keeper in self.source_keepers},
+            {
+                keeper.source.input: redact(keeper.opened.detail if keeper.opened else "")
+                for keeper in self.source_keepers
+            },
             self.describe(),
             names={keeper.source.input: keeper.source.name for keeper in self.source_keepers},
             counts=self.counts,

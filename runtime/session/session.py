@@ -13,6 +13,7 @@ from mm_edge.errors import InputError, UsageError
 from mm_edge.sample import Prediction
 
 from .predict import Predictor
+from .rules import sync_rules
 from .run import Run
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Session:
         self.bundle, self.config, self.play = bundle, config, play
         self._owns_bundle = owns_bundle
         self._engine = engine
+        sync_rules(bundle.manifest, config)  # a wrong name is an error even if nothing runs
         self._texts = [source for source in sources if hasattr(source, "put")]
         self._predictor: Predictor | None = None
         self._entered = False

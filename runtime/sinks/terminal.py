@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from mm_edge.printable import printable
 from mm_edge.runtime.clock import MonotonicClock
 
 from .telemetry.status import Tally
@@ -66,7 +67,7 @@ class TerminalSink:
         console = self._console or self._standard_error()
         view = self._tally.view()
         if not console.is_terminal:
-            console.file.write(f"{line(view)}\n")
+            console.file.write(f"{printable(line(view))}\n")
             console.file.flush()
             return
         if self._live is None:
@@ -78,7 +79,7 @@ class TerminalSink:
 
     def _standard_error(self) -> Console:
         """Created at the first drawing: loading rich takes longer than a first prediction."""
-        from rich.console import Console
+        from mm_edge.console import SafeConsole
 
-        self._console = Console(stderr=True)
+        self._console = SafeConsole(stderr=True)
         return self._console

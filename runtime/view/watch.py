@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from mm_edge.errors import UnavailableError, UsageError
+from mm_edge.printable import printable
 from mm_edge.runtime.sinks.telemetry.status import RunView
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def watch_in_text(robot: Robot, console: Console, over: threading.Event) -> None
     view = robot.state()
     if not console.is_terminal:
         while not over.is_set():
-            console.file.write(f"{line(view)}\n")
+            console.file.write(f"{printable(line(view))}\n")
             console.file.flush()
             if view.summary is not None or over.wait(2 * PERIOD_S):
                 return

@@ -11,6 +11,7 @@ import typer
 
 from mm_edge.errors import MmEdgeError
 from mm_edge.log import set_up_logging
+from mm_edge.redact import redact
 
 from . import interrupts, not_implemented
 from .memory import HINT, check_address_space, is_out_of_memory
@@ -129,7 +130,8 @@ def _message(error: MmEdgeError | typer.TyperException) -> str:
 
 
 def _report(message: str) -> None:
-    """Prints one line to stderr, with untrusted characters escaped."""
+    """Prints one line to stderr, without credentials and with untrusted characters escaped."""
+    message = redact(message)
     if len(message) > MESSAGE_CHARACTERS:  # its end is the hint
         message = f"{message[: MESSAGE_CHARACTERS // 2]} … {message[-MESSAGE_CHARACTERS // 2 :]}"
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
@@ -139,4 +141,4 @@ def _report(message: str) -> None:
 def _show_traceback() -> None:
     import traceback
 
-    traceback.print_exc()
+    typer.echo(redact(traceback.format_exc()), err=True)

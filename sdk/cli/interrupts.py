@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def arrived() -> bool:
     return _arrived
 
 
-def handle(handler: Callable[[int, object], object]) -> dict[int, object]:
+def handle(handler: Callable[[int, Any], Any]) -> dict[int, Any]:
     """Sets the handler of every signal that is not ignored, as `nohup` does. Returns the handlers before."""
     return {
         number: signal.signal(number, handler) for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN

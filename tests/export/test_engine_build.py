@@ -11,12 +11,12 @@ trt = pytest.importorskip("tensorrt_rtx")
 
 from mm_edge.bundle.bundle import Bundle  # noqa: E402
 from mm_edge.errors import UsageError, WorkFailedError  # noqa: E402
-from mm_edge.export.graphs.graph import save  # noqa: E402
+from mm_edge.export.graphs.fp16 import to_fp16  # noqa: E402
 from mm_edge.export.graphs.lint import UNSUPPORTED, lint  # noqa: E402
-from mm_edge.export.graphs.rewrite import base_graph  # noqa: E402
+from mm_edge.export.graphs.runner import base_graph  # noqa: E402
+from mm_edge.export.graphs.weights import save  # noqa: E402
 from mm_edge.export.package.engines import Target, build_engine  # noqa: E402
 from mm_edge.export.pipeline import export  # noqa: E402
-from mm_edge.export.precision.fp16 import to_fp16  # noqa: E402
 from mm_edge.export.precision.int8 import calibrate, to_int8_trt  # noqa: E402
 from mm_edge.export.recipe import Recipe  # noqa: E402
 from mm_edge.runtime.engines.tensorrt.network import check_precision  # noqa: E402

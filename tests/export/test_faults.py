@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.data.tokens import prove_tokenizer
-from mm_edge.export.graphs.rewrite import rename_values
+from mm_edge.export.graphs.graph import rename_values
 from mm_edge.export.pipeline import export
 from mm_edge.export.precision import part_search
 from mm_edge.export.recipe import Recipe

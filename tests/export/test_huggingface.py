@@ -12,9 +12,8 @@ from pretrained_models import SAVERS, save_vilt  # noqa: E402
 
 from mm_edge.bundle.bundle import Bundle  # noqa: E402
 from mm_edge.errors import UsageError, WorkFailedError  # noqa: E402
-from mm_edge.export.pipeline import export  # noqa: E402
+from mm_edge.export.pipeline import export, load_source  # noqa: E402
 from mm_edge.export.recipe import Recipe  # noqa: E402
-from mm_edge.export.sources import load_source  # noqa: E402
 
 PARTS = {
     "clip": ["encode_image", "encode_text", "fuse"],

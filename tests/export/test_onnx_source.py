@@ -9,9 +9,8 @@ from onnx import TensorProto, helper
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.errors import UsageError
 from mm_edge.export.graphs.runner import Runner
-from mm_edge.export.pipeline import export
+from mm_edge.export.pipeline import export, load_source
 from mm_edge.export.recipe import Recipe
-from mm_edge.export.sources import load_source
 
 SPEC = """
 [model]

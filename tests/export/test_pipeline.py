@@ -12,7 +12,7 @@ from mm_edge.errors import InputError, UsageError, WorkFailedError
 from mm_edge.export import pipeline
 from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.pipeline import export, plan
-from mm_edge.export.precision.choose import NO_INT8_NOTE
+from mm_edge.export.precision.candidates import NO_INT8_NOTE
 from mm_edge.export.recipe import Recipe
 from mm_edge.places import cache_folder
 

@@ -8,18 +8,16 @@ from handmade_graphs import Builder, info, picture_and_vector, sample
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper, shape_inference
 
 from mm_edge.errors import WorkFailedError
+from mm_edge.export.graphs.fp16 import as_rounded, fp32_by_nature, to_fp16
 from mm_edge.export.graphs.graph import typed
 from mm_edge.export.graphs.lint import lint
-from mm_edge.export.graphs.quantized import restored
-from mm_edge.export.graphs.rewrite import base_graph
-from mm_edge.export.graphs.rounding import as_rounded
-from mm_edge.export.graphs.runner import Runner
-from mm_edge.export.precision.fp16 import fp32_by_nature, to_fp16
+from mm_edge.export.graphs.runner import Runner, base_graph
 from mm_edge.export.precision.int8 import (
     FORMS,
     after_softmax,
     calibrate,
     quantizable,
+    restored,
     rounded_outputs,
     to_int8_cpu,
     to_int8_trt,

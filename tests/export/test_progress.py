@@ -1,12 +1,12 @@
 """Steps are told with their time, and those of a row with what is left."""
 
-from mm_edge.export import progress
+from mm_edge.export import workspace
 
 
 def test_steps_are_told_with_their_time_and_what_is_left(capsys, monkeypatch):
     clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    told = progress.TerminalProgress()
+    monkeypatch.setattr(workspace.time, "monotonic", lambda: next(clock))
+    told = workspace.TerminalProgress()
     for number in (1, 2, 3):
         with told.step("int8", number, 3):
             pass
@@ -20,7 +20,7 @@ def test_steps_are_told_with_their_time_and_what_is_left(capsys, monkeypatch):
 
 
 def test_a_step_that_fails_is_not_told_as_done(capsys):
-    told = progress.TerminalProgress()
+    told = workspace.TerminalProgress()
     try:
         with told.step("write"):
             raise KeyboardInterrupt

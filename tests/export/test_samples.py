@@ -3,6 +3,7 @@
 import json
 import wave
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -13,9 +14,10 @@ from onnx import ModelProto
 from mm_edge.errors import InputError
 from mm_edge.export.data.datasets import gather_dataset
 from mm_edge.export.data.samples import read_samples, spread
-from mm_edge.export.data.take import read_take
+from mm_edge.export.data.take import Ticks, read_take
 from mm_edge.export.model import SourceModel
 from mm_edge.export.recipe import Recipe
+from mm_edge.sample import Event, Prediction
 from mm_edge.spec import (
     AudioInput,
     AudioPrepare,
@@ -44,7 +46,7 @@ def take(tmp_path):
 
 
 def test_a_take_gives_a_feed_a_tick_through_the_runtimes_own_preparation(take):
-    feeds = read_take(take, source_model())
+    feeds = read_take(take, source_model(), FRAMES)
     assert len(feeds) == FRAMES
     assert feeds[0]["image"].shape == (1, 16, 24, 3)
     brightness = [float(feed["image"].mean()) for feed in feeds]
@@ -57,6 +59,44 @@ def test_a_take_is_thinned_evenly(take):
     feeds = list(read_samples(take, source_model(), 4))
     assert len(feeds) == 4
     assert float(feeds[-1]["image"].mean()) - float(feeds[0]["image"].mean()) > 100
+
+
+def test_only_ticks_that_may_be_used_are_kept_and_prepared():
+    prepared = []
+    ticks = Ticks(4, lambda prediction: prepared.append(prediction.seq) or {"seq": prediction.seq})
+    most = 0
+    for number in range(1000):
+        ticks.take(Prediction(number, number, {}, {}, {}, deadline_missed=False, health="ok"))
+        most = max(most, len(ticks.kept))
+    kept = [feed["seq"] for feed in ticks.kept]
+    assert ticks.seen == 1000
+    assert most == 8
+    assert 4 <= len(kept) <= 8
+    assert len(prepared) < 50
+    assert {b - a for a, b in pairwise(kept)} == {128}
+
+
+def broken_take(folder, broken=4):
+    """Pictures of which one cannot be read."""
+    (folder / "camera").mkdir()
+    for number in range(1, 8):
+        cv2.imwrite(str(folder / "camera" / f"{number}.png"), np.full((SIZE[1], SIZE[0], 3), 20 * number, np.uint8))
+    (folder / "camera" / f"{broken}.png").write_bytes(b"no picture")
+    (folder / "text.jsonl").write_text("")
+    return folder
+
+
+def test_a_take_that_fails_on_the_way_is_an_error_that_says_how_far_it_was_read(tmp_path):
+    with pytest.raises(InputError, match=r"4\.png.*not a readable image.*3 ticks were read until then"):
+        list(read_samples(broken_take(tmp_path), source_model(), 8))
+
+
+def test_a_tick_that_fails_in_the_engine_fails_the_take():
+    ticks = Ticks(4, lambda prediction: {})
+    ticks.take(Event(0, "camera", "ended"))
+    assert not ticks.failure
+    ticks.take(Event(0, "engine", "failed", "no memory"))
+    assert ticks.failure == "engine: no memory"
 
 
 def test_items_are_spread_evenly():

@@ -9,17 +9,18 @@ from onnx import ModelProto, TensorProto, numpy_helper
 
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.errors import WorkFailedError
-from mm_edge.export.graphs.rewrite import base_graph
+from mm_edge.export.graphs.runner import base_graph
 from mm_edge.export.pipeline import export
-from mm_edge.export.precision import bisect, part_search
-from mm_edge.export.precision.bisect import Search, smallest_remainder
+from mm_edge.export.precision import part_search, remainder
 from mm_edge.export.precision.int8 import calibrate, quantizable, to_int8_trt_in_fp32
-from mm_edge.export.precision.sensitivity import (
+from mm_edge.export.precision.remainder import (
+    Search,
     Sensitivity,
     ranked,
     sensitivities_to_fp16,
     sensitivities_to_int8,
     share_of_work,
+    smallest_remainder,
 )
 from mm_edge.export.recipe import Recipe
 
@@ -80,7 +81,7 @@ def test_what_needs_more_than_is_allowed_is_given_up_after_one_look():
 
 
 def test_a_search_that_is_out_of_time_gives_what_passed_last(monkeypatch):
-    monkeypatch.setattr(bisect, "time", Clock())
+    monkeypatch.setattr(remainder, "time", Clock())
     nodes = [f"n{number}" for number in range(64)]
     search = Search(lambda kept: 1.0 - len(kept) / 64, 0.4, seconds=2.5)
     kept = smallest_remainder(nodes, search)
@@ -170,7 +171,7 @@ def test_what_was_asked_for_by_name_is_not_given_up(tmp_path, hard_to_please):
 
 
 def test_a_search_that_was_stopped_is_told_in_the_notes_and_in_the_bundle(tmp_path, monkeypatch):
-    monkeypatch.setattr(bisect, "time", Clock())
+    monkeypatch.setattr(remainder, "time", Clock())
     tolerance = 0.012  # some of it can be had in int8, and not all
     recipe = Recipe(split="never", precisions=("int8-trt",), tolerance=tolerance, search_seconds=2.5)
     exported = export(source_model(), tmp_path / "x.mmb", recipe)

@@ -10,9 +10,8 @@ from fusion_models import make  # noqa: E402
 
 from mm_edge.bundle.bundle import Bundle  # noqa: E402
 from mm_edge.errors import MissingExtraError, UsageError, WorkFailedError  # noqa: E402
-from mm_edge.export.pipeline import export  # noqa: E402
+from mm_edge.export.pipeline import export, load_source  # noqa: E402
 from mm_edge.export.recipe import Recipe  # noqa: E402
-from mm_edge.export.sources import load_source  # noqa: E402
 from mm_edge.export.sources.torch_module import from_module  # noqa: E402
 
 MODULE = """

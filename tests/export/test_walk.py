@@ -10,7 +10,7 @@ import mm_edge.export
 from mm_edge.export.pipeline import export
 from mm_edge.export.recipe import Recipe
 
-MOST_FILES = 22  # 31 when the rooms were drawn
+MOST_FILES = 20  # 40 before the rooms were drawn; a model of the zoo enters these and sources/torch_module.py
 FOLDER = Path(mm_edge.export.__file__).parent
 
 
@@ -35,7 +35,9 @@ def files_entered(run):
 
 
 def test_a_walk_of_one_model_stays_short(tmp_path):
-    recipe = Recipe(precisions=("fp32", "int8-cpu"))
+    """With a tolerance that int8 reaches only after a search for nodes that stay fp32."""
+    recipe = Recipe(precisions=("fp32", "fp16", "int8-cpu"), split="always", tolerance=0.012)
     entered = files_entered(lambda: export(source_model(), tmp_path / "x.mmb", recipe))
-    assert {"pipeline.py", "split/partition.py", "precision/choose.py", "package/pack.py"} <= entered
+    assert {"pipeline.py", "split/partition.py", "graphs/fp16.py", "precision/int8.py"} <= entered
+    assert {"precision/remainder.py", "precision/chain_gate.py", "package/pack.py"} <= entered
     assert len(entered) <= MOST_FILES, sorted(entered)

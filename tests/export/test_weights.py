@@ -9,14 +9,11 @@ from onnx import TensorProto, numpy_helper
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.export import pipeline
 from mm_edge.export.graphs import weights
-from mm_edge.export.graphs.graph import save
+from mm_edge.export.graphs.fp16 import as_rounded, to_fp16
 from mm_edge.export.graphs.lint import lint
-from mm_edge.export.graphs.rewrite import base_graph
-from mm_edge.export.graphs.rounding import as_rounded
-from mm_edge.export.graphs.runner import Runner
-from mm_edge.export.graphs.weights import array_of, cast, digest_of_model, filled, is_aside, put_aside
+from mm_edge.export.graphs.runner import Runner, base_graph
+from mm_edge.export.graphs.weights import array_of, cast, digest_of_model, filled, is_aside, put_aside, save
 from mm_edge.export.pipeline import export
-from mm_edge.export.precision.fp16 import to_fp16
 from mm_edge.export.precision.int8 import calibrate, to_int8_cpu, to_int8_trt
 from mm_edge.export.recipe import Recipe
 

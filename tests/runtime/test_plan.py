@@ -209,6 +209,12 @@ def test_a_failed_prediction_leaves_the_state_as_it_was(tmp_path):
         assert session.predict(image=frame + 1).outputs["total"] == [7]
 
 
+def test_an_equal_picture_is_another_capture_for_a_part_that_remembers(tmp_path):
+    frame = np.full((SIZE, SIZE, 3), 3, np.uint8)
+    with open_session(counting_bundle(tmp_path / "m.mmb")) as session:
+        assert [session.predict(image=frame).outputs["total"] for _ in range(3)] == [[3], [6], [9]]
+
+
 @pytest.mark.parametrize("depth", [1, 4])
 def test_a_video_is_the_last_pictures_in_order(tmp_path, depth):
     files = {}

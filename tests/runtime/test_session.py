@@ -40,7 +40,7 @@ def test_one_prediction_from_values_at_hand(path):
         seen = first.outputs["seen"]
         assert (seen["red"], seen["blue"], seen["loudness"]) == pytest.approx((0, 1, 0.25), abs=1e-3)
         assert first.outputs["senses"] == {"image": 1.0, "audio": 1.0, "text": 1.0}
-        again = session.predict(image=picture.copy(), audio=sound, text="the red ball")
+        again = session.predict(image=picture // 2, audio=sound, text="the red ball")
     assert {name: age.state for name, age in again.inputs.items()} == {
         "image": "fresh",
         "audio": "held",
@@ -239,3 +239,27 @@ def test_one_engine_is_not_shared_by_a_run_and_predict(path):
 def test_a_given_engine_and_a_configured_one_contradict(path):
     with pytest.raises(UsageError, match="the configuration requests 'openvino'"):
         mm_edge.open(path, settings=["engine.name=openvino"], engine=StubEngine())
+
+
+def test_a_buffer_that_is_filled_again_gives_a_new_answer(path):
+    picture, sound = np.zeros((32, 32, 3), np.uint8), np.zeros(16_000, np.float32)
+    with mm_edge.open(path) as session:
+        session.predict(image=picture, audio=sound)
+        picture[:], sound[:] = 255, 0.5
+        told = session.predict(image=picture, audio=sound)
+        assert told.outputs["seen"]["red"] == pytest.approx(1)
+        assert told.outputs["seen"]["loudness"] == pytest.approx(0.5)
+        assert {told.inputs[name].state for name in ("image", "audio")} == {"fresh"}
+        picture[0, 0] = 0
+        one_pixel = session.predict(image=picture, audio=sound)
+        assert one_pixel.outputs["seen"]["red"] == pytest.approx(1023 / 1024)
+
+
+def test_equal_content_is_not_computed_again_whoever_owns_it(path):
+    with mm_edge.open(path) as session:
+        session.predict(image=np.full((32, 32, 3), 9, np.uint8), text="go")
+        again = session.predict(image=np.full((32, 32, 3), 9, np.uint8), text="go")
+        other = session.predict(image=np.full((16, 64, 3), 9, np.uint8))
+    assert (again.inputs["image"].state, again.inputs["text"].state) == ("held", "held")
+    assert "encode.image" not in again.latency_ms
+    assert other.inputs["image"].state == "fresh"

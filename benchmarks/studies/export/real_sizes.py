@@ -47,10 +47,9 @@ def measure(name: str) -> dict[str, Any]:
     import torch
 
     from mm_edge.export.feeds import random_feed
-    from mm_edge.export.pipeline import export
-    from mm_edge.export.progress import TerminalProgress
+    from mm_edge.export.pipeline import export, load_source
     from mm_edge.export.recipe import Recipe
-    from mm_edge.export.sources import load_source
+    from mm_edge.export.workspace import TerminalProgress
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(SEED)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mm_edge.export.model import SourceModel
     from mm_edge.export.recipe import Recipe
 
-# The file of this folder that knows each family, by the name of its configuration.
+# The file of this folder for each family, by the name of its configuration.
 FAMILIES = {
     "clip": "picture_and_text",
     "siglip": "picture_and_text",

@@ -1,4 +1,4 @@
-"""Compares the preprocessing in the graph with the model's own processor: a wrong mean looks harmless."""
+"""Compares the preprocessing in the graph with the model's own processor: a wrong mean would go unnoticed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from mm_edge.export.feeds import Array
 
-TOLERANCE = 1e-3  # of the largest number that the processor gives
+TOLERANCE = 1e-3  # of the largest value that the processor returns
 
 
 def prove_pixels(normalize: nn.Module, processor: Any, size: tuple[int, int], action: str) -> None:
-    """On a picture that already has the model's size: resizing is not the graph's."""
+    """On an image that already has the model's size, because the graph does not resize."""
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     options = {"do_resize": False, "do_pad": False, "do_center_crop": False}
     own = processor(picture, return_tensors="np", input_data_format="channels_last", **options)["pixel_values"]

@@ -31,7 +31,7 @@ USUAL_PROMPTS, MOST_PROMPTS = 2, 32
 
 
 class PictureAndText(nn.Module):
-    """The model behind its processor's arithmetic."""
+    """The model with its processor's arithmetic before it."""
 
     def __init__(self, model: nn.Module, normalize: Normalize, *, masked: bool) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def load(name: str, config: Any, recipe: Recipe) -> SourceModel:
 
 
 def normalize_of(processor: Any) -> Normalize:
-    """The processor's arithmetic. Its resizing is the input's `prepare`; a step that is switched off is left out."""
+    """The processor's arithmetic. Its resizing is the input's `prepare`; a disabled step is omitted."""
     scale = 1.0 / processor.rescale_factor if processor.do_rescale else 1.0
     mean, deviation = (processor.image_mean, processor.image_std) if processor.do_normalize else ([0.0] * 3, [1.0] * 3)
     return Normalize(mean, deviation, scale)

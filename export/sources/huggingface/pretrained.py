@@ -1,4 +1,4 @@
-"""What every family needs: loading without surprises, the tokenizer as one file, the check that it is the right one."""
+"""Loads pretrained models and their tokenizers as one file, and verifies the tokenizer."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def text_input(tokenizer: Any, length: int, *, mask: bool, prompts: int) -> Text
 
 
 def finish(module: nn.Module, spec: ModelSpec, name: str, tokenizer: Any = None) -> SourceModel:
-    """The wrapped module as a source; the bundle's tokenizer is held against the model's own first."""
+    """The wrapped module as a source; the bundle's tokenizer is compared with the model's own first."""
     origin = f"hf:{Path(name).name if Path(name).is_dir() else name}"
     if tokenizer is not None:
         module.files = {TOKENIZER_FILE: tokenizer_file(tokenizer, name)}  # type: ignore[assignment]  # a plain attribute

@@ -22,7 +22,7 @@ HOPS_A_WINDOW = 10
 
 
 class SoundEncoder(nn.Module):
-    """The encoder behind its processor's arithmetic."""
+    """The encoder with its processor's arithmetic before it."""
 
     def __init__(self, front_end: nn.Module, encoder: nn.Module) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ USUAL_TEXT_LENGTH = 77  # what CLAP was trained with
 
 
 class SoundAndText(nn.Module):
-    """The model behind its processor's arithmetic."""
+    """The model with its processor's arithmetic before it."""
 
     def __init__(self, model: nn.Module, mel: LogMel) -> None:
         super().__init__()

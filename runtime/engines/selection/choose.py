@@ -30,8 +30,8 @@ def open_engine(
     config: EngineConfig, watch: Watch | None = None, read_file: Callable[[str], bytes] | None = None
 ) -> Engine:
     """The named engine, or an EngineError (exit code 3) with the reason; never another one. `auto` is the one that
-    runs everywhere (select_engine.py tries the others first). `watch` and `read_file`, which reads a file of the
-    bundle, are for engines that build.
+    runs everywhere (select_engine.py tries the others first). `watch` is for engines that build; `read_file` reads
+    the engines in a bundle that is trusted.
     """
     name, _, detail = config.name.partition(":")
     makers: dict[str, Callable[[], Engine]] = {

@@ -121,7 +121,7 @@ def select_engine(
         if engine is not None:
             return _select_on(engine, bundle, config, depth, use)
         if config.name != "auto":
-            selected = _select_on(open_engine(config, watch, bundle.read), bundle, config, depth, use)
+            selected = _select_on(open_engine(config, watch, _trusted_read(bundle)), bundle, config, depth, use)
         else:
             selected = _select_first_that_runs(bundle, config, depth, watch, use)
     except KeyboardInterrupt:
@@ -139,6 +139,11 @@ def select_engine(
     return selected
 
 
+def _trusted_read(bundle: Bundle) -> Callable[[str], bytes] | None:
+    """For engines in the bundle, which are code: only a bundle with a checked signature may bring any."""
+    return bundle.read if bundle.trusted else None
+
+
 def _select_first_that_runs(bundle: Bundle, config: EngineConfig, depth: int, watch: Watch, use: Use) -> SelectedEngine:
     skipped_engines: dict[str, str] = {}
     failed_engines: dict[str, str] = {}
@@ -150,7 +155,7 @@ def _select_first_that_runs(bundle: Bundle, config: EngineConfig, depth: int, wa
         try:
             # Options belong to a named engine; under `auto` that is the one on the CPU.
             named = replace(config, name=name, options={})
-            selected = _select_on(open_engine(named, watch, bundle.read), bundle, config, depth, use)
+            selected = _select_on(open_engine(named, watch, _trusted_read(bundle)), bundle, config, depth, use)
         except (UnavailableError, WorkFailedError) as error:
             # It should have run, so this is logged even if another engine runs instead.
             skipped_engines[name] = failed_engines[name] = str(error)
@@ -162,7 +167,7 @@ def _select_first_that_runs(bundle: Bundle, config: EngineConfig, depth: int, wa
             break
     else:
         named = replace(config, name="onnxruntime")
-        selected = _select_on(open_engine(named, watch, bundle.read), bundle, config, depth, use)
+        selected = _select_on(open_engine(named, watch), bundle, config, depth, use)
     selected.skipped_engines, selected.failed_engines = skipped_engines, failed_engines
     return selected
 
@@ -181,6 +186,8 @@ def _select_on(engine: Engine, bundle: Bundle, config: EngineConfig, depth: int,
                 selected.golden = measure_golden(bundle, engine, selected.executables, engine.golden_tolerance)
                 failed = _failed_checks(selected.golden)
             if not failed.why:
+                unused = engine.describe().get("unused_engines", {})  # of the bundle, each with its reason
+                selected.fallbacks += unused.values()
                 use.fit(selected)
                 return selected
             _lower_precision(selected, bundle, precisions, failed)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mm_edge.atomic_write import PARTIAL, atomic_write, make_folder
+from mm_edge.cache_limit import drop_least_recently_used
 from mm_edge.places import cache_folder
 
 from .build_lock import BuildLock
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _MAGIC = b"mm-edge engine 2\n"
 _MOST_HEAD_BYTES = 1 << 16
 _OTHERS_MAY_WRITE = 0o022
+MOST_BYTES = 16 << 30  # of all engines together; those of one model must fit, or each start would build them again
 # An engine that differs only in these is useless: a machine has one driver at a time.
 _DEAD_WHEN_CHANGED = {"driver"}
 
@@ -88,8 +90,9 @@ class Lookup:
 class EngineCache:
     """A folder of engines. Several processes may use it at the same time."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, most_bytes: int = MOST_BYTES) -> None:
         self.folder = folder or cache_folder("engines")
+        self.most_bytes = most_bytes
 
     def look_up(self, key: Key) -> Lookup:
         path = self._path(key)
@@ -129,6 +132,8 @@ class EngineCache:
         }
         self._write(self._path(key), _MAGIC + json.dumps(head).encode() + b"\n" + engine)
         self._drop_old(key)
+        for path in drop_least_recently_used(self.folder.glob("*.engine"), self.most_bytes):
+            log.info("%s: removed, because it was not used for the longest time and the cache is full", path)
 
     def timings(self, key: Key) -> bytes:
         """The timing cache of this device and version; empty if there is none, or a damaged one."""

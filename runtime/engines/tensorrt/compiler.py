@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .order import Dims
 
 
+UNTRUSTED = "its signature was not checked with a trusted key (trust.keys), so it is built here"
+
+
 class Device(Protocol):
     """What an engine depends on, apart from the library."""
 
@@ -51,8 +54,10 @@ class TensorRtCompiler:
     watch: Watch = field(default_factory=Watch)
     cache: EngineCache = field(default_factory=EngineCache)
     options: Options = field(default_factory=Options)
-    read_file: Callable[[str], bytes] | None = None  # of the bundle, verified: for engines that were built in advance
+    # Of a bundle whose signature was checked with a trusted key: an engine is code, and runs when it is loaded.
+    read_file: Callable[[str], bytes] | None = None
     origins: dict[str, str] = field(default_factory=dict)  # by part: where its engine comes from, and its layers
+    unused: dict[str, str] = field(default_factory=dict)  # by part: why its engine in the bundle is not used
 
     def compile(self, part: Part, precision: Precision, graph: bytes, shapes: Mapping[str, Dims]) -> TensorRtCompiled:
         """Raises a WorkFailedError if the library rejects the part in this precision, or BuildStopped."""
@@ -70,24 +75,32 @@ class TensorRtCompiler:
 
     def describe(self) -> dict[str, Any]:
         """The library, and where the engine of each part comes from."""
-        return {"library": self.library.title, "level": self.options.level, "built": dict(self.origins)}
+        unused = {"unused_engines": dict(self.unused)} if self.unused else {}
+        return {"library": self.library.title, "level": self.options.level, "built": dict(self.origins), **unused}
 
     def _from_bundle(self, part: Part, order: Order) -> TensorRtCompiled | None:
         """An engine that was built in advance for this library version and family of GPUs."""
         target = f"sm{self.device.capability.replace('.', '')}"
         wanted = (self.library.kind, target, self.library.version, order.precision)
         for file in part.engines:
-            if self.read_file is None or (file.engine, file.target, file.version, file.precision) != wanted:
+            if (file.engine, file.target, file.version, file.precision) != wanted:
                 continue
+            if self.read_file is None:
+                self._leave(order, UNTRUSTED)
+                return None
             try:
                 loaded = load_engine(self.library, self.read_file(file.file), order)
                 layers = check_layers(self.library, loaded.engine, order, partial(heavy_layers, self.library, order))
             except WorkFailedError as error:
-                self.watch.announce(f"the engine of {order.label} in the bundle is not used: {error.found}")
+                self._leave(order, error.found)
                 return None
             self.origins[part.name] = f"from the bundle, built for {target}; {layers}"
             return loaded
         return None
+
+    def _leave(self, order: Order, why: str) -> None:
+        self.unused[order.part.name] = f"the engine of {order.label} in the bundle is not used: {why}"
+        self.watch.announce(self.unused[order.part.name])
 
     def _from_cache(self, key: Key, order: Order) -> tuple[TensorRtCompiled | None, Lookup]:
         looked = self.cache.look_up(key)

@@ -94,7 +94,7 @@ def _inputs(view: RunView) -> Table:
     for name, entry in view.inputs.items():
         dropped = "  ".join(f"{count} {cause}" for cause, count in entry.dropped.items() if count)
         table.add_row(
-            name,
+            Text(name),
             Text(entry.state, STYLES.get(entry.state, "")),
             f"{entry.age_ms.last:.1f}" if entry.age_ms else "-",
             f"{entry.age_ms.p99:.1f}" if entry.age_ms else "-",
@@ -119,7 +119,7 @@ def _stages(stages: Mapping[str, Spread]) -> Table:
 def _outputs(view: RunView) -> Table:
     table = _table("output", "")
     for name, value in view.outputs.items():
-        table.add_row(name, Text(in_words(value, view.kinds.get(name, ""))))
+        table.add_row(Text(name), Text(in_words(value, view.kinds.get(name, ""))))
     return table
 
 
@@ -127,7 +127,7 @@ def _events(view: RunView) -> Table:
     table = _table(">s ago", "event", "", "")
     for event in view.events[-EVENTS_SHOWN:]:
         state = Text(event.state, STYLES.get(event.state, ""))
-        table.add_row(f"{event.ago_s:.0f}", event.source, state, Text(event.detail, "dim"))
+        table.add_row(f"{event.ago_s:.0f}", Text(event.source), state, Text(event.detail, "dim"))
     return table
 
 

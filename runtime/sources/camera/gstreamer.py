@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from mm_edge.errors import DeviceError
+from mm_edge.redact import redact
 
 from .stream import StreamCamera
 
@@ -21,7 +22,8 @@ SINK = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 
 def gstreamer_camera(input_name: str, pipeline: str, config: CameraConfig) -> StreamCamera:
     """`pipeline` as for gst-launch-1.0; an appsink is appended if it has none."""
     whole = pipeline if "appsink" in pipeline else f"{pipeline} ! {SINK}"
-    return StreamCamera(input_name, f"gst:{pipeline}", functools.partial(start, whole), offset_ms=config.offset_ms)
+    shown = redact(f"gst:{pipeline}")
+    return StreamCamera(input_name, shown, functools.partial(start, whole), offset_ms=config.offset_ms)
 
 
 def jetson_camera(input_name: str, number: int, config: CameraConfig) -> StreamCamera:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import re
 from typing import TYPE_CHECKING
 
 import cv2
 
 from mm_edge.errors import DeviceError
+from mm_edge.redact import redact
 
 from .stream import StreamCamera
 
@@ -20,7 +20,7 @@ def network_camera(input_name: str, url: str, config: CameraConfig) -> StreamCam
     opening = functools.partial(start, url, config)
     # FFmpeg checks the timeout about every 100 ms, so a read may return slightly before it.
     patience_ms = 0.9 * config.read_timeout_ms
-    return StreamCamera(input_name, without_password(url), opening, offset_ms=config.offset_ms, patience_ms=patience_ms)
+    return StreamCamera(input_name, redact(url), opening, offset_ms=config.offset_ms, patience_ms=patience_ms)
 
 
 def start(url: str, config: CameraConfig) -> cv2.VideoCapture:
@@ -34,12 +34,7 @@ def start(url: str, config: CameraConfig) -> cv2.VideoCapture:
     if not video.isOpened():
         raise DeviceError(
             f"unreachable, or no image within {config.open_timeout_ms:g} ms",
-            action=f"opening the camera {without_password(url)}",
+            action=f"opening the camera {redact(url)}",
             hint="Check address, user name and password with: ffprobe URL",
         )
     return video
-
-
-def without_password(url: str) -> str:
-    """For messages and logs."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:…@", url)

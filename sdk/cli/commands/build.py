@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from mm_edge.bundle.manifest import Manifest
+    from mm_edge.console import SafeConsole
     from mm_edge.runtime.engines.building import Step, Watch
     from mm_edge.runtime.engines.selection.select_engine import SelectedEngine
 
@@ -78,11 +79,10 @@ def _watching() -> Iterator[Watch]:
     if not sys.stderr.isatty():
         yield Watch(announce=_print)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=SafeConsole(stderr=True), transient=True) as progress:
         yield Watch(
             report=_Bars(progress), announce=lambda text: progress.console.print(text, markup=False, highlight=False)
         )

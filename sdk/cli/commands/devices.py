@@ -21,12 +21,13 @@ def devices(
     if json:
         import msgspec
 
+        from mm_edge.cli.terminal import print_json
         from mm_edge.doctor.report import DevicesReport
 
         microphones = sound.result.get("microphones", [])
         found = {"cameras": cameras, "microphones": microphones, "sound": sound.failed or "ok"}
         report = msgspec.convert(found, DevicesReport)
-        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=1))
+        print_json(report)
         return
     _print_cameras(cameras)
     _print_microphones(sound)

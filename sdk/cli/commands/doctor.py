@@ -25,13 +25,12 @@ def doctor(
 
     findings = examine({"Engine selection": (survey,), "Board": (board, power)})
     if json:
-        import msgspec
-
         from mm_edge import __version__
+        from mm_edge.cli.terminal import print_json
         from mm_edge.doctor.report import DoctorReport
 
         report = DoctorReport(__version__, findings)
-        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=1))
+        print_json(report)
     else:
         _print(findings)
 

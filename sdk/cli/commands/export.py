@@ -71,8 +71,8 @@ def export(
     """Convert a model into a bundle: split it by input, quantize it, verify it."""
     import mm_edge
     from mm_edge.export.pipeline import plan
-    from mm_edge.export.progress import TerminalProgress
     from mm_edge.export.recipe import make_recipe
+    from mm_edge.export.workspace import TerminalProgress
 
     options: dict[str, Any] = {
         "precision": precision,

@@ -31,10 +31,10 @@ def inspect(
 
 
 def _print_json(bundle: Bundle) -> None:
-    import msgspec
+    from mm_edge.cli.terminal import print_json
 
     shown = {"path": str(bundle.path), "bytes": bundle.size, "signature": bundle.signature, "manifest": bundle.manifest}
-    typer.echo(msgspec.json.format(msgspec.json.encode(shown), indent=1))
+    print_json(shown)
 
 
 def _print_tables(bundle: Bundle) -> None:

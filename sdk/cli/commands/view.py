@@ -53,11 +53,10 @@ def view(
 
 
 def _in_terminal(robot: Robot) -> None:
-    from rich.console import Console
-
+    from mm_edge.console import SafeConsole
     from mm_edge.runtime.view.watch import watch_in_text
 
-    watch_in_text(robot, Console(), threading.Event())
+    watch_in_text(robot, SafeConsole(), threading.Event())
 
 
 def _has_browser() -> bool:

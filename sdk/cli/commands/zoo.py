@@ -13,9 +13,9 @@ def zoo(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fals
 
     cards = {name: {**catalog.card(name), "trained": str(catalog.is_trained(name)).lower()} for name in catalog.names()}
     if json:
-        import msgspec
+        from mm_edge.cli.terminal import print_json
 
-        typer.echo(msgspec.json.format(msgspec.json.encode(cards), indent=1))
+        print_json(cards)
         return
     from mm_edge.cli.terminal import add, console, table
 

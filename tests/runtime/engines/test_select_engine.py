@@ -99,6 +99,31 @@ def machine(monkeypatch, tmp_path):
     return there
 
 
+@pytest.mark.parametrize("name", ["auto", "tensorrt"])
+@pytest.mark.parametrize("trusted", [True, False])
+def test_only_a_trusted_bundle_gives_its_engines(bundle, machine, monkeypatch, name, trusted):
+    machine("tensorrt", Gpu())
+    monkeypatch.setattr(bundle, "trusted", trusted)
+    given, works = [], select_engine.open_engine
+
+    def open_engine(config, watch=None, read_file=None):
+        given.append(read_file)
+        return works(config, watch, read_file)
+
+    monkeypatch.setattr(select_engine, "open_engine", open_engine)
+    select_engine.select_engine(bundle, EngineConfig(name=name), depth=2).close()
+    assert given == [bundle.read if trusted else None]
+
+
+def test_an_engine_of_the_bundle_that_is_not_used_is_a_fallback(bundle, machine):
+    engine = Gpu()
+    describe = engine.describe
+    engine.describe = lambda: {**describe(), "unused_engines": {"fuse": "the engine of 'fuse' is not used"}}
+    machine("tensorrt", engine)
+    selected = select_engine.select_engine(bundle, AUTO, depth=2)
+    assert selected.describe()["fallbacks"] == ["the engine of 'fuse' is not used"]
+
+
 def test_without_a_gpu_it_is_onnxruntime_and_each_other_is_named(bundle, machine):
     selected = select_engine.select_engine(bundle, AUTO, depth=2)
     assert selected.engine.name == "onnxruntime"

@@ -13,7 +13,6 @@ from mm_edge.runtime.clock import NS_PER_MS, NS_PER_S, ManualClock
 from mm_edge.runtime.sources.camera import gstreamer, network, nodes, v4l2
 from mm_edge.runtime.sources.camera.kernel_stamps import KernelStamps
 from mm_edge.runtime.sources.camera.mode import Mode, negotiate
-from mm_edge.runtime.sources.camera.network import without_password
 from mm_edge.runtime.sources.camera.stream import StreamCamera
 from mm_edge.runtime.sources.camera.v4l2 import V4l2Camera
 
@@ -363,19 +362,6 @@ def test_a_network_camera_always_has_both_time_outs_and_never_shows_its_password
     assert requested[cv2.CAP_PROP_N_THREADS] == 1
     assert opened.detail == "rtsp://user:…@host/a, 640x480 at 30 fps, stamped at arrival"
     assert "cret" not in repr(opened)
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("rtsp://host/a", "rtsp://host/a"),
-        ("rtsp://user@host/a", "rtsp://user@host/a"),
-        ("http://user:p@ss@host:81/a", "http://user:…@host:81/a"),
-        ("http://host:81/a?mail=x@y", "http://host:81/a?mail=x@y"),
-    ],
-)
-def test_passwords_in_urls(url, shown):
-    assert without_password(url) == shown
 
 
 def test_a_server_that_does_not_answer(streamed):

@@ -1,6 +1,7 @@
 """The engines on disk: whatever is not exactly what was built here is built again, and why is told."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -187,3 +188,19 @@ def test_whoever_waits_for_another_build_can_be_stopped(cache):
             pytest.fail("it got the lock twice")
     with cache.building(stopped):  # free again: nobody is waited for
         assert cache.folder.is_dir()
+
+
+def test_the_engines_that_were_not_used_for_the_longest_time_are_removed_when_the_cache_is_full(tmp_path):
+    cache = EngineCache(tmp_path / "engines", most_bytes=4 * len(ENGINE))
+    keys = [replace(KEY, onnx=letter * 64) for letter in "abcd"]
+    for place, key in enumerate(keys[:3]):
+        os.utime(kept(cache, key), (100 + place, 100 + place))
+    assert cache.look_up(keys[0]).kept  # a use: the second is now the oldest
+    kept(cache, keys[3])
+    assert [bool(cache.look_up(key).kept) for key in keys] == [True, False, True, True]
+
+
+def test_the_newest_engine_stays_even_if_it_alone_exceeds_the_limit(tmp_path):
+    cache = EngineCache(tmp_path / "engines", most_bytes=1)
+    kept(cache)
+    assert cache.look_up(KEY).kept

@@ -168,6 +168,17 @@ def test_an_engine_of_the_bundle_that_does_not_load_is_told_and_built_here(rtx):
     assert rtx.said[0] == "the engine of 'fuse' in fp16 in the bundle is not used: cudaErrorInvalidSource"
 
 
+def test_an_engine_of_a_bundle_that_is_not_trusted_is_never_loaded_and_built_here(rtx, monkeypatch):
+    loaded, load = [], compiler.load_engine
+    monkeypatch.setattr(compiler, "load_engine", lambda *given: (loaded.append(given[1]), load(*given))[1])
+    made = rtx.compiler(read_file=None)
+    assert made.compile(PART, "fp16", b"graph", SHAPES).content == b"engine 1 of graph"
+    assert loaded == [b"engine 1 of graph"]
+    why = "the engine of 'fuse' in fp16 in the bundle is not used: its signature was not checked with a trusted key"
+    assert rtx.said[0].startswith(why)
+    assert made.describe()["unused_engines"]["fuse"].startswith(why)
+
+
 def shows(kind):
     """An engine of one layer that computes with that."""
     told = json.dumps({"Layers": [{"LayerType": "gemm", "Name": "g", "Inputs": [], "Outputs": [{"Format": kind}]}]})

@@ -1,31 +1,35 @@
-"""Measures the error of each node when it alone is reduced, and finds the node where a reduced graph goes wrong.
+"""Finds the nodes that must stay fp32: ranks them by the error that each causes when reduced alone, then bisects.
 
-Both forms of every node run side by side on the fp32 values, in one session for all nodes. That does not include what
-later nodes make of an error, so the result is an order for a search and not a verification.
+To rank them, both forms of every node run side by side on the fp32 values, in one session for all nodes. This leaves
+out how later nodes change an error: it gives an order for the search and verifies nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from math import inf, isfinite, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from mm_edge.export.graphs.graph import GraphIndex, uses
-from mm_edge.export.graphs.rewrite import drop_unused, sort_nodes
-from mm_edge.export.graphs.rounding import as_rounded
+from mm_edge.export.graphs.fp16 import as_rounded
+from mm_edge.export.graphs.graph import GraphIndex, drop_unused, sort_nodes, uses
 from mm_edge.export.graphs.runner import ALL_CORES, Runner, intermediate_values, run_all
 from mm_edge.export.verify.parity import relative_error
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from mm_edge.export.feeds import Array, Feed
 
-RENAMED_OUTPUT = "_QuantizeLinear_Input"  # the quantizer's suffix for a graph output before it is rounded
+
+RENAMED_OUTPUT = "_QuantizeLinear_Input"  # the quantizer's suffix for an unrounded graph output
 TINY = 1e-12
+Node = TypeVar("Node", bound="str | tuple[str, str]")  # a node, or a part and a node
+MOST_TRIALS = 32
+STEPS = 32  # the bisection stops at this fraction of all nodes
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Sensitivity:
 
 
 def ranked(found: Sequence[Sensitivity]) -> list[str]:
-    """Largest error for its work first: errors add up in squares, and work is what fp32 costs."""
+    """Largest squared error for its work first: squared errors add up, and work is the cost of fp32."""
     order = sorted(found, key=lambda item: -(item.loss**2) / max(item.work, 1.0))
     return [item.node for item in order]
 
@@ -52,13 +56,13 @@ def share_of_work(found: Sequence[Sensitivity], nodes: Collection[str]) -> float
 def sensitivities_to_int8(
     base: ModelProto, quantized: ModelProto, nodes: Collection[str], feeds: Sequence[Feed]
 ) -> list[Sensitivity]:
-    """`quantized` rounds the inputs of heavy nodes and none of their outputs."""
+    """`quantized` must round the inputs of heavy nodes and none of their outputs."""
     model = ModelProto()
     model.CopyFrom(base)
     there = {tensor.name for tensor in model.graph.initializer}
     model.graph.initializer.extend(item for item in quantized.graph.initializer if item.name not in there)
     made = {name for node in base.graph.node for name in node.output}
-    rounded: set[str] = set()  # graph outputs, whose name the rounded value takes
+    rounded: set[str] = set()  # graph outputs: the rounded value has their name
     reduced = []
     for node in quantized.graph.node:
         own = NodeProto()
@@ -76,7 +80,7 @@ def sensitivities_to_int8(
 
 
 def sensitivities_to_fp16(base: ModelProto, nodes: Collection[str], feeds: Sequence[Feed]) -> list[Sensitivity]:
-    """Each node's operands and results rounded to fp16, where they are floats."""
+    """The operands and results of each node rounded to fp16, if they are floats."""
     model = ModelProto()
     model.CopyFrom(base)
     index = GraphIndex(base.graph)
@@ -109,7 +113,7 @@ def _through_fp16(source: str, target: str) -> list[NodeProto]:
 def _measured(
     model: ModelProto, base: ModelProto, reduced: Sequence[NodeProto], feeds: Sequence[Feed], *, rounds: bool = False
 ) -> list[Sensitivity]:
-    """`model`: `base` and what the nodes `reduced` read. Adds them, with three numbers of each as the only outputs."""
+    """Adds the nodes `reduced` to `model` (`base` and their inputs), with three numbers each as the only outputs."""
     weights = {tensor.name: tensor for tensor in base.graph.initializer}
     originals = {node.name: node for node in base.graph.node}
     numbers = {"error": TensorProto.FLOAT, "norm": TensorProto.FLOAT, "size": TensorProto.INT64}
@@ -191,3 +195,72 @@ def worst_node(reference: ModelProto, reduced: ModelProto, feed: Feed) -> str:
     name = max(growth, key=lambda item: growth[item])
     node = index.graph.node[index.producer[name]]
     return f"node '{node.name}' ({node.op_type}), value '{name}': relative error {errors[name]:.3g}"
+
+
+@dataclass
+class Search(Generic[Node]):
+    """The trials. `loss_of` runs the graph with these nodes in fp32 and returns the relative error."""
+
+    loss_of: Callable[[frozenset[Node]], float]
+    tolerance: float
+    seconds: float = float("inf")  # then the best result so far is used
+    most_trials: int = MOST_TRIALS
+    trials: int = 0
+    stopped: bool = False  # by the time limit, before the search was complete
+    known: dict[frozenset[Node], float] = field(default_factory=dict)
+    start: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start = time.monotonic()
+
+    def loss(self, kept: frozenset[Node]) -> float:
+        if kept not in self.known:
+            self.trials += 1
+            self.known[kept] = self.loss_of(kept)
+        return self.known[kept]
+
+    def passes(self, kept: frozenset[Node]) -> bool:
+        return self.loss(kept) <= self.tolerance
+
+    def out_of_time(self) -> bool:
+        """Checked before trials that improve a result, not before those that are needed to have one."""
+        over = time.monotonic() - self.start > self.seconds
+        self.stopped = self.stopped or over
+        return over
+
+
+def smallest_remainder(
+    ranked: Sequence[Node], search: Search[Node], longest: int | None = None
+) -> frozenset[Node] | None:
+    """The nodes to keep in fp32, out of the first `longest` of `ranked`; None when even those are not enough.
+
+    `ranked` starts with the node whose fp32 gains most for its cost. The ranking only sets the order of the trials:
+    every result was tried.
+    """
+    if search.passes(frozenset()):
+        return frozenset()
+    high = len(ranked) if longest is None else longest
+    if not high or not search.passes(frozenset(ranked[:high])):
+        return None
+    low, step = 0, max(1, len(ranked) // STEPS)
+    while high - low > step and not search.out_of_time():
+        middle = (low + high) // 2
+        if search.passes(frozenset(ranked[:middle])):
+            high = middle
+        else:
+            low = middle
+    return _shrunk(list(ranked[:high]), search)
+
+
+def _shrunk(kept: list[Node], search: Search[Node]) -> frozenset[Node]:
+    """Removes nodes that need not stay fp32: halves of what is kept, then quarters, and so on, the last ones first."""
+    size = len(kept) // 2
+    while size and search.trials < search.most_trials:
+        for start in reversed(range(0, len(kept), size)):
+            if search.trials >= search.most_trials or search.out_of_time():
+                return frozenset(kept)
+            without = kept[:start] + kept[start + size :]
+            if without and search.passes(frozenset(without)):
+                kept = without
+        size //= 2
+    return frozenset(kept)
