@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from importlib.metadata import version
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ import msgspec
 import numpy as np
 from safetensors.numpy import load, save
 
-import mm_edge
 from mm_edge.bundle.bundle import Bundle, digest
 from mm_edge.bundle.manifest import Artefact, Cost, EngineFile, FileDigest, Golden, Manifest, Part
 from mm_edge.bundle.writer import write_bundle
@@ -109,7 +109,7 @@ def make_manifest(
         card=spec.card,
         made={
             "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "by": f"mm-edge {mm_edge.__version__}",
+            "by": f"mm-edge {version('mm-edge')}",
             "source": split.source.origin,
             "seed": str(recipe.seed),
             **split.source.made,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib.metadata import version
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-import mm_edge
 from mm_edge.errors import MmEdgeError
 from mm_edge.export.graphs.fp16 import as_rounded, fp32_by_nature, to_fp16
 from mm_edge.export.graphs.runner import ALL_CORES, Runner, base_graph, open_artefact, race, run_all
@@ -189,7 +189,7 @@ class PartSearch:
             recipe,
             *RECORDED,
             onnxruntime.__version__,
-            mm_edge.__version__,
+            version("mm-edge"),
         )
 
     @cached_property

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from mm_edge.bundle.manifest import Manifest
-    from mm_edge.console import SafeConsole
     from mm_edge.runtime.engines.building import Step, Watch
     from mm_edge.runtime.engines.selection.select_engine import SelectedEngine
 
@@ -80,6 +79,8 @@ def _watching() -> Iterator[Watch]:
         yield Watch(announce=_print)
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from mm_edge.console import SafeConsole
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
     with Progress(*columns, console=SafeConsole(stderr=True), transient=True) as progress:
