@@ -95,7 +95,9 @@ class Guard:
             request.cookies.get(self._cookie, ""),
             bearer if scheme.lower() == "bearer" else "",
         )
-        return any(secrets.compare_digest(word.encode(), token.encode()) for word in given)
+        # Headers may hold bytes that are no text; they are wrong like any other word.
+        words = (word.encode("utf-8", "surrogateescape") for word in given)
+        return any(secrets.compare_digest(word, token.encode()) for word in words)
 
 
 def _host_name(header: str) -> str:

@@ -20,7 +20,7 @@ from mm_edge.sample import Event, Prediction
 from mm_edge.spec import AudioInput, TextInput
 
 from .address import invitation, reachable_host
-from .connections import Connections
+from .connections import BriefErrors, Connections
 from .guard import Guard, is_loopback, new_token
 from .hub import Hub
 from .machine import machine_name
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .routes import Controls
 
 log = logging.getLogger(__name__)
+http_log = logging.getLogger(f"{__name__}.http")
+http_log.addFilter(BriefErrors())
 RECENT_TEXTS = 8
 END_WITHIN_S = 0.5
 
@@ -142,7 +144,7 @@ class ViewServer:
             guard = Guard(self.host, self.port, self.token)
             routes = Routes(hub, self._tally.view, self._prometheus, self._act)
             runner = web.AppRunner(
-                application(routes, guard, connections.middleware), access_log=None, shutdown_timeout=0
+                application(routes, guard, connections.middleware), access_log=None, logger=http_log, shutdown_timeout=0
             )
             await runner.setup()
             accept = connections.factory(cast("web.Server", runner.server))  # set after setup

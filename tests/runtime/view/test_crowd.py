@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mm_edge.runtime.view.connections import MOST_CONNECTIONS, SILENT_S
+from mm_edge.runtime.view import connections
+from mm_edge.runtime.view.connections import MOST_OF_ONE_ADDRESS, SILENT_S
 from mm_edge.runtime.view.routes import MOST_VIEWERS
 
 SMALL = (180, 320)
@@ -101,9 +102,9 @@ def test_a_viewer_over_the_limit_is_rejected(serve):
 @pytest.mark.slow
 def test_connections_without_a_request_are_closed_and_too_many_rejected(serve):
     server, robot = serve(feed=False)
-    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(MOST_CONNECTIONS + 20)]
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(MOST_OF_ONE_ADDRESS + 20)]
     time.sleep(0.2)
-    refused = sum(connection.recv(1) == b"" for connection in silent[MOST_CONNECTIONS:])
+    refused = sum(connection.recv(1) == b"" for connection in silent[MOST_OF_ONE_ADDRESS:])
     assert refused == 20
     time.sleep(2 * SILENT_S)
     assert all(connection.recv(1) == b"" for connection in silent)
@@ -111,6 +112,81 @@ def test_connections_without_a_request_are_closed_and_too_many_rejected(serve):
         connection.close()
     server.take(robot.predict())
     assert asyncio.run(draw_for(server.port, 0.5)) == 0  # a viewer comes in again; nothing new was predicted
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(connections, "SILENT_S", 0.4)
+
+
+def ask(port, more=b"", address="127.0.0.1"):
+    """A connection that has got one answer and keeps alive; then it sends `more`."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0))
+    connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
+    assert connection.recv(4096).startswith(b"HTTP/1.1 ")
+    connection.sendall(more)
+    return connection
+
+
+def closed(connection):
+    """Waits until the other end closes; a time-out fails the test."""
+    with connection, contextlib.suppress(ConnectionError):
+        while connection.recv(4096):
+            pass
+    return True
+
+
+@pytest.mark.parametrize("more", [b"", b"G", b"GET /healthz HTTP/1.1\r\nHost: local", b"POST /x HTTP/1.1\r\nContent-"])
+def test_half_of_a_second_request_holds_no_connection(impatient, serve, more):
+    server, _ = serve(feed=False)
+    held = [ask(server.port, more) for _ in range(20)]
+    began = time.monotonic()
+    assert all(closed(connection) for connection in held)
+    assert time.monotonic() - began < 5
+    ask(server.port).close()
+
+
+def test_one_address_cannot_keep_the_others_out(serve, monkeypatch):
+    monkeypatch.setattr(connections, "MOST_OF_ONE_ADDRESS", 10)
+    server, _ = serve(feed=False)
+    greedy = [ask(server.port) for _ in range(10)]
+    refused = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    assert closed(refused)
+    ask(server.port, address="127.0.0.2").close()
+    greedy.pop().close()
+    time.sleep(0.2)
+    ask(server.port).close()
+    for connection in greedy:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\0\1\2\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nA" + b"a" * 20_000 + b": 1\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_a_malformed_request_is_answered_and_logs_no_traceback(serve, caplog, request_bytes):
+    server, _ = serve(feed=False)
+    with caplog.at_level("INFO", logger="mm_edge"), socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.settimeout(10)
+        connection.sendall(request_bytes)
+        connection.shutdown(socket.SHUT_WR)
+        assert b" 500 " not in connection.recv(4096).split(b"\r\n")[0]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_cookie_that_is_no_text_is_a_wrong_token(serve, caplog):
+    server, _ = serve(feed=False, token="right")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        cookie = b"Cookie: mm-edge-%d=\xff\xfe" % server.port
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost:%d\r\n%s\r\n\r\n" % (server.port, cookie))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401")
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 @pytest.fixture(scope="module")
