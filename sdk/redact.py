@@ -14,7 +14,11 @@ _NAME = r"[\w-]{0,40}(?:pass|pwd|pw|token|secret|api[-_]?key|access[-_]?key|cred
 _QUOTED = r"\"[^\"]*\"|'[^']*'"
 # user_password=x_channel=1 is one path of common cameras: the next name ends the value as well as a separator does.
 _NAMED = re.compile(rf"(?i)(?<![A-Za-z])({_NAME})(\s*=\s*)(?!{HIDDEN})({_QUOTED}|[^\s&;]+?(?=_[a-z]+=|[\s&;]|$))")
-_HEADER = re.compile(r"(?i)\b(authorization\s*[:=]\s*|(?:basic|bearer|digest)\s+)(?:(?:basic|bearer|digest)\s+)?\S+")
+# Without "authorization" before it, what follows a scheme must look like a credential: "basic settings" is prose.
+_HEADER = re.compile(
+    r"(?i)\b(authorization\s*[:=]\s*(?:(?:basic|bearer|digest)\s+)?"
+    r"|(?:basic|bearer)\s+(?=\S*(?-i:[A-Z0-9=_]))|digest\s+(?=\w+=))\S+"
+)
 _URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)(\S+)")
 _BARE = re.compile(
     r"(?<![\w/…])([\w.%+-]{1,64}):(?!//)[^\s@…]{1,200}@(?=[\w\[])"

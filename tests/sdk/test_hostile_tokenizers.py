@@ -102,4 +102,4 @@ def test_a_pattern_that_panics_on_one_text_only_fails_for_that_text():
 
 
 def test_the_end_of_a_very_long_text_is_not_read():
-    assert prepare(tokenizer(), "stop " * 1_000_000) == prepare(tokenizer(), "stop " * 8)
+    assert prepare(tokenizer(), "stop " * 1_999) == prepare(tokenizer(), "stop " * 8)
