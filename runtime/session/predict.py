@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from mm_edge.runtime.prepare import Preparer
 
 
+# Copying and comparing a camera image takes as long as preparing it; a larger array than this counts as new each time.
+MOST_COMPARED_BYTES = 1 << 20
+
+
 class Predictor:
     """Owns its own plan. An input that is given again with the same content is not computed again, unless parts
     remember earlier captures: then every picture, sound and vector is a new one.
@@ -110,8 +114,7 @@ class Predictor:
             payload = sound_block(value, spec.prepare.window) if isinstance(spec, AudioInput) else value
             self._prepare[name].check(payload, self._manifest.fixed(spec.shape)[0])
             sample = Sample(name, sample.seq + 1 if sample else 0, t_ns, payload)
-            # A copy: the caller may fill the same buffer again.
-            self._given[name] = (value.copy() if isinstance(value, np.ndarray) else value, sample)
+            self._given[name] = (_copied(value), sample)
         state: State = "held" if same else "fresh"
         return Reading(state, sample)
 
@@ -133,12 +136,21 @@ class Predictor:
 
 
 def _is_same(value: Any, given: Any) -> bool:
-    """By content, never by identity. What is neither text nor array is always new."""
+    """By content, never by identity. What is neither text nor an array of moderate size is always new."""
     if isinstance(value, str):
         return bool(value == given)
     if not isinstance(value, np.ndarray) or not isinstance(given, np.ndarray):
         return False
-    return value.dtype == given.dtype and np.array_equal(value, given)
+    if value.dtype != given.dtype or value.shape != given.shape:
+        return False
+    return np.array_equal(value, given)
+
+
+def _copied(value: Any) -> Any:
+    """What the next value is compared with: a copy, since the caller may fill the same array again."""
+    if not isinstance(value, np.ndarray):
+        return value
+    return value.copy() if value.nbytes <= MOST_COMPARED_BYTES else None
 
 
 def _age(reading: Reading, now_ns: int) -> InputAge:

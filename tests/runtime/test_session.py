@@ -255,6 +255,13 @@ def test_a_buffer_that_is_filled_again_gives_a_new_answer(path):
         assert one_pixel.outputs["seen"]["red"] == pytest.approx(1023 / 1024)
 
 
+def test_a_large_array_is_neither_kept_nor_compared(path):
+    picture = np.zeros((720, 1280, 3), np.uint8)
+    with mm_edge.open(path) as session:
+        states = [session.predict(image=picture).inputs["image"].state for _ in range(2)]
+    assert states == ["fresh", "fresh"]
+
+
 def test_equal_content_is_not_computed_again_whoever_owns_it(path):
     with mm_edge.open(path) as session:
         session.predict(image=np.full((32, 32, 3), 9, np.uint8), text="go")
