@@ -135,9 +135,10 @@ class Delivery:
         self.dropped["failed"] += 1
         if self._last_fault and self._last_fault[0] is error and moment.seq < self._last_fault[1] + self._depth:
             return  # moments in flight share tasks, such as the encoding of a text: one fault may cost several of them
+        before = self._last_fault and str(self._last_fault[0])
         self._last_fault = error, moment.seq
         self._faults += 1
-        if self._faults == 1:
+        if str(error) != before:  # a fault that repeats itself is reported once
             self.report("engine", "failed", f"{error}; {CONTINUES}")
             log.debug("moment %d failed", moment.seq, exc_info=error)
         broken = self._faults >= FAULTS_IN_A_ROW and not isinstance(error, InputError)  # bad input is no broken engine

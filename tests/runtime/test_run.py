@@ -21,6 +21,7 @@ from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.source import Capture
 from mm_edge.runtime.sources.camera.video_file import VideoFile
 from mm_edge.runtime.sources.play import PlayClock
+from mm_edge.sample import Event
 from mm_edge.spec import InputSync, Sync
 
 SOON_S = 10.0  # far more than anything here takes; only a hang reaches it
@@ -231,6 +232,27 @@ def test_a_part_that_fails_once_costs_its_moment_and_is_told(bundle):
     assert kept.summary.dropped["image"]["failed"] == 1
     assert ("engine", "failed") in kept.events
     kept.session.raise_error()
+
+
+def test_another_fault_at_the_next_moment_is_reported_too_and_the_same_one_is_not(bundle):
+    faults = {3: "out of luck", 4: "out of memory", 7: "out of luck", 8: "out of luck"}
+    calls = []
+
+    def fuse(**_inputs):
+        calls.append(1)
+        if len(calls) in faults:
+            raise RuntimeError(faults[len(calls)])
+        return {}
+
+    kept = run(
+        bundle,
+        [Script("image", pictures(10)), words()],
+        engine=StubEngine({"fuse": fuse}),
+        config=RunConfig(loop=LoopConfig(depth=1)),
+    )
+    details = [item.detail for item in kept.items if isinstance(item, Event) and item.source == "engine"]
+    assert [detail.partition(";")[0] for detail in details] == ["out of luck", "out of memory", "out of luck"]
+    assert kept.summary.dropped["image"]["failed"] == 4
 
 
 def test_one_fault_of_a_part_that_moments_share_does_not_end_the_run(bundle):
