@@ -86,7 +86,7 @@ class BriefErrors(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         if error is None or logging.getLogger("mm_edge").isEnabledFor(logging.DEBUG):
             return True
-        if isinstance(error, (HttpProcessingError, ConnectionError)):
+        if isinstance(error, (HttpProcessingError, web.RequestPayloadError, ConnectionError)):
             return False
         record.msg, record.args = f"{record.getMessage()}: {type(error).__name__}: {error}", ()
         record.exc_info = None

@@ -133,6 +133,8 @@ class Routes:
         socket = web.WebSocketResponse(
             heartbeat=HEARTBEAT_S, timeout=LEAVE_WITHIN_S / 2, max_msg_size=MOST_MESSAGE_BYTES, compress=False
         )
+        if not request.headers.get("Sec-WebSocket-Key", "").isascii():  # aiohttp would raise while it encodes it
+            raise web.HTTPBadRequest(text="The websocket key is not ASCII.\n")
         if not socket.can_prepare(request).ok:
             raise web.HTTPUpgradeRequired
         viewer = self._enter()
