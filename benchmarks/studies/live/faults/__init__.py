@@ -1,0 +1,1 @@
+"""Faults of a chaos run: their schedule, how each is made, and who records what is reported."""
