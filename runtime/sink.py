@@ -55,6 +55,12 @@ class ReaderGoneError(WorkFailedError):
     """
 
 
+class ItemLostError(WorkFailedError):
+    """Raised by a sink's `take` when this item is lost and later ones may succeed, as on a full disk. The sink gets the
+    next item; what it lost is counted. The run has failed if the sink has not recovered by its end.
+    """
+
+
 class Sink(Protocol):
     """Runs in its own thread behind a bounded channel: a slow sink loses its own items, which are counted, and delays
     nothing else. A sink with `is_status = True` only shows the state of a run, and is no reason for it to continue.

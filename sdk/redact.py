@@ -14,10 +14,13 @@ _NAME = r"[\w-]{0,40}(?:pass|pwd|pw|token|secret|api[-_]?key|access[-_]?key|cred
 _QUOTED = r"\"[^\"]*\"|'[^']*'"
 # user_password=x_channel=1 is one path of common cameras: the next name ends the value as well as a separator does.
 _NAMED = re.compile(rf"(?i)(?<![A-Za-z])({_NAME})(\s*=\s*)(?!{HIDDEN})({_QUOTED}|[^\s&;]+?(?=_[a-z]+=|[\s&;]|$))")
-# Without "authorization" before it, what follows a scheme must look like a credential: "basic settings" is prose.
+# After "authorization" everything of the credential goes. Without it, what follows the name of a scheme must look like
+# a credential: "basic settings" and "no digest covers" are prose.
+_PARAMETERS = rf"[\w-]+\s*=\s*(?:{_QUOTED}|[^\s,;]+)(?:\s*,\s*[\w-]+\s*=\s*(?:{_QUOTED}|[^\s,;]+))*"
 _HEADER = re.compile(
-    r"(?i)\b(authorization\s*[:=]\s*(?:(?:basic|bearer|digest)\s+)?"
-    r"|(?:basic|bearer)\s+(?=\S*(?-i:[A-Z0-9=_]))|digest\s+(?=\w+=))\S+"
+    rf"(?i)\b(authorization\s*[:=]\s*)(?:[a-z][\w-]*\s+)?(?:{_PARAMETERS}|{_QUOTED}|\S+)"
+    rf"|\b((?:basic|bearer)\s+)(?:\S*(?-i:[A-Z0-9=_])\S*|\S{{16,}})"
+    rf"|\b(digest\s+){_PARAMETERS}"
 )
 _URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)(\S+)")
 _BARE = re.compile(
@@ -37,7 +40,7 @@ def redact(text: str) -> str:
 def _redact_line(text: str) -> str:
     text = _URL.sub(lambda match: match[1] + _rest(match[2]), text)
     text = _NAMED.sub(rf"\1\2{HIDDEN}", text)
-    text = _HEADER.sub(rf"\1{HIDDEN}", text)
+    text = _HEADER.sub(lambda match: (match[1] or match[2] or match[3]) + HIDDEN, text)
     return _BARE.sub(rf"\1:{HIDDEN}@", text)
 
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 OPEN_WITHIN_S = 15.0
+SINKS_OPEN_WITHIN_S = 2.0  # one that takes longer is reported as stalled, and the run continues
 
 
 class Run:
@@ -186,7 +187,9 @@ class Run:
     # --- life ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Opens all sources at once and starts the loop. An absent source ends it here (exit code 3)."""
+        """Opens all sources at once and starts the loop. An absent source ends it here (exit code 3),
+        and so does a sink that was given something impossible, such as a path in a folder that is not there (2).
+        """
         self._process_settings.enter_context(single_threaded_blas())
         self._process_settings.callback(self._realtime.end)
         self._realtime.begin()
@@ -218,6 +221,11 @@ class Run:
             worker.start()
         self._watchdog.start()
         self._go.set()
+        until_s = time.monotonic() + SINKS_OPEN_WITHIN_S
+        for sink_keeper in self.sink_keepers:
+            sink_keeper.tried_to_open.wait(max(0.0, until_s - time.monotonic()))
+            if (mistake := sink_keeper.usage_error) is not None:
+                raise mistake
 
     def wait(self, seconds: float | None = None) -> bool:
         """Waits for the end of the run. False: it still runs."""
@@ -325,10 +333,8 @@ class Run:
             if keeper.first_error is not None:
                 raise keeper.first_error
         for sink_keeper in self.sink_keepers:
-            if (error := sink_keeper.error) is not None:
-                if isinstance(error, MmEdgeError):
-                    raise error
-                raise WorkFailedError(f"{error}", action=f"writing to {sink_keeper.sink.name}") from error
+            if (failure := sink_keeper.failure) is not None:
+                raise failure
 
     def describe(self) -> dict[str, Any]:
         """What really runs."""

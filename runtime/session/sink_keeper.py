@@ -6,9 +6,10 @@ import logging
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
+from mm_edge.errors import MmEdgeError, UsageError, WorkFailedError
 from mm_edge.runtime.channel import Channel, Policy
 from mm_edge.runtime.clock import NS_PER_MS, NS_PER_S
-from mm_edge.runtime.sink import ReaderGoneError, RunInfo, Sink, Summary
+from mm_edge.runtime.sink import ItemLostError, ReaderGoneError, RunInfo, Sink, Summary
 from mm_edge.sample import Event, Prediction
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class SinkKeeper(threading.Thread):
         self._stuck = False
         self._taken = 0
         self.over = False  # it has failed, or its reader has gone
+        self.tried_to_open = threading.Event()
+        self.usage_error: UsageError | None = None  # raised by the sink's `open`
 
     def begin(self, info: RunInfo) -> None:
         self._info = info
@@ -44,15 +47,13 @@ class SinkKeeper(threading.Thread):
     def run(self) -> None:
         item: Item | None = None
         try:
-            self.sink.open(self._info)
+            self._open()
             while (item := self.channel.wait_take()) is not None:
                 self._busy_since_ns = self._clock.now_ns()
-                self.sink.take(item)
+                self._take(item)
                 self._busy_since_ns = None
                 self._taken += 1
-                if self._stuck:
-                    self._stuck = False
-                    self._report(self.event_name, "live", "it accepts items again")
+                self._no_longer_stuck()
         except Exception as error:  # noqa: BLE001  # a sink may raise anything; the run continues without it
             gone = isinstance(error, ReaderGoneError)
             self.error = None if gone else error
@@ -63,13 +64,40 @@ class SinkKeeper(threading.Thread):
         else:
             self._close_sink()
 
+    def _open(self) -> None:
+        self._busy_since_ns = self._clock.now_ns()  # a pipe that nobody reads blocks here
+        try:
+            self.sink.open(self._info)
+        except UsageError as error:
+            self.usage_error = error
+            raise
+        finally:
+            self.tried_to_open.set()
+        self._busy_since_ns = None
+        self._no_longer_stuck()
+
+    def _take(self, item: Item) -> None:
+        try:
+            self.sink.take(item)
+        except ItemLostError as error:
+            if isinstance(item, Prediction):
+                with self.channel.lock:
+                    self.channel.dropped["failed"] += 1
+            if self.error is None:
+                self._report(self.event_name, "failed", str(error))
+            self.error = error
+            return
+        if self.error is not None:
+            self.error = None
+            lost = self.channel.dropped["failed"]
+            self._report(self.event_name, "live", f"it works again; {lost} predictions were lost")
+
     def _discard(self, item: Item | None, cause: str) -> None:
         """After its end: nobody waits for room, and what the sink misses until the end is counted."""
-        missed = 0
         while item is not None or (item := self.channel.wait_take()) is not None:
-            missed += isinstance(item, Prediction)
             with self.channel.lock:
-                self.channel.dropped[cause] = missed
+                if isinstance(item, Prediction):
+                    self.channel.dropped[cause] += 1
                 self._taken += 1
             item = None
 
@@ -105,6 +133,15 @@ class SinkKeeper(threading.Thread):
         self.channel.close()
 
     @property
+    def failure(self) -> MmEdgeError | None:
+        """What ended it, as an error of this package."""
+        if self.error is None or isinstance(self.error, MmEdgeError):
+            return self.error
+        failure = WorkFailedError(f"{self.error}", action=f"writing to {self.sink.name}")
+        failure.__cause__ = self.error
+        return failure
+
+    @property
     def event_name(self) -> str:
         return f"sink.{self.sink.name}"
 
@@ -117,6 +154,11 @@ class SinkKeeper(threading.Thread):
                 "stalled",
                 f"busy for {(now_ns - since_ns) / NS_PER_MS:.0f} ms; items that do not fit its queue are dropped",
             )
+
+    def _no_longer_stuck(self) -> None:
+        if self._stuck:
+            self._stuck = False
+            self._report(self.event_name, "live", "it accepts items again")
 
     def _close_sink(self) -> None:
         try:

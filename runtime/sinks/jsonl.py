@@ -6,12 +6,12 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from mm_edge.errors import UsageError, WorkFailedError
-from mm_edge.runtime.sink import ReaderGoneError
+from mm_edge.runtime.sink import ItemLostError, ReaderGoneError
 
 from .telemetry.lines import record_of
 
@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from mm_edge.sample import Event, Prediction
 
 
+# Append: after part of a line was removed, the next one must begin where the file ends.
+WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+
+
 class JsonlSink:
     """`target` is a path, or `-` for standard output.
 
-    A line that cannot be written ends the sink: take() raises once, the file ends with the last complete line, and
-    later items are dropped. A pipe whose reader has gone ends it too, which is no fault.
+    A line that cannot be written to a file is lost and later ones are tried again, so that writing resumes once a full
+    disk has space; the file has complete lines only. On standard output it ends the sink, since part of a line
+    cannot be taken back there. A pipe whose reader has gone ends it too, which is no fault.
     """
 
     name = "jsonl"
@@ -43,7 +48,7 @@ class JsonlSink:
             self._file = os.dup(sys.stdout.fileno())
             return
         try:
-            self._file = os.open(Path(self._target), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            self._file = os.open(Path(self._target), WRITE, 0o666)
         except OSError as error:
             action = f"writing predictions to {self._target}"
             raise UsageError(f"{error.strerror}", action=action, hint="Give a writable path") from None
@@ -61,13 +66,7 @@ class JsonlSink:
             found = f"{error.strerror}: nobody reads it any more"
             raise ReaderGoneError(found, action=f"writing predictions to {self._target}") from None
         except OSError as error:
-            self._cut_off(self._file)
-            self.close()
-            raise WorkFailedError(
-                f"{error.strerror}; the file ends with the last complete line",
-                action=f"writing predictions to {self._target}",
-                hint="Free disk space, or write to another path",
-            ) from error
+            self._fail(self._file, error)
         self._whole_bytes += len(line)
 
     def close(self) -> None:
@@ -75,8 +74,12 @@ class JsonlSink:
             os.close(self._file)
             self._file = None
 
-    def _cut_off(self, file: int) -> None:
-        """A partial line would break readers of the file. A pipe cannot be truncated."""
-        if self._target != "-":
-            with contextlib.suppress(OSError):
-                os.ftruncate(file, self._whole_bytes)
+    def _fail(self, file: int, error: OSError) -> NoReturn:
+        action = f"writing predictions to {self._target}"
+        if self._target == "-":
+            self.close()
+            raise WorkFailedError(f"{error.strerror}", action=action, hint="Write to a path instead") from error
+        with contextlib.suppress(OSError):  # a pipe or device cannot be truncated
+            os.ftruncate(file, self._whole_bytes)
+        hint = "Free disk space, and writing resumes"
+        raise ItemLostError(f"{error.strerror}; lines are being lost", action=action, hint=hint) from error

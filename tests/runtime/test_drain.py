@@ -6,11 +6,13 @@ import time
 import pytest
 from bundles import senses_bundle
 from sinks import Kept
-from sources import Script, pictures
+from sources import Script, picture, pictures
 
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
+from mm_edge.errors import UsageError
 from mm_edge.runtime.session.run import Run
+from mm_edge.runtime.sink import ItemLostError
 from mm_edge.runtime.source import Capture
 from mm_edge.sample import Prediction
 
@@ -121,6 +123,66 @@ def test_a_sink_that_does_not_open_holds_up_nobody(bundle):
 
     kept = run(bundle, [Script("image", pictures(200)), words()], [Absent()])
     assert kept.summary.sinks["absent"] == {"failed": 200}
+
+
+def test_a_sink_given_something_impossible_ends_the_run_at_its_start(bundle):
+    class Misused(Kept):
+        name = "misused"
+
+        def open(self, run):
+            raise UsageError("no such folder", action="writing", hint="Give another")
+
+    sources = [Script("image", pictures(3)), words()]
+    with pytest.raises(UsageError, match="no such folder"), Run(bundle, RunConfig(), sources, [Misused()]):
+        pass
+
+
+def test_a_sink_that_is_slow_to_open_is_reported_and_the_run_continues(bundle, monkeypatch):
+    monkeypatch.setattr("mm_edge.runtime.session.run.SINKS_OPEN_WITHIN_S", 0.1)
+    monkeypatch.setattr("mm_edge.runtime.session.sink_keeper.STUCK_NS", 1_000_000)
+    opens = threading.Event()
+
+    class Late(Kept):
+        name = "late"
+
+        def open(self, run):
+            opens.wait(SOON_S)
+
+    seen = Kept()
+    camera = Script("image", [picture(1, 0)], live=True)  # it never ends by itself
+    with Run(bundle, RunConfig(), [camera, words()], [Late(), seen]):
+        _until(lambda: ("sink.late", "stalled") in seen.events)
+        opens.set()
+        _until(lambda: ("sink.late", "live") in seen.events)
+
+
+def test_a_sink_recovers_from_lost_items_and_they_are_counted(bundle):
+    class Full(Kept):
+        name, last = "full", -1
+
+        def take(self, item):
+            if isinstance(item, Prediction):
+                self.last = item.seq
+            if 5 <= self.last < 12:
+                raise ItemLostError("no space", action="writing", hint="Free some")
+
+    seen = Kept()
+    done = run(bundle, [Script("image", pictures(20)), words()], [Full(), seen])
+    done.raise_error()
+    assert done.summary.sinks["full"] == {"failed": 7}
+    assert [state for source, state in seen.events if source == "sink.full"] == ["failed", "live"]
+
+
+def test_a_sink_that_has_not_recovered_by_the_end_fails_the_run(bundle):
+    class Full(Kept):
+        name = "full"
+
+        def take(self, item):
+            raise ItemLostError("no space", action="writing", hint="Free some")
+
+    done = run(bundle, [Script("image", pictures(20)), words()], [Full()])
+    with pytest.raises(ItemLostError, match="no space"):
+        done.raise_error()
 
 
 def _until(condition):

@@ -144,6 +144,30 @@ def test_events_the_page_and_the_log_do_not_show_it(tmp_path, capfd):
     assert {name for name, text in texts.items() if "user:…@host" in text} == set(texts)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Authorization: Basic s3cr-T",
+        "authorization: bearer s3cr-T",
+        "Authorization: Digest username=robot, response=s3cr-T",
+        'Authorization: Digest username="robot", realm="a b", response="s3cr-T", nc=1',
+        "Authorization: s3cr-T",
+        "Authorization: Custom s3cr-T",
+        "Digest username=robot, realm=a, response=s3cr-T",
+        'digest username="robot" , response = "s3cr-T"',
+        "Bearer s3cr-T",
+    ],
+)
+def test_no_header_shows_its_credential(header):
+    assert SECRET not in redact(header)
+    assert SECRET not in redact(f"the server refused '{header}', and closed")
+    assert redact(redact(header)) == redact(header)
+
+
+def test_a_token_without_capitals_or_digits_is_hidden():
+    assert "abcdefghijklmnop" not in redact("sent bearer abcdefghijklmnop to the server")
+
+
 @pytest.mark.parametrize("text", ["which no digest covers", "basic settings of the camera", "the bearer of the key"])
 def test_prose_is_left_alone(text):
     assert redact(text) == text

@@ -49,9 +49,9 @@ def chaos(minutes: float = 10.0, seed: int = 0, bundle_path: Path | None = None)
     page = ViewServer(port=0)
     page.start()
     with tempfile.TemporaryDirectory() as folder, Bundle.open(path) as bundle:
-        lines = Path(folder) / "predictions.jsonl"
+        lines = Path(folder).resolve() / "predictions.jsonl"
         audio = next(spec for spec in bundle.manifest.inputs if isinstance(spec, AudioInput))
-        faults = Faults(path, audio.prepare, seed)
+        faults = Faults(lines, audio.prepare, seed)
         sources: list[Source] = [faults.camera, faults.mic, LiteralText("text", "the red ball")]
         sinks: list[Sink] = [faults.witness, faults.sink, page, JsonlSink(str(lines))]
         run = Run(bundle, RunConfig(), sources, sinks, engine=faults.engine)
@@ -59,7 +59,7 @@ def chaos(minutes: float = 10.0, seed: int = 0, bundle_path: Path | None = None)
             faults.port = page.port
             told = _make_all(faults, plan, run)
             recovered = _recovers(faults)
-        found = lines.read_bytes().count(b'"kind":"prediction"')
+        content = lines.read_bytes()
     summary, code = run.summary, exit_code_of(run)
     late = [
         f"{fault.kind} at {fault.at_s} s: {report.what} after {report.ms} ms, limit {report.limit_ms:.0f}"
@@ -67,7 +67,7 @@ def chaos(minutes: float = 10.0, seed: int = 0, bundle_path: Path | None = None)
         for report in reports
         if not report.in_time
     ]
-    wrong = faults.wrong + unbalanced(summary) + _miscounted(summary, faults, found)
+    wrong = faults.wrong + unbalanced(summary) + _miscounted(summary, faults, content)
     wrong += [] if recovered else ["the last prediction is not healthy, although nothing fails any more"]
     wrong += [f"exit code {code}"] if code else []
     conditions = watch.conditions()
@@ -125,7 +125,7 @@ def _recovers(faults: Faults) -> bool:
     return False
 
 
-def _miscounted(summary: Summary | None, faults: Faults, lines: int) -> list[str]:
+def _miscounted(summary: Summary | None, faults: Faults, lines: bytes) -> list[str]:
     """What the summary says about losses, compared with what arrived."""
     if summary is None:
         return []
@@ -133,11 +133,22 @@ def _miscounted(summary: Summary | None, faults: Faults, lines: int) -> list[str
     failed = summary.dropped["image"].get("failed", 0)
     if failed != faults.parts_failed:
         wrong.append(f"{faults.parts_failed} parts failed, and {failed} moments are counted as failed")
-    for name, arrived in {"witness": len(faults.witness.seen), "jsonl": lines}.items():
+    written = [_is_prediction(line) for line in lines.splitlines(keepends=True)]
+    if None in written:
+        wrong.append("a full disk left a broken line")
+    for name, arrived in {"witness": len(faults.witness.seen), "jsonl": written.count(True)}.items():
         lost = sum(summary.sinks[name].values())
         if not arrived <= summary.predictions <= arrived + lost:
             wrong.append(f"{arrived} of {summary.predictions} predictions arrived at {name}, which lost {lost}")
     return wrong
+
+
+def _is_prediction(line: bytes) -> bool | None:
+    """None: it is not a complete line of JSON."""
+    try:
+        return json.loads(line)["kind"] == "prediction" if line.endswith(b"\n") else None
+    except ValueError:
+        return None
 
 
 def worst(told: list[tuple[Fault, list[Report]]]) -> dict[str, dict[str, Any]]:

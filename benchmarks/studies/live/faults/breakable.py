@@ -1,4 +1,4 @@
-"""Parts of a real run that can be told to fail: a source, an engine's part, a sink, and a disk."""
+"""Parts of a real run that fail on request: a source, a part of the model, a sink, and a disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FULL = "/dev/full"  # every write to it fails as on a full disk
 
 
 class BreakableSource:
-    """A source that stalls (its read blocks) or is lost (its read and open raise) while it is told to."""
+    """A source that stalls (its read blocks) or is lost (its read and open raise) on request."""
 
     def __init__(self, source: Source) -> None:
         self.name, self.input, self.live = source.name, source.input, source.live
@@ -75,7 +75,7 @@ class BreakableSource:
 
 
 class BreakableEngine(OnnxRuntimeEngine):
-    """ONNX Runtime on the CPU, with parts that raise once when they are told to."""
+    """ONNX Runtime on the CPU, with parts that raise once on request."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,13 +90,13 @@ class BreakableEngine(OnnxRuntimeEngine):
             self.raised.clear()
             self._part = part
 
-    def raise_if_told(self, part: str) -> None:
+    def raise_if_requested(self, part: str) -> None:
         with self._lock:
             if self._part != part:
                 return
             self._part, self.raised_ns = None, time.monotonic_ns()
         self.raised.set()
-        raise RuntimeError(f"{part} was told to fail")
+        raise RuntimeError(f"{part} was requested to fail")
 
     def load(self, part: Part, precision: Precision, *how: Any) -> Any:
         return _BreakableExecutable(super().load(part, precision, *how), self)
@@ -123,7 +123,7 @@ class _BreakableSlot:
         self._part, self._engine = part, engine
 
     def run(self, inputs: Sequence[Any]) -> None:
-        self._engine.raise_if_told(self._part)
+        self._engine.raise_if_requested(self._part)
         self.slot.run(inputs)
 
     def clear(self) -> None:
@@ -131,7 +131,7 @@ class _BreakableSlot:
 
 
 class BlockingSink(NullSink):
-    """A sink that accepts nothing while it is told to. `blocked` is set once it is busy with an item."""
+    """A sink that accepts nothing between `block` and `accept`. `blocked` is set once it is busy with an item."""
 
     name = "blocking"
 
@@ -156,14 +156,25 @@ class BlockingSink(NullSink):
             self._accepts.wait()
 
 
-def fill_disk_of(path: Path) -> None:
-    """From now on the kernel refuses every write of this process to the open file, as on a full disk."""
-    full = os.open(FULL, os.O_WRONLY)
-    try:
-        for link in Path("/proc/self/fd").iterdir():
-            if link.is_symlink() and link.readlink() == path:
-                os.dup2(full, int(link.name), inheritable=False)
-                return
-    finally:
+class FullDisk:
+    """While it is entered, the kernel refuses every write of this process to the open file, as on a full disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._file = self._number()
+        self._real = os.dup(self._file)
+        full = os.open(FULL, os.O_WRONLY)
+        os.dup2(full, self._file, inheritable=False)
         os.close(full)
-    raise FileNotFoundError(f"{path} is not open")
+
+    def __exit__(self, *_: object) -> None:
+        os.dup2(self._real, self._file, inheritable=False)
+        os.close(self._real)
+
+    def _number(self) -> int:
+        for link in Path("/proc/self/fd").iterdir():
+            if link.is_symlink() and link.readlink() == self._path:
+                return int(link.name)
+        raise FileNotFoundError(f"{self._path} is not open")

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import socket
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 
-from mm_edge.bundle.bundle import Bundle
-from mm_edge.config import CameraConfig, MicConfig, RunConfig
+from mm_edge.config import CameraConfig, MicConfig
 from mm_edge.errors import MmEdgeError
-from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.session.sink_keeper import STUCK_NS
 from mm_edge.runtime.session.source_keeper import LONGEST_RETRY_S, STALL_GRACE_NS, STALL_PERIODS
 from mm_edge.runtime.session.watchdog import CHECK_EVERY_S
-from mm_edge.runtime.sinks.jsonl import JsonlSink
 from mm_edge.runtime.sources.camera.synthetic import SyntheticCamera
 from mm_edge.runtime.sources.mic.synthetic import SyntheticMic
 from mm_edge.runtime.view import connections
 
-from .breakable import BlockingSink, BreakableEngine, BreakableSource, fill_disk_of
+from .breakable import BlockingSink, BreakableEngine, BreakableSource, FullDisk
 from .witness import NEVER_MS, NS_PER_MS, Report, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from mm_edge.runtime.session.run import Run
     from mm_edge.runtime.sink import Summary
     from mm_edge.spec import AudioPrepare
 
@@ -54,14 +51,14 @@ OTHER_ADDRESS = "127.0.0.2"
 class Faults:
     """The parts of the run that can fail. Each method makes one fault and waits until its part has recovered."""
 
-    def __init__(self, bundle: Path, audio: AudioPrepare, seed: int) -> None:
+    def __init__(self, lines: Path, audio: AudioPrepare, seed: int) -> None:
         self.camera = BreakableSource(SyntheticCamera("image", CAMERA))
         self.mic = BreakableSource(SyntheticMic("audio", audio, MicConfig()))
         self.engine, self.sink, self.witness = BreakableEngine(), BlockingSink(), Witness()
         self.port = 0
         self.parts_failed = 0
         self.wrong: list[str] = []  # what no report shows
-        self._bundle_path = bundle
+        self.lines = lines  # written by the run's sink of JSON lines
         self._chance = np.random.default_rng(seed)
 
     def make(self, fault: Fault) -> list[Report]:
@@ -122,29 +119,19 @@ class Faults:
         return [stalled, self.witness.report_of("sink.blocking", "live", free_ns, GRACE_S)]
 
     def disk_full(self, seconds: float) -> list[Report]:
-        """In a run of its own, beside the other: a requested file that cannot be written completely makes the exit code
-        1, and a sink that has failed does not fail again.
-        """
-        witness = Witness()
-        camera = SyntheticCamera("image", CAMERA)
-        with tempfile.TemporaryDirectory() as folder, Bundle.open(self._bundle_path) as bundle:
-            path = Path(folder).resolve() / "predictions.jsonl"
-            run = Run(bundle, RunConfig(), [camera], [witness, JsonlSink(str(path))])
-            with run:
-                run.wait(0.5)
-                began_ns = time.monotonic_ns()
-                fill_disk_of(path)
-                failed = witness.report_of("sink.jsonl", "failed", began_ns, 1 / FPS + GRACE_S)
-                run.wait(seconds)
-                if not witness.predicts(HAPPENS_WITHIN_S):
-                    self.wrong.append("a full disk ended the predictions")
-            lines = path.read_bytes().splitlines(keepends=True)
-        self.wrong += [f"beside a full disk: {error}" for error in unbalanced(run.summary)]
-        if any(not line.endswith(b"\n") or not isinstance(json.loads(line), dict) for line in lines):
-            self.wrong.append("a full disk left a broken line")
-        if (code := exit_code_of(run)) != 1:
-            self.wrong.append(f"a full disk ends a run with exit code {code} instead of 1")
-        return [failed]
+        with FullDisk(self.lines):
+            began_ns = time.monotonic_ns()
+            failed = self._of_write("failed", began_ns)
+            _sleep_until(began_ns + round(seconds * NS_PER_S))
+        return [failed, self._of_write("live", time.monotonic_ns())]
+
+    def _of_write(self, state: str, since_ns: int) -> Report:
+        """Counted from the first prediction on: while a camera stalls, nothing is written."""
+        if not self.witness.predicts(HAPPENS_WITHIN_S):
+            self.wrong.append("no prediction while the disk was full")
+        waited_ms = (time.monotonic_ns() - since_ns) / NS_PER_MS
+        report = self.witness.report_of("sink.jsonl", state, since_ns, GRACE_S)
+        return report if report.ms == NEVER_MS else replace(report, ms=max(0.0, round(report.ms - waited_ms, 1)))
 
     def client_flood(self, _seconds: float) -> list[Report]:
         """One address takes all the connections it can get, and sends half of a second request on each."""

@@ -102,7 +102,7 @@ def test_the_tests_for_a_gpu_run_to_their_end(tmp_path):
         "PATH": os.pathsep.join([str(tmp_path), os.environ["PATH"]]),
         "MM_EDGE_FAKES": str(TESTS / "fakes"),
         "MM_EDGE_GPU_RESULTS": str(results),
-        "MM_EDGE_GPU_SECONDS": "0.7",
+        "MM_EDGE_GPU_SECONDS": "0.4",
         "MM_EDGE_GPU_LAYERS": "0",
         "MM_EDGE_SOAK_MINUTES": "0.02",
     }
