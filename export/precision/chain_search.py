@@ -8,7 +8,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
 from mm_edge.export.graphs.runner import ALL_CORES, Runner, open_artefact
-from mm_edge.export.verify.parity import agreement, compare_all
+from mm_edge.export.verify.parity import compare_all
+from mm_edge.runtime.decode.agreement import agreement
 
 from .part_search import FAILED, LARGE_TRIALS
 from .remainder import MOST_TRIALS, Search, smallest_remainder

@@ -12,8 +12,9 @@ import numpy as np
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.feeds import graph_inputs, random_feed
 from mm_edge.export.graphs.runner import ALL_CORES, Runner, open_artefact, run_all
+from mm_edge.runtime.decode.agreement import agreement
 
-from .parity import accuracy, agreement, compare_all, relative_error, tolerance_of
+from .parity import accuracy, compare_all, relative_error, tolerance_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mm_edge.export.model import Labelled
-from mm_edge.export.verify.parity import accuracy, agreement
+from mm_edge.export.verify.parity import accuracy
+from mm_edge.runtime.decode.agreement import agreement
 from mm_edge.spec import (
     BoxesOutput,
     ClassesOutput,

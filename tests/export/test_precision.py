@@ -23,7 +23,8 @@ from mm_edge.export.precision.int8 import (
     to_int8_trt,
     to_int8_trt_in_fp32,
 )
-from mm_edge.export.verify.parity import cosine, relative_error
+from mm_edge.export.verify.parity import relative_error
+from mm_edge.runtime.decode.agreement import cosine
 
 SAMPLES = [sample(seed) for seed in range(12)]
 
