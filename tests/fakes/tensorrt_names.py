@@ -8,6 +8,7 @@ import ast
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import takewhile
 
 MODULE = "TensorRT"
@@ -311,10 +312,18 @@ def annotation(node: ast.expr | None, names: dict, classes: dict) -> str | None:
     return OURS
 
 
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> tuple[ast.Module, tuple[ast.AST, ...]]:
+    """The tree, and its definitions. Cached: a misspelt name changes few of a room's files."""
+    tree = ast.parse(text)
+    return tree, tuple(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef))
+
+
 def check(sources: dict[str, str], described: dict, *, rtx: bool) -> Checker:
     """Reads all files of a room."""
-    trees = {file: ast.parse(text) for file, text in sources.items()}
-    every = [node for tree in trees.values() for node in ast.walk(tree)]
+    parsed = {file: _parsed(text) for file, text in sources.items()}
+    trees = {file: tree for file, (tree, _) in parsed.items()}
+    every = [node for _, definitions in parsed.values() for node in definitions]
     classes: dict = {node.name: {} for node in every if isinstance(node, ast.ClassDef)}
     names = described["names"]
     for node in every:

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from mm_edge.zoo.catalog import Entry, entry
 from mm_edge.zoo.models.scout_recipe import QUICK
+from mm_edge.zoo.training import train as training
 from mm_edge.zoo.training.loop import learn, predictor
 from mm_edge.zoo.training.plan import Plan
 from mm_edge.zoo.training.recipe import Recipe
@@ -84,7 +85,7 @@ def test_varied_sounds_follow_from_their_seed_and_differ_from_the_plain_ones(wor
 def test_the_audio_course_learns_words_and_does_not_change_the_image_encoder(world, model, tmp_path):
     bands = Bands(world, model.encoders["audio"].front)
     before = {name: value.clone() for name, value in model.encoders["image"].state_dict().items()}
-    plan = Plan(steps=60, batch=28, warm_up=5, averaging=0.8, evaluate_every=30, threads=1)
+    plan = Plan(steps=40, batch=14, warm_up=5, averaging=0.8, evaluate_every=20, threads=1)
     trained, run = learn(model, AudioCourse(bands, bands), plan, tmp_path)
     assert run.best > 0.7
     assert all(torch.equal(value, before[name]) for name, value in trained.encoders["image"].state_dict().items())
@@ -222,6 +223,7 @@ def test_the_last_stage_starts_from_the_weights_of_the_others(world, tmp_path, m
             settled = {name for name in own if name.endswith("heat.bias") or "missing.embedding" in name}
             assert own
             assert all(torch.equal(value, kept[f"best/{name}"]) for name, value in own.items() if name not in settled)
+    monkeypatch.setattr(training, "draw_curves", lambda *_: None)  # the same curves: seconds of Matplotlib
     again = train("scout", tmp_path, quick=True, on_step=lambda what, *_: watched.append(what))
     assert len(watched) == 3 * (len(STAGES) + 2)  # finished stages are not trained again
     assert again["tuning"] == report["tuning"]

@@ -24,7 +24,7 @@ from mm_edge.runtime.trace import Trace
 
 SOON_S = 100.0
 SHIPPED = Path(mm_edge.__file__).parent / "data"
-TICKS = 10_000
+TICKS = 2_000
 GOLDEN_COPIES = 20  # of the check before the run
 
 
@@ -103,7 +103,7 @@ def test_encoders_run_only_for_something_new_and_only_results_come_home(driver, 
     assert driver.count("host_copies") - copies <= 60 * (2 + 2) + len(heard) + 1 + GOLDEN_COPIES
 
 
-def test_ten_thousand_ticks_leave_nothing_behind(driver, device, bundle):
+def test_two_thousand_ticks_leave_nothing_behind(driver, device, bundle):
     before = driver.counts()
 
     def tick():
