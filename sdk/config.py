@@ -60,12 +60,13 @@ class EngineConfig(Strict, frozen=True):
     precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     options: dict[str, str | int | float | bool] = {}
+    improve: bool = True  # with `auto` on a CPU: use the choice of `mm-edge tune` or of an earlier run, or look for one
 
 
 class LoopConfig(Strict, frozen=True):
     """`depth` moments are in flight at once; predictions later than `deadline_ms` are counted, not dropped."""
 
-    depth: Annotated[int, Meta(ge=1, le=64)] = 2
+    depth: Annotated[int, Meta(ge=0, le=64)] = 0  # 0: 2, or what `mm-edge tune` has measured as the best
     workers: Annotated[int, Meta(ge=0, le=256)] = 0  # 0: as many as there is work and cores for
     deadline_ms: Milliseconds | None = None
     seconds: Annotated[float, Meta(ge=0.001, le=1e9)] | None = None

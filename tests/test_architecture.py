@@ -46,9 +46,10 @@ ROOMS = {
         "decode": set(),
     },
     "mm_edge.benchmarks": {
-        "studies": {"peers", "models", "bench"},
+        "studies": {"peers", "models", "tune", "bench"},
         "peers": {"models", "bench"},
         "models": {"bench"},
+        "tune": {"bench"},
         "bench": set(),
     },
     "mm_edge.zoo": {

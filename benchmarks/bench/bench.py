@@ -9,9 +9,13 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import cv2
+from msgspec.structs import replace
 
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.errors import UsageError
+from mm_edge.runtime.engines.available import ON_A_GPU, why_not
+from mm_edge.runtime.engines.selection.choice import is_open
+from mm_edge.runtime.engines.selection.tuned import recall_best
 from mm_edge.shipped import demo_take
 
 from .figure import SCHEMA, Report
@@ -61,7 +65,9 @@ def bench(
     """Measures the bundle at `path`. `progress` gets the current scenario, and the done and total steps."""
     watch, began_s = Watch(), time.monotonic()
     with Bundle.open(path, config.trust) as bundle:
+        config, note = _with_tuned(bundle, config)
         setting = Setting(bundle, path, config, take or _own_take(bundle), **({"open_it": open_it} if open_it else {}))
+        setting.notes += note
         made = [scenario(setting) for scenario in scenarios]
         pace_us: dict[str, list[float]] = {each.name: [] for each in made}
         shares = sum(each.share for each in made)
@@ -94,6 +100,17 @@ def bench(
             ages=setting.ages,
             notes=tuple(dict.fromkeys(setting.notes)),
         )
+
+
+def _with_tuned(bundle: Bundle, config: RunConfig) -> tuple[RunConfig, list[str]]:
+    """The configuration with the choice that `mm-edge run` would use here, and a note of it."""
+    if not (is_open(config.engine) and config.engine.improve) or not all(map(why_not, ON_A_GPU)):
+        return config, []
+    if (tuned := recall_best(bundle, "latency")) is None:
+        return config, []
+    loop = replace(config.loop, depth=config.loop.depth or tuned.choice.depth)
+    by = "mm-edge tune" if tuned.origin == "tune" else "an earlier run"
+    return replace(config, engine=tuned.choice.config, loop=loop), [f"{tuned.choice}, chosen by {by}"]
 
 
 def _digest(bundle: Bundle) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mm_edge.cores import core_share
 from mm_edge.doctor.system import below_root, listed, number, read, run
+from mm_edge.processor import processor_name
 
 from .figure import Conditions, Machine
 
@@ -71,7 +72,7 @@ def conditions_of(
 def machine(conditions: Conditions) -> Machine:
     return Machine(
         kind=kind(),
-        cpu=cpu_name(),
+        cpu=processor_name(),
         cores=core_share(),
         governor=_governor(),
         power_mode=_power_mode(),
@@ -98,11 +99,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def cpu_name() -> str:
-    match = re.search(r"^(?:model name|Hardware)\s*:\s*(.+)$", read("proc/cpuinfo") or "", re.MULTILINE)
-    return " ".join(match[1].split()) if match else platform.machine()
 
 
 def temperature_c() -> float | None:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from mm_edge.errors import EngineError
 
+from .chain import Chain, is_plain
 from .relative_error import relative_error
 from .tensors import fixed_shapes, numpy_dtype
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mm_edge.bundle.bundle import Bundle
-    from mm_edge.bundle.manifest import Part
-    from mm_edge.runtime.engine import Buffer, Engine, Executable, Slot, Value
+    from mm_edge.runtime.engine import Engine, Executable
 
 CHAIN = "chain"
 SLACK = 2.0  # how much larger the error of a reduced precision may be on another machine than at the export
@@ -62,7 +62,7 @@ def measure_golden(
     from safetensors.numpy import load
 
     tensors = load(bundle.read(golden.file))
-    plain = [part for part in bundle.manifest.parts if _is_plain(part)]
+    plain = [part for part in bundle.manifest.parts if is_plain(part)]
     results = []
     engine.attach()
     try:
@@ -89,10 +89,6 @@ class _Worst:
         error = relative_error(given, reference) if np.isfinite(given).all() else float("inf")
         if error > self.error:
             self.tensor, self.error = tensor, error
-
-
-def _is_plain(part: Part) -> bool:
-    return all(read.history == 1 and read.source != "loop:token" for read in part.reads.values())
 
 
 def _check_part(
@@ -123,37 +119,18 @@ def _check_chain(
     tensors: Mapping[str, NDArray[Any]],
     allowed: float,
 ) -> GoldenResult:
-    """Each part reads the outputs of the parts before it in place: on a device nothing is copied back in between."""
     manifest = bundle.manifest
-    slots = {part.name: executables[part.name].slot() for part in manifest.parts}
-    buffers: dict[str, Buffer] = {}
-    for part in manifest.parts:
-        shapes = fixed_shapes(manifest, part)
-        for tensor in part.takes:
-            source = part.reads[tensor.name].source
-            if not source.startswith("part:") and source not in buffers:
-                buffers[source] = engine.buffer(shapes[tensor.name], numpy_dtype(tensor.dtype))
     wanted = sorted({source for output in manifest.outputs for source in output.reads.values()})
     worst = _Worst(wanted[0])
+    chain = Chain(manifest, engine, executables)
     for sample in range(manifest.golden.samples if manifest.golden else 0):
-        for source, buffer in buffers.items():
-            buffer.wait_until_read()
-            buffer.array[...] = 0 if source.startswith("state:") else tensors[f"{sample}/{source}"]
-        for part in manifest.parts:
-            slots[part.name].run([_value(part.reads[tensor.name].source, buffers, slots) for tensor in part.takes])
+        chain.put(tensors, sample)
+        chain.run()
         for source in wanted:
-            worst.add(source, _value(source, buffers, slots).host(), tensors[f"{sample}/{source}"])
-    for name, slot in slots.items():
-        executables[name].release(slot)
+            worst.add(source, chain.value(source).host(), tensors[f"{sample}/{source}"])
+    chain.release()
     precisions = "+".join(sorted({executables[part.name].precision for part in manifest.parts}))
     return GoldenResult(CHAIN, precisions, worst.tensor.partition(".")[2], worst.error, allowed)
-
-
-def _value(source: str, buffers: Mapping[str, Buffer], slots: Mapping[str, Slot]) -> Value:
-    if not source.startswith("part:"):
-        return buffers[source]
-    name, _, output = source.removeprefix("part:").partition(".")
-    return slots[name].outputs[output]
 
 
 def _loss_at_export(bundle: Bundle, scope: str, precisions: set[str]) -> float:

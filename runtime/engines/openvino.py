@@ -31,6 +31,11 @@ TOLERANCES = {"f32": 1e-3, "bf16": 5e-2}
 STREAMS = 2  # parallel runs of one part: the usual number of moments in flight
 
 
+def computes_in_bf16() -> bool:
+    """Whether this processor has instructions for it."""
+    return "BF16" in openvino.Core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+
+
 class SharedTensor(HostTensor):
     """A tensor in host memory shared by numpy and OpenVINO."""
 

@@ -97,6 +97,11 @@ class Loop:
             self.over = self.over or Over()
             self.bell.notify_all()
 
+    def replace_plan(self, plan: Plan) -> None:
+        """Moments that begin from now on use another plan for the same bundle; those in flight finish on theirs."""
+        with self.lock:
+            self._plan = plan
+
     @property
     def unfinished(self) -> int:
         """Captures of the driver without a result: those in flight when the loop was stopped."""
@@ -157,7 +162,7 @@ class Loop:
                     else:
                         self._push(dependent)
             task.dependents = []
-            if task.stage is self._plan.stages[-1]:
+            if task.stage.ends_moment:
                 self._land(task)
                 landed = True
         return landed

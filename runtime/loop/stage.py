@@ -82,6 +82,7 @@ class Stage:
     label: str
     index: int  # its position in the plan
     silent = False  # left out of the latencies: too small to be a stage of its own
+    ends_moment = False  # the last stage of a plan
     in_order = False  # this moment's run waits for the last moment's, whose result it also reads
 
     def __init__(self, label: str, needs: Sequence[int] = ()) -> None:

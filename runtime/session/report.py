@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from mm_edge.runtime.channel import SampleChannel
     from mm_edge.runtime.clock import Clock
-    from mm_edge.runtime.engines.selection.select_engine import SelectedEngine
     from mm_edge.runtime.loop.loop import Loop
 
     from .delivery import Delivery
+    from .engine.running_engine import RunningEngine
     from .sink_keeper import SinkKeeper
     from .source_keeper import SourceKeeper
 
@@ -31,7 +31,7 @@ class Report:
 
     def follow(  # noqa: PLR0917  # in the order in which a sample passes them
         self,
-        selected: SelectedEngine,
+        running: RunningEngine,
         channels: Mapping[str, SampleChannel],
         loop: Loop,
         delivery: Delivery,
@@ -42,13 +42,13 @@ class Report:
         depth: int,
         workers: int,
     ) -> None:
-        self._selected, self._channels, self._loop, self._delivery = selected, channels, loop, delivery
+        self._running, self._channels, self._loop, self._delivery = running, channels, loop, delivery
         self._source_keepers, self._sink_keepers = source_keepers, sink_keepers
         self._driver, self._sizes = driver, {"depth": depth, "workers": workers}
 
     def engine(self) -> dict[str, Any]:
         """What really runs."""
-        return {**self._selected.describe(), **self._sizes, "driver": self._driver}
+        return {**self._running.describe(), **self._sizes, "driver": self._driver}
 
     def counts(self, *, final: bool = False) -> Counts:
         """Captures and losses so far. `final`: the run has ended, and captured = predictions + dropped for the

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mm_edge.cores import usable_cores
@@ -14,20 +14,16 @@ from mm_edge.errors import MmEdgeError, WorkFailedError
 from mm_edge.redact import redact
 from mm_edge.runtime.channel import Channel, Policy
 from mm_edge.runtime.clock import Clock, MonotonicClock
-from mm_edge.runtime.engine import DeviceMemoryError
-from mm_edge.runtime.engines.selection.select_engine import Use, select_engine
 from mm_edge.runtime.loop.align import Aligner, Stop
 from mm_edge.runtime.loop.loop import Loop
 from mm_edge.runtime.loop.nvtx import Ranges
-from mm_edge.runtime.loop.plan import build_plan
 from mm_edge.runtime.loop.worker import Worker
-from mm_edge.runtime.prepare import preparers
-from mm_edge.runtime.process import give_back_freed
 from mm_edge.runtime.sink import Counts, RunInfo, Summary
 
 from .blas import limit_worker_thread, single_threaded_blas
 from .channels import choose_driver, make_channels, played_inputs
 from .delivery import Delivery
+from .engine.running_engine import RunningEngine
 from .realtime import Realtime
 from .report import Report
 from .rules import sync_rules
@@ -43,7 +39,7 @@ if TYPE_CHECKING:
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.config import RunConfig
     from mm_edge.runtime.engine import Engine
-    from mm_edge.runtime.engines.selection.select_engine import SelectedEngine
+    from mm_edge.runtime.engines.selection.tuned import Goal
     from mm_edge.runtime.sink import Sink
     from mm_edge.runtime.source import Source
     from mm_edge.runtime.trace import Trace
@@ -76,18 +72,12 @@ class Run:
         self.bundle, self.config, self.trace = bundle, config, trace
         self._clock = clock or MonotonicClock()
         self._report = Report(self._clock)
-        self.depth = config.loop.depth  # less if the device has too little memory for it
-        # Called while graphs load, which leaves the interpreter free to import what the preparers need.
-        self._preparers = cache(partial(preparers, bundle.manifest.inputs, bundle.read))
-        use = Use(self._preparers, self._fit)
-        self._selected = select_engine(bundle, config.engine, depth=self.depth, engine=engine, use=use)
-        self.engine = self._selected.engine
-        bundle.release()
-        give_back_freed()
+        goal: Goal = "throughput" if config.sources.speed == "max" else "latency"
+        self.running = RunningEngine(bundle, config, engine=engine, goal=goal, trace=trace)
         try:
             self._assemble(sources, sinks, in_step=in_step)
         except BaseException:
-            self._selected.close()
+            self.running.close()
             raise
 
     def _assemble(self, sources: Sequence[Source], sinks: Sequence[Sink], *, in_step: bool) -> None:
@@ -124,15 +114,22 @@ class Run:
             played=self.played,
             absent=absent,
             deadline_ms=config.loop.deadline_ms,
-            depth=self.depth,
+            depth=self.running.depth,
             on_broken=self._broken,
         )
         reuse = not config.loop.every_part_every_tick
         self.loop = Loop(
-            self._plan, aligner, self.delivery, self._clock, lock=lock, bell=bell, depth=self.depth, reuse=reuse
+            self.running.plan,
+            aligner,
+            self.delivery,
+            self._clock,
+            lock=lock,
+            bell=bell,
+            depth=self.running.depth,
+            reuse=reuse,
         )
         self._ended = threading.Event()
-        self._shutdown = Shutdown(self._selected.close, self._last_worker_ended)
+        self._shutdown = Shutdown(self.running.close, self._last_worker_ended)
         self._drain = Drain(self.sink_keepers, self._clock, played=bool(self.played))
         self._drained = threading.Event()
         self._shutdown.workers = self.workers = self._make_workers()
@@ -153,15 +150,18 @@ class Run:
             self.source_keepers, self.sink_keepers, self.channels, self._clock, ended=self._drained
         )
         self._report.follow(
-            self._selected,
+            self.running,
             self.channels,
             self.loop,
             self.delivery,
             self.source_keepers,
             self.sink_keepers,
             driver=driver,
-            depth=self.depth,
+            depth=self.running.depth,
             workers=len(self.workers),
+        )
+        self._improver = self.running.improver(
+            driver, self.loop.replace_plan, partial(self.delivery.report, "engine"), played=bool(self.played)
         )
         self._error: Exception | None = None
         self._process_settings = ExitStack()  # of the whole process, changed while the run lasts
@@ -175,13 +175,15 @@ class Run:
             Worker(
                 number,
                 self.loop,
-                self.engine,
+                self.running.engine,
                 prepare_thread=self._prepare_thread,
                 ended=self._shutdown.worker_ended,
                 trace=self.trace,
                 ranges=ranges,
             )
-            for number in range(loop.workers or max(1, min(usable_cores(), self.depth * self._plan.width)))
+            for number in range(
+                loop.workers or max(1, min(usable_cores(), self.running.depth * self.running.plan.width))
+            )
         ]
 
     # --- life ------------------------------------------------------------------------------------------------
@@ -220,6 +222,8 @@ class Run:
         for worker in self.workers:
             worker.start()
         self._watchdog.start()
+        if self._improver is not None:
+            self._improver.start()
         self._go.set()
         until_s = time.monotonic() + SINKS_OPEN_WITHIN_S
         for sink_keeper in self.sink_keepers:
@@ -259,6 +263,8 @@ class Run:
         # Half of the time is for the sinks alone: a source or part that hangs must not cost the output.
         half_s = time.monotonic() + END_WITHIN_S / 2
         self.finish()
+        if self._improver is not None:
+            self._improver.stop()
         for keeper in self.source_keepers:
             keeper.stop()
         self._go.set()
@@ -276,7 +282,7 @@ class Run:
             sink_keeper.end(self.summary)
         left += join(self.sink_keepers, until_s)
         self._drained.set()
-        join([self._watchdog], until_s)
+        left += join([self._watchdog, *([self._improver] if self._improver else [])], until_s)
         self.left_behind = bool(left)
         if left:
             log.warning("these threads did not end in time and were left running: %s", ", ".join(left))
@@ -347,33 +353,13 @@ class Run:
     def check(self, name: str, payload: Any) -> None:
         """Raises an InputError if the model cannot use `payload` for the input `name`."""
         shape = self.bundle.manifest.fixed(self.bundle.manifest.input(name).shape)
-        self._preparers()[name].check(payload, shape[0])
+        self.running.preparers()[name].check(payload, shape[0])
 
     @property
     def states(self) -> dict[str, Health]:
         return {keeper.source.name: keeper.state for keeper in self.source_keepers}
 
     # --- callbacks -------------------------------------------------------------------------------------------
-
-    def _fit(self, selected: SelectedEngine) -> None:
-        """Makes the plan with all its buffers; if the device has too little memory, for fewer moments in flight."""
-        if self.trace is not None:
-            selected.engine.trace_to(self.trace)
-        manifest, read = self.bundle.manifest, self.bundle.read
-        self._plan = build_plan(manifest, selected.executables, selected.engine, self._preparers(), read)
-        for depth in range(self.config.loop.depth, 0, -1):
-            try:
-                self._plan.own_places(depth)
-            except DeviceMemoryError as error:
-                self._plan.drop_places()
-                if depth == 1:
-                    raise
-                fallback = f"{depth - 1} instead of {depth} moments in flight: {error.found}"
-                log.warning("%s", fallback)
-                selected.fallbacks.append(fallback)
-            else:
-                self.depth = depth
-                return
 
     def _source_became(self, name: str, state: Health, detail: str) -> None:
         self.delivery.impaired = any(

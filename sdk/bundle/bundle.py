@@ -35,9 +35,17 @@ class Bundle:
     """An open bundle with all files verified; `read` returns only verified bytes."""
 
     def __init__(
-        self, path: Path, container: Container, manifest: Manifest, signature: Signature | None, *, trusted: bool
+        self,
+        path: Path,
+        container: Container,
+        manifest: Manifest,
+        signature: Signature | None,
+        *,
+        trusted: bool,
+        digest: str,
     ) -> None:
         self.path, self.manifest, self.signature, self.trusted = path, manifest, signature, trusted
+        self.digest = digest  # of the manifest, which has those of all files
         self._container = container
         self._kept: dict[str, bytes] = {}
 
@@ -57,7 +65,14 @@ class Bundle:
             manifest = decode_manifest(raw)
             _check_version(manifest, trust.minimum_version, path)
             _check_listing(container, manifest, path)
-            bundle = cls(path, container, manifest, signature, trusted=bool(trust.keys))
+            bundle = cls(
+                path,
+                container,
+                manifest,
+                signature,
+                trusted=bool(trust.keys),
+                digest=hashlib.sha256(raw).hexdigest(),
+            )
             graphs = {item.file: part for part in manifest.parts for item in part.artefacts.values()}
             tokenizers = manifest.tokenizers
             for name, recorded in manifest.digests.items():

@@ -27,6 +27,7 @@ COMMANDS = {
     "train": "Build models",
     "zoo": "Build models",
     "bench": "Measure and inspect",
+    "tune": "Measure and inspect",
     "inspect": "Measure and inspect",
     "verify": "Measure and inspect",
     "schema": "Measure and inspect",

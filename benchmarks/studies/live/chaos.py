@@ -18,10 +18,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mm_edge.benchmarks.bench.machine import Watch, cpu_name
+from mm_edge.benchmarks.bench.machine import Watch
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
 from mm_edge.cores import usable_cores
+from mm_edge.processor import processor_name
 from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.sinks.jsonl import JsonlSink
 from mm_edge.runtime.sources.text.literal import LiteralText
@@ -174,7 +175,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    machine = {"cpu": cpu_name(), "cores": usable_cores(), "python": platform.python_version()}
+    machine = {"cpu": processor_name(), "cores": usable_cores(), "python": platform.python_version()}
     found = {"machine": machine, **chaos(given.minutes, given.seed)}
     print(json.dumps({key: value for key, value in found.items() if key != "faults"}, indent=1))
     if given.json:

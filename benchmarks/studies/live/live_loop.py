@@ -17,13 +17,14 @@ import cv2
 import numpy as np
 
 from mm_edge.benchmarks.bench.frames import ReadyCamera, ReadyFile, frames
-from mm_edge.benchmarks.bench.machine import Watch, cpu_name
+from mm_edge.benchmarks.bench.machine import Watch
 from mm_edge.benchmarks.models.multimodal import multimodal_bundle
 from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import MicConfig, RunConfig
 from mm_edge.cores import usable_cores
 from mm_edge.onnx_runtime import import_onnxruntime
+from mm_edge.processor import processor_name
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from mm_edge.runtime.engines.tensors import fixed_shapes
 from mm_edge.runtime.session.run import Run
@@ -246,7 +247,7 @@ def main() -> None:
     given = parser.parse_args()
     chosen = given.names or [*SHORT, *(LONG if given.long else [])]
     results = json.loads(given.json.read_text()) if given.json and given.json.exists() else {}
-    results["machine"] = {"cpu": cpu_name(), "cores": usable_cores(), "python": platform.python_version()}
+    results["machine"] = {"cpu": processor_name(), "cores": usable_cores(), "python": platform.python_version()}
     for name in chosen:
         watch = Watch()
         figures = {**SHORT, **LONG}[name]()

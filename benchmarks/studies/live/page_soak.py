@@ -24,9 +24,10 @@ from urllib.request import urlopen
 import numpy as np
 from msgspec import Struct
 
-from mm_edge.benchmarks.bench.machine import Watch, cpu_name
+from mm_edge.benchmarks.bench.machine import Watch
 from mm_edge.cores import usable_cores
 from mm_edge.errors import WorkFailedError
+from mm_edge.processor import processor_name
 
 from .page_clients import come_and_go
 
@@ -154,7 +155,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    machine = {"cpu": cpu_name(), "cores": usable_cores(), "python": platform.python_version()}
+    machine = {"cpu": processor_name(), "cores": usable_cores(), "python": platform.python_version()}
     found = {"machine": machine, **soak(given.minutes, given.clients, given.seed)}
     found["not_met"] = faults(found)
     print(json.dumps(found, indent=1))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mm_edge.runtime.engine import Engine, Executable
     from mm_edge.runtime.engines.golden import GoldenResult
 
+    from .tuned import Tuned
+
 log = logging.getLogger(__name__)
 # What replaces a precision that does not build or does not pass the golden check.
 _DOWN: dict[Precision, tuple[Precision, ...]] = {
@@ -50,6 +52,7 @@ class SelectedEngine(Struct):
     skipped_engines: dict[str, str] = field(default_factory=dict)
     failed_engines: dict[str, str] = field(default_factory=dict)
     fallbacks: list[str] = field(default_factory=list)
+    tuned: Tuned | None = None  # what was measured here before, if it runs
 
     @property
     def precisions(self) -> dict[str, Precision]:
@@ -62,6 +65,8 @@ class SelectedEngine(Struct):
             facts["skipped_engines"] = self.skipped_engines
         if self.fallbacks:
             facts["fallbacks"] = self.fallbacks
+        if self.tuned is not None:
+            facts["tuned"] = {"choice": str(self.tuned.choice), "gain": self.tuned.gain, "by": self.tuned.origin}
         return facts
 
     def skipped_by_reason(self) -> list[str]:
@@ -105,8 +110,9 @@ def select_engine(
     engine: Engine | None = None,
     watch: Watch | None = None,
     use: Use | None = None,
+    tuned: Tuned | None = None,
 ) -> SelectedEngine:
-    """`engine`: one that is already open.
+    """`engine`: one that is already open. `tuned`: the choice that `auto` uses where no GPU runs.
     An engine requested by name is used or refused; `auto` continues with the next one. Raises an EngineError (exit code
     3) if it does not load, a WorkFailedError (1) if no precision passes.
     """
@@ -123,7 +129,7 @@ def select_engine(
         if config.name != "auto":
             selected = _select_on(open_engine(config, watch, _trusted_read(bundle)), bundle, config, depth, use)
         else:
-            selected = _select_first_that_runs(bundle, config, depth, watch, use)
+            selected = _select_first_that_runs(bundle, config, depth, watch, use, tuned)
     except KeyboardInterrupt:
         watch.stopped.set()
         raise
@@ -144,7 +150,9 @@ def _trusted_read(bundle: Bundle) -> Callable[[str], bytes] | None:
     return bundle.read if bundle.trusted else None
 
 
-def _select_first_that_runs(bundle: Bundle, config: EngineConfig, depth: int, watch: Watch, use: Use) -> SelectedEngine:
+def _select_first_that_runs(  # noqa: PLR0917
+    bundle: Bundle, config: EngineConfig, depth: int, watch: Watch, use: Use, tuned: Tuned | None
+) -> SelectedEngine:
     skipped_engines: dict[str, str] = {}
     failed_engines: dict[str, str] = {}
     for name in ON_A_GPU:
@@ -166,10 +174,26 @@ def _select_first_that_runs(bundle: Bundle, config: EngineConfig, depth: int, wa
             del skipped_engines[name]
             break
     else:
-        named = replace(config, name="onnxruntime")
-        selected = _select_on(open_engine(named, watch), bundle, config, depth, use)
+        selected = _select_on_the_cpu(bundle, config, depth, use, tuned, skipped_engines)
     selected.skipped_engines, selected.failed_engines = skipped_engines, failed_engines
     return selected
+
+
+def _select_on_the_cpu(  # noqa: PLR0917
+    bundle: Bundle, config: EngineConfig, depth: int, use: Use, tuned: Tuned | None, skipped_engines: dict[str, str]
+) -> SelectedEngine:
+    """The tuned choice if it runs and passes, else ONNX Runtime, which always does."""
+    if tuned is not None:
+        chosen = tuned.choice.config
+        try:
+            selected = _select_on(open_engine(chosen), bundle, chosen, depth, use)
+        except (UnavailableError, WorkFailedError) as error:
+            skipped_engines[str(tuned.choice)] = str(error)
+            log.warning("the tuned choice does not run, ONNX Runtime does instead: %s", error)
+        else:
+            selected.tuned = tuned
+            return selected
+    return _select_on(open_engine(replace(config, name="onnxruntime")), bundle, config, depth, use)
 
 
 def _select_on(engine: Engine, bundle: Bundle, config: EngineConfig, depth: int, use: Use) -> SelectedEngine:

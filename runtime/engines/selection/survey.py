@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from msgspec import to_builtins
+
 from mm_edge.doctor.finding import Finding
 from mm_edge.runtime.engines.available import ON_A_GPU, missing
 
 from .remembered import recall
+from .tuned import recall_all
+
+if TYPE_CHECKING:
+    from .tuned import Tuned
 
 
 def survey() -> list[Finding]:
@@ -30,4 +38,12 @@ def survey() -> list[Finding]:
             "failed_engines": each.failed_engines,
         }
         findings.append(Finding(f"'{each.bundle}' here", "warning" if problems else "ok", found, hint, facts))
-    return findings
+    return findings + [_of_tuned(tuned) for tuned in recall_all()]
+
+
+def _of_tuned(tuned: Tuned) -> Finding:
+    by = "mm-edge tune" if tuned.origin == "tune" else "a run"
+    loss = "" if tuned.loss is None else f", largest relative error {tuned.loss:.2g}"
+    facts = {"choice": to_builtins(tuned.choice), "gain": tuned.gain, "loss": tuned.loss}
+    found = f"{tuned.choice} ({tuned.gain:.2f} of the default's value, measured by {by}{loss})"
+    return Finding(f"'{tuned.bundle}' for {tuned.goal}", "ok", found, facts=facts)

@@ -53,11 +53,12 @@ def build(
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.config import RunConfig, load_config
     from mm_edge.errors import EngineError
+    from mm_edge.runtime.engines.selection.choice import DEFAULT_DEPTH
     from mm_edge.runtime.engines.selection.select_engine import select_engine
 
     config = load_config(RunConfig, None, [*(settings or []), f"engine.name={engine}", f"engine.precision={precision}"])
     with Bundle.open(bundle, config.trust) as opened, _watching() as watch:
-        selected = select_engine(opened, config.engine, depth=config.loop.depth, watch=watch)
+        selected = select_engine(opened, config.engine, depth=config.loop.depth or DEFAULT_DEPTH, watch=watch)
         try:
             if selected.engine.family == "cpu":
                 raise EngineError(
