@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from . import interrupts
+from . import interrupts, standard_streams
 
 
 def main() -> None:
     try:
         interrupts.raise_on_signals()  # first, so that an interrupt during the imports prints no traceback
+        standard_streams.open_closed()
         from .gc_paused import gc_paused
 
         with gc_paused():

@@ -187,7 +187,12 @@ def _trace(path: Path | None) -> Trace | None:
 
 
 def _sinks(specs: list[str], *, quiet: bool) -> list[Sink]:
+    from mm_edge.cli.standard_streams import was_closed
+    from mm_edge.errors import UsageError
     from mm_edge.runtime.sinks.registry import open_sink
+
+    if was_closed("stdout") and "jsonl:-" in specs:
+        raise UsageError("standard output is closed", action="writing predictions to -", hint="Use --jsonl FILE")
 
     sinks = [open_sink(spec) for spec in specs]
     if not quiet:
