@@ -44,7 +44,7 @@ class TextPreparer:
         self._tokenizer.enable_padding(length=spec.prepare.length, pad_id=spec.prepare.pad_id)
 
     def check(self, payload: Any, rows: int) -> None:
-        """Also tries the tokenizer, which may know no token for a word, or have a pattern that gives up on this text."""
+        """Also tries the tokenizer, which may have no token for a word or a pattern that gives up on this text."""
         self._check(payload, rows)
         for prompt in self._prompts(payload):
             self._encode(prompt)
@@ -90,7 +90,7 @@ class TextPreparer:
         try:
             with panic_as_error(action):
                 return self._tokenizer.encode(prompt.lower() if self._prepare.lowercase else prompt)
-        except Exception as error:  # the library raises bare Exception
+        except Exception as error:  # noqa: BLE001  # the library raises bare Exception
             found = error.found if isinstance(error, BundleError) else str(error)
             raise InputError(
                 f"the tokenizer cannot read {prompt[:SHOWN_CHARACTERS]!r}: {found}",

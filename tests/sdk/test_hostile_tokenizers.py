@@ -119,14 +119,14 @@ def test_a_pattern_that_panics_is_refused_while_it_is_loaded():
 def test_a_pattern_that_panics_on_one_text_only_fails_for_that_text():
     content = changed(pre_tokenizer=split("(y|yy)+$"))
     assert len(prepare(content, "the red ball")) == 8
-    with pytest.raises(InputError, match="preparing input 'text': the tokenizer cannot read .*: it panicked"):
+    with pytest.raises(InputError, match=r"preparing input 'text': the tokenizer cannot read .*: it panicked"):
         prepare(content, "y" * 64 + "!")
 
 
 def test_a_text_that_the_tokenizer_cannot_read_is_refused_where_it_enters():
     """A run checks a text before a moment uses it."""
     model = {**json.loads(tokenizer())["model"], "unk_token": "[NONE]"}
-    with pytest.raises(InputError, match="cannot read 'zebra': .*Missing"):
+    with pytest.raises(InputError, match=r"cannot read 'zebra': .*Missing"):
         preparer(changed(model=model)).check("zebra", 1)
     with pytest.raises(InputError, match="it panicked"):
         preparer(changed(pre_tokenizer=split("(y|yy)+$"))).check("y" * 64 + "!", 1)
