@@ -216,6 +216,17 @@ def test_signals_end_the_real_command_with_130(stop):
         assert process.stderr.read() == b""
 
 
+def test_an_interrupted_command_does_not_wait_for_its_threads():
+    """A check of the doctor, or a library, may be in a call that takes seconds and cannot be interrupted."""
+    busy = WAITING.replace("def wait():", "def wait():\n    threading.Thread(target=time.sleep, args=(60,)).start()")
+    code = f"import threading\n{busy}"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"waiting\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+        assert process.stderr.read() == b""
+
+
 def test_a_reader_that_exits_early_causes_no_message(bundle_path):
     with subprocess.Popen(
         [COMMAND, "inspect", bundle_path, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
