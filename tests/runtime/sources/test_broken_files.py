@@ -97,6 +97,34 @@ def test_an_unreadable_picture_ends_a_sequence_after_the_good_ones(tmp_path):
     assert "3.png: image 4 of 5 is not a readable image" in error
 
 
+@pytest.mark.parametrize("decoder", ["opencv", "pyav"])
+@pytest.mark.parametrize("damage", [0.1, 0.2])
+def test_damage_inside_a_whole_container_is_reported_after_the_other_pictures(videos, tmp_path, decoder, damage):
+    content = bytearray(videos["mp4"].read_bytes())
+    start, length = len(content) * 2 // 5, int(len(content) * damage)
+    content[start : start + length] = bytes(length)
+    (tmp_path / "a.mp4").write_bytes(content)
+    count, error = read_all(VideoFile("image", tmp_path / "a.mp4", ManualPlayClock(), decoder))
+    assert 0 < count < COUNT
+    assert f"a.mp4: {COUNT - count} of {COUNT} images could not be decoded" in error
+
+
+def test_pictures_that_the_container_itself_leaves_out_are_not_missed(videos, tmp_path):
+    """A file that was cut without encoding it again begins at an image before the cut, which is not to be shown."""
+    import av
+
+    with av.open(str(videos["mp4"])) as source, av.open(str(tmp_path / "cut.mp4"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                packet.pts, packet.dts = packet.pts - 5 * packet.duration, packet.dts - 5 * packet.duration
+                target.mux(packet)
+    for decoder in ("opencv", "pyav"):
+        count, error = read_all(VideoFile("image", tmp_path / "cut.mp4", ManualPlayClock(), decoder))
+        assert (count <= COUNT, error) == (True, None)
+
+
 def _noise_jpeg():
     noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     return cv2.imencode(".jpg", noise)[1].tobytes()
