@@ -6,8 +6,9 @@ import sys
 
 import cv2
 import numpy as np
+import onnx
 import pytest
-from bundles import senses_bundle
+from bundles import graph, senses_bundle
 from commands import Commands
 from videos import write_video
 
@@ -64,6 +65,34 @@ def test_an_option_that_cannot_be_used_is_refused(commands, words, message):
 def test_a_configuration_or_spec_that_the_parser_gives_up_on_is_refused(commands, text):
     (commands.folder / "c.toml").write_text(text)
     assert "reading c.toml" in commands.check(*RUN, "--config", "c.toml", code=2)["err"]
+
+
+SPEC = """
+[model]
+name = "m"
+[[model.inputs]]
+modality = "vector"
+name = "x"
+prepare = { size = 3 }
+[[model.outputs]]
+kind = "scores"
+name = "y"
+reads = { values = "y" }
+[model.sync]
+driver = "x"
+[front_end.NAME]
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]
+"""
+
+
+@pytest.mark.parametrize("name", ["nobody", "x"])
+def test_a_front_end_for_something_else_than_an_image_is_refused(commands, name):
+    (commands.folder / "spec.toml").write_text(SPEC.replace("NAME", name))
+    x, y = (onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, [1, 3]) for tensor in "xy")
+    (commands.folder / "x.onnx").write_bytes(graph("g", [onnx.helper.make_node("Relu", ["x"], ["y"])], [x], [y]))
+    said = commands.check("export", "x.onnx", "-o", "x.mmb", "--spec", "spec.toml", code=2)["err"]
+    assert f"error: reading spec.toml: [front_end.{name}] is not for an image input" in said
 
 
 @pytest.mark.parametrize("place", ["a_file", "a_file/x", "/dev/null", "/proc/x"])
