@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mm_edge.errors import MmEdgeError
+from mm_edge.errors import MmEdgeError, as_exception
 from mm_edge.log import set_up_logging
 from mm_edge.redact import redact
 
@@ -37,6 +37,7 @@ COMMANDS = {
 # What may be wrong with a path that a user gives; a full disk and the like are failures.
 PATH_FAULTS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 OUTPUT_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+QUOTED_CHARACTERS = 200
 MESSAGE_CHARACTERS = 2000  # a message may quote untrusted input
 
 
@@ -51,12 +52,21 @@ def run(argv: list[str]) -> int:
     except BrokenPipeError:
         _abandon_output()  # its reader has exited
         code = 1
-    except Exception as error:  # noqa: BLE001  # the last resort
+    except SystemExit as raised:
+        code = 1
+        if not isinstance(raised.__context__, BrokenPipeError):  # click makes one of that; else a model's code left
+            code = _failed(as_exception(raised, action=_named(argv)), debug=argv[:1] == ["--debug"])
+    except BaseException as raised:  # noqa: BLE001  # the last resort, also a panic of a library
+        error = as_exception(raised, action=_named(argv))
         # An interrupt may be its cause: a package whose import is interrupted raises an ImportError.
         code = interrupts.INTERRUPTED if interrupts.arrived() else _failed(error, debug=argv[:1] == ["--debug"])
     if interrupts.arrived():
         return interrupts.INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _named(argv: list[str]) -> str:
+    return f"mm-edge {' '.join(argv)}"[:QUOTED_CHARACTERS]
 
 
 def _failed(error: Exception, *, debug: bool) -> int:

@@ -54,6 +54,13 @@ def test_a_setting_that_cannot_be_used_is_refused(commands, setting):
         (["--view", "9" * 5000], "expected [HOST:]PORT"),
         (["--view", "٣"], "expected [HOST:]PORT"),  # a digit, but none of a port
         (["--jsonl", ""], "the path is empty"),
+        (["--camera", "csi://" + "9" * 5000], "is not a valid image source"),
+        (["--camera", "9" * 300], "is not a valid image source"),
+        (["--camera", "/dev/" + "9" * 300], "is not a valid image source"),
+        (["--jsonl", "a.jsonl", "--sink", "jsonl:./a.jsonl"], "writing to ./a.jsonl: two outputs write to it"),
+        (["--jsonl", "a.jsonl", "--trace", "x/../a.jsonl"], "two outputs write to it"),
+        (["--jsonl", "-", "--sink", "jsonl:-"], "two outputs write to it"),
+        (["--demo", "--take", "."], "--demo is a take as well"),
         (["--engine", "onnxruntime", "--set", "engine.options.nobody=1"], "unknown options: nobody"),
     ],
 )
@@ -93,6 +100,15 @@ def test_a_front_end_for_something_else_than_an_image_is_refused(commands, name)
     (commands.folder / "x.onnx").write_bytes(graph("g", [onnx.helper.make_node("Relu", ["x"], ["y"])], [x], [y]))
     said = commands.check("export", "x.onnx", "-o", "x.mmb", "--spec", "spec.toml", code=2)["err"]
     assert f"error: reading spec.toml: [front_end.{name}] is not for an image input" in said
+
+
+@pytest.mark.parametrize("content", [None, b"\xff", b"[" * 100_000, b"{}", b'{"schema": "\xff"}'])
+def test_reports_without_end_or_meaning_are_no_baseline(commands, content):
+    if content is not None:
+        (commands.folder / "then.json").write_bytes(content)
+    baseline = "/dev/zero" if content is None else "then.json"
+    said = commands.check("bench", "senses.mmb", "--baseline", baseline, code=2)["err"]
+    assert f"error: reading the report {baseline}" in said
 
 
 @pytest.mark.parametrize("place", ["a_file", "a_file/x", "/dev/null", "/proc/x"])

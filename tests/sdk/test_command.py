@@ -165,6 +165,16 @@ def test_debug_shows_the_traceback(argv, command, monkeypatch):
     assert "return 1 / 0" in outcome.err
 
 
+def test_code_of_others_that_ends_the_process_is_an_error(command, monkeypatch):
+    def leaves():
+        raise SystemExit(0)
+
+    monkeypatch.setattr(app, "_command", command_that(leaves))
+    outcome = command("do")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == "error: mm-edge do: SystemExit: 0\n"
+
+
 def test_debug_after_two_dashes_belongs_to_the_command():
     assert app._debug_first(["run", "--", "--debug"]) == ["run", "--", "--debug"]
     assert app._debug_first(["run", "--debug", "x"]) == ["--debug", "run", "x"]
