@@ -138,9 +138,9 @@ class TerminalProgress:
     """Shows the running step on a terminal, and prints one line for each finished step."""
 
     def __init__(self) -> None:
-        from rich.console import Console
+        from mm_edge.console import SafeConsole
 
-        self._console = Console(stderr=True, highlight=False)
+        self._console = SafeConsole(stderr=True, highlight=False)
         self._first_started = 0.0
 
     @contextmanager

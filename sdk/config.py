@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from .bounded_read import read_bounded
 from .bundle.bundle import Trust
 from .errors import ConfigError
 from .spec import Milliseconds, Missing, Name, Strict
-from .toml import TomlError, read_toml
+from .toml import MOST_BYTES, TomlError, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +113,7 @@ def load_config(kind: type[T], file: Path | None = None, settings: Sequence[str]
     tree: dict[str, Any] = {}
     if file is not None:
         try:
-            tree = read_toml(file.read_text(encoding="utf-8"))
+            tree = read_toml(read_bounded(file, MOST_BYTES).decode())
         except OSError as error:
             raise ConfigError(
                 f"{error.strerror}", action=f"reading {file}", hint="Give the path of a TOML file"
@@ -132,14 +133,16 @@ def _put(tree: dict[str, Any], setting: str) -> None:
     if not equals or not all(keys):
         raise ConfigError("expected KEY=VALUE, for example --set loop.depth=1", action=action)
     try:
-        value = read_toml(f"value = {text}")["value"]
+        read = read_toml(f"value = {text}")
     except TomlError:
-        value = text.strip()  # a bare word is a string, so that no quotes are needed in the shell
+        read = {"value": text.strip()}  # a bare word is a string, so that no quotes are needed in the shell
+    if len(read) > 1:
+        raise ConfigError("one --set sets one value", action=action, hint="Repeat --set, or use --config FILE.toml")
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
             raise ConfigError(f"'{key}' is a value, not a table", action=action)
-    tree[keys[-1]] = value
+    tree[keys[-1]] = read["value"]
 
 
 def _convert(kind: type[T], tree: dict[str, Any], action: str) -> T:

@@ -1,8 +1,9 @@
-"""How many cores this process may use: its CPU affinity and the quota of its cgroup."""
+"""The processor: its name, and how many of its cores this process may use by CPU affinity and the quota of its cgroup."""
 
 from __future__ import annotations
 
 import os
+import platform
 import re
 from pathlib import Path
 
@@ -52,3 +53,16 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
+
+
+def processor_name(root: Path = ROOT) -> str:
+    """From the kernel, or the architecture where it gives no name."""
+    try:
+        with (root / "proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:  # not the whole file: on a machine with many cores it is long
+                key, _, value = line.partition(":")
+                if key.strip() in {"model name", "Hardware"}:
+                    return " ".join(value.split())
+    except OSError:
+        pass
+    return platform.machine()

@@ -86,5 +86,14 @@ class NotImplementedYetError(UnavailableError):
     """A command or option that is not implemented yet."""
 
 
+def as_exception(error: BaseException, *, action: str) -> Exception:
+    """What foreign code raised in a thread: raised again elsewhere, a SystemExit or KeyboardInterrupt would end the
+    process as intended.
+    """
+    if isinstance(error, Exception):
+        return error
+    return WorkFailedError(f"{type(error).__name__}: {error}", action=action)
+
+
 class SourceLostError(MmEdgeError, OSError):
     """A source stopped delivering. Drivers raise it and never retry; the session retries for all of them."""

@@ -9,9 +9,8 @@ import time
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from mm_edge.cores import core_share
+from mm_edge.cores import core_share, processor_name
 from mm_edge.doctor.system import below_root, listed, number, read, run
-from mm_edge.processor import processor_name
 
 from .figure import Conditions, Machine
 

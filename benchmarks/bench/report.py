@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from mm_edge.bounded_read import read_bounded
 from mm_edge.errors import UsageError
 
 from .figure import SCHEMA, Report
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+MOST_BYTES = 16 << 20
 
 
 class _SchemaOnly(msgspec.Struct):
@@ -29,7 +33,7 @@ def write_report(path: Path, report: Report) -> None:
 def read_report(path: Path) -> Report:
     action = f"reading the report {path}"
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, MOST_BYTES)
         schema = msgspec.json.decode(content, type=_SchemaOnly).schema
         if schema != SCHEMA:
             raise UsageError(
@@ -38,5 +42,5 @@ def read_report(path: Path) -> Report:
         return msgspec.json.decode(content, type=Report)
     except OSError as error:
         raise UsageError(f"{error.strerror}", action=action, hint="Create one: mm-edge bench --json FILE") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{error}", action=action, hint="Create one: mm-edge bench --json FILE") from None

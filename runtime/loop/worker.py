@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from mm_edge.errors import as_exception
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,7 +35,7 @@ class Worker(threading.Thread):
         ranges: Ranges | None = None,
     ) -> None:
         super().__init__(name=f"mm-edge-worker-{number}", daemon=True)
-        self.error: BaseException | None = None  # a fault of the loop itself, never of a task
+        self.error: Exception | None = None  # a fault of the loop itself, never of a task
         self.has_ended = False  # it has detached from the engine and does not touch it any more
         self._loop, self._engine, self._trace, self._ranges = loop, engine, trace, ranges
         self._prepare_thread, self._ended = prepare_thread, ended
@@ -47,7 +49,7 @@ class Worker(threading.Thread):
             finally:
                 self._engine.detach()
         except BaseException as error:  # noqa: BLE001  # the run raises it in the thread of its owner
-            self.error = error
+            self.error = as_exception(error, action=f"running {self.name}")
             self._loop.stop()
         finally:
             self.has_ended = True
@@ -62,8 +64,8 @@ class Worker(threading.Thread):
                 ranges.begin(task)
             try:
                 task.stage.run(task)
-            except Exception as error:  # noqa: BLE001  # the moment fails and is reported; the worker continues
-                task.error = error
+            except BaseException as error:  # noqa: BLE001  # the moment fails and is reported; the worker continues
+                task.error = as_exception(error, action=task.stage.label)
             task.ended_ns = now_ns()
             if ranges is not None:
                 ranges.end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mm_edge.errors import InputError
+from mm_edge.errors import BundleError, InputError
 from mm_edge.runtime.tokenizer import load_tokenizer, panic_as_error
 from mm_edge.spec import TensorSpec
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from tokenizers import Encoding
 
     from mm_edge.spec import TextInput
 
@@ -43,6 +44,12 @@ class TextPreparer:
         self._tokenizer.enable_padding(length=spec.prepare.length, pad_id=spec.prepare.pad_id)
 
     def check(self, payload: Any, rows: int) -> None:
+        """Also tries the tokenizer, which may have no token for a word or a pattern that gives up on this text."""
+        self._check(payload, rows)
+        for prompt in self._prompts(payload):
+            self._encode(prompt)
+
+    def _check(self, payload: Any, rows: int) -> None:
         action = f"preparing input '{self._name}'"
         if not isinstance(payload, str):
             raise InputError(f"expected a str, got {type(payload).__name__}", action=action)
@@ -69,12 +76,24 @@ class TextPreparer:
 
     def write(self, payload: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         ids, mask = arrays[""], arrays.get("mask")
-        self.check(payload, len(ids))
+        self._check(payload, len(ids))
         prompts = self._prompts(payload)
         for row, prompt in enumerate(prompts):
-            prompt = prompt[: self._most_characters]  # noqa: PLW2901  # the tokens are cut off as well
-            with panic_as_error(f"preparing input '{self._name}'"):
-                encoding = self._tokenizer.encode(prompt.lower() if self._prepare.lowercase else prompt)
+            encoding = self._encode(prompt)
             ids[row] = encoding.ids
             if mask is not None:
                 mask[row] = encoding.attention_mask
+
+    def _encode(self, prompt: str) -> Encoding:
+        prompt = prompt[: self._most_characters]  # the tokens are cut off as well
+        action = f"preparing input '{self._name}'"
+        try:
+            with panic_as_error(action):
+                return self._tokenizer.encode(prompt.lower() if self._prepare.lowercase else prompt)
+        except Exception as error:  # noqa: BLE001  # the library raises bare Exception
+            found = error.found if isinstance(error, BundleError) else str(error)
+            raise InputError(
+                f"the tokenizer cannot read {prompt[:SHOWN_CHARACTERS]!r}: {found}",
+                action=action,
+                hint="Use other words",
+            ) from None

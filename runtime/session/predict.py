@@ -10,7 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from mm_edge.cores import usable_cores
-from mm_edge.errors import InputError, WorkFailedError
+from mm_edge.errors import InputError, UsageError, WorkFailedError
 from mm_edge.runtime.clock import ns_to_ms
 from mm_edge.runtime.engines.selection.select_engine import select_engine
 from mm_edge.runtime.loop.flight import begin_moment, forget_failed, latencies_ms
@@ -49,7 +49,7 @@ class Predictor:
         self._manifest, self._plan, self._selected, self._prepare = manifest, plan, selected, prepare
         self._given: dict[str, tuple[Any, Sample]] = {}
         self._remembers = any(stage.in_order for stage in plan.stages)
-        self._moments = 0
+        self._moments, self._closed = 0, False
         self._lock = threading.Lock()  # calls share the buffers
         plan.own_places(1)
 
@@ -69,10 +69,14 @@ class Predictor:
             raise
 
     def close(self) -> None:
-        self._selected.close()
+        with self._lock:  # after a prediction in progress
+            self._closed = True
+            self._selected.close()
 
     def predict(self, values: Mapping[str, Any]) -> Prediction:
         with self._lock, single_threaded_blas():
+            if self._closed:
+                raise UsageError("the session was closed", action="predicting from given values", hint="Open a new one")
             self._selected.engine.attach()
             try:
                 return self._predict(values)
@@ -87,7 +91,7 @@ class Predictor:
                 action=f"predicting from {', '.join(sorted(unknown))}",
                 hint="Give values by those names",
             )
-        if not values:
+        if all(value is None for value in values.values()):
             raise InputError(
                 f"the bundle's inputs are {', '.join(names)}",
                 action="predicting without any value",
@@ -113,8 +117,11 @@ class Predictor:
             spec = self._manifest.input(name)
             payload = sound_block(value, spec.prepare.window) if isinstance(spec, AudioInput) else value
             self._prepare[name].check(payload, self._manifest.fixed(spec.shape)[0])
+            copied = _copied(value)
+            if payload is value and copied is not None:
+                payload = copied  # a later moment may read it again, for example after a fault
             sample = Sample(name, sample.seq + 1 if sample else 0, t_ns, payload)
-            self._given[name] = (_copied(value), sample)
+            self._given[name] = (copied, sample)
         state: State = "held" if same else "fresh"
         return Reading(state, sample)
 
@@ -138,7 +145,7 @@ class Predictor:
 def _is_same(value: Any, given: Any) -> bool:
     """By content, never by identity. What is neither text nor an array of moderate size is always new."""
     if isinstance(value, str):
-        return bool(value == given)
+        return isinstance(given, str) and bool(value == given)
     if not isinstance(value, np.ndarray) or not isinstance(given, np.ndarray):
         return False
     if value.dtype != given.dtype or value.shape != given.shape:

@@ -78,6 +78,6 @@ class Report:
             cpu_seconds=cpu_seconds() - self._cpu_at_start,
             rss_mb=resident_mb(),
             engine=self.engine(),
-            sources={keeper.source.name: dict(keeper.source.figures()) for keeper in self._source_keepers},
+            sources={keeper.source.name: keeper.figures() for keeper in self._source_keepers},
             sinks={keeper.sink.name: dict(keeper.channel.dropped) for keeper in self._sink_keepers},
         )

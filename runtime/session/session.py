@@ -7,6 +7,7 @@ with mm_edge.open("scout.mmb", camera=0, mic="default", text="the red ball") as 
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from mm_edge.errors import InputError, UsageError
@@ -58,7 +59,8 @@ class Session:
         sync_rules(bundle.manifest, config)  # a wrong name is an error even if nothing runs
         self._texts = [source for source in sources if hasattr(source, "put")]
         self._predictor: Predictor | None = None
-        self._entered = False
+        self._entered = self._closed = False
+        self._loading = threading.Lock()
         self._run: Run | None = (
             Run(bundle, config, sources, sinks, in_step=play is not None, engine=engine, trace=trace)
             if sources
@@ -153,9 +155,11 @@ class Session:
     def close(self) -> None:
         if self._run is not None:
             self._run.stop()
-        if self._predictor is not None:
-            self._predictor.close()
-            self._predictor = None
+        with self._loading:
+            self._closed = True
+            if self._predictor is not None:
+                self._predictor.close()
+                self._predictor = None
         if self._owns_bundle:
             self.bundle.close()
 
@@ -163,17 +167,27 @@ class Session:
 
     def predict(self, **values: Any) -> Prediction:
         """One prediction from values by input name: a BGR image as OpenCV returns it, sound as floats, a text."""
-        if self._predictor is None:
-            if self._engine is not None and self._run is not None:
-                raise UsageError(
-                    f"the run of this session uses the engine '{self._engine.name}'",
-                    action="predicting from given values",
-                    hint="Open a second session without sources, with an engine of its own",
-                )
-            self._predictor = Predictor.load(self.bundle, self.config, self._engine)
-        return self._predictor.predict(values)
+        return self._loaded_predictor().predict(values)
 
     # --- inside ----------------------------------------------------------------------------------------------
+
+    def _loaded_predictor(self) -> Predictor:
+        action = "predicting from given values"
+        with self._loading:
+            if self._closed:
+                raise UsageError("the session is closed", action=action, hint="Open a new one")
+            if self._predictor is None:
+                self._predictor = self._load_predictor(action)
+            return self._predictor
+
+    def _load_predictor(self, action: str) -> Predictor:
+        if self._engine is not None and self._run is not None:
+            raise UsageError(
+                f"the run of this session uses the engine '{self._engine.name}'",
+                action=action,
+                hint="Open a second session without sources, with an engine of its own",
+            )
+        return Predictor.load(self.bundle, self.config, self._engine)
 
     def _running(self, action: str) -> Run:
         if self._run is None:

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
-from mm_edge.errors import MmEdgeError, UsageError, WorkFailedError
+from mm_edge.errors import MmEdgeError, UsageError, WorkFailedError, as_exception
 from mm_edge.runtime.channel import Channel, Policy
 from mm_edge.runtime.clock import NS_PER_MS, NS_PER_S
 from mm_edge.runtime.sink import ItemLostError, ReaderGoneError, RunInfo, Sink, Summary
@@ -54,9 +54,9 @@ class SinkKeeper(threading.Thread):
                 self._busy_since_ns = None
                 self._taken += 1
                 self._no_longer_stuck()
-        except Exception as error:  # noqa: BLE001  # a sink may raise anything; the run continues without it
+        except BaseException as error:  # noqa: BLE001  # a sink may raise anything; the run continues without it
             gone = isinstance(error, ReaderGoneError)
-            self.error = None if gone else error
+            self.error = None if gone else as_exception(error, action=f"writing to {self.sink.name}")
             self._busy_since_ns, self.over = None, True
             self._close_sink()
             self._report(self.event_name, "ended" if gone else "failed", str(error))
@@ -163,6 +163,6 @@ class SinkKeeper(threading.Thread):
     def _close_sink(self) -> None:
         try:
             self.sink.close()
-        except Exception as error:
+        except BaseException as error:
             log.exception("closing %s failed", self.event_name)
-            self.error = self.error or error
+            self.error = self.error or as_exception(error, action=f"closing {self.sink.name}")

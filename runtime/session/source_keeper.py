@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mm_edge.errors import InputError, MmEdgeError
+from mm_edge.errors import InputError, MmEdgeError, as_exception
 from mm_edge.runtime.clock import NS_PER_MS
 from mm_edge.sample import Health, Sample
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mm_edge.runtime.source import Opened, Source
     from mm_edge.runtime.trace import Trace
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 1.0  # a try is cheap, and a camera that is back should be used soon
 STALL_PERIODS = 3
@@ -74,19 +75,34 @@ class SourceKeeper(threading.Thread):
                     return
                 self.source.close()
                 retry_s = self._reopen(FIRST_RETRY_S if self._seq > before else retry_s)
-        except Exception as error:
-            log.exception("unexpected error in source %s", self.source.name)
-            self._become("lost", f"{type(error).__name__}: {error}")
-            self.first_error = self.first_error or error
+        except BaseException as error:  # noqa: BLE001  # also a SystemExit or a panic: it must not look like a normal end
+            self._fail(error)
         finally:
-            self.source.close()
+            self._guarded(self.source.close)
             self.tried_to_open.set()
             self.channel.close()
 
     def stop(self) -> None:
         self._stopping.set()
         self._last_ns = None
-        self.source.interrupt()
+        self._guarded(self.source.interrupt)
+
+    def figures(self) -> dict[str, float]:
+        """Of the source, for the summary."""
+        return dict(self._guarded(self.source.figures) or {})
+
+    def _guarded(self, call: Callable[[], T]) -> T | None:
+        """The rest of the run ends as usual whatever a source raises then; the run reports it."""
+        try:
+            return call()
+        except BaseException as error:  # noqa: BLE001  # a source may raise anything
+            self._fail(error)
+            return None
+
+    def _fail(self, error: BaseException) -> None:
+        log.error("unexpected error in source %s", self.source.name, exc_info=error)
+        self._become("lost", f"{type(error).__name__}: {error}")
+        self.first_error = self.first_error or as_exception(error, action=f"reading {self.source.name}")
 
     def check(self, now_ns: int) -> None:
         """Reports a source as stale that has been silent for a few of its periods: a blocked read cannot report

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
+from mm_edge.bounded_read import read_bounded
 from mm_edge.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from mm_edge.spec import InputSpec
 
     from .play import PlayClock
+
+
+MOST_LINES_BYTES = 64 << 20  # a day of 100 sensor values a second in text is less
 
 
 class Request(Struct, frozen=True):
@@ -49,7 +53,7 @@ class Form(Struct, frozen=True):
 def read_lines(path: Path) -> list[bytes]:
     """The lines of a small file; raises InputError if it cannot be read."""
     try:
-        return path.read_bytes().splitlines()
+        return read_bounded(path, MOST_LINES_BYTES).splitlines()
     except OSError as error:
         raise InputError(f"{error.strerror}", action=f"reading {path}", hint="Check the path") from None
 

@@ -19,10 +19,12 @@ DTYPES = {1: "float32", 2: "uint8", 3: "int8", 5: "int16", 6: "int32", 7: "int64
 DTYPES |= {4: "uint16", 11: "float64", 12: "uint32", 13: "uint64"}
 MAX_DEPTH = 32  # of graphs within graphs; models have two or three
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+ORT_FORMAT = b"ORTM"  # the mark by which ONNX Runtime takes bytes for its own format, unchecked by this file
 EXTERNAL = 1  # TensorProto.DataLocation
 # Field numbers. Model: graph, training_info, functions. Graph: node, initializer, input, output, sparse_initializer.
 GRAPH, TRAINING, FUNCTIONS = 7, 20, 25
 NODES, INITIALIZERS, INPUTS, OUTPUTS, SPARSE = 1, 5, 11, 12, 15
+TRAINING_GRAPHS = {1, 2}
 FUNCTION_NODES, NODE_ATTRIBUTES, NODE_TYPE = 7, 5, 4
 TENSOR_NAME, TENSOR_EXTERNAL, TENSOR_LOCATION = 8, 13, 14
 ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS, ATTRIBUTE_SPARSE = {5, 10}, {6, 11}, {22, 23}
@@ -50,10 +52,13 @@ class OnnxGraph:
 def read_onnx(content: bytes, action: str) -> OnnxGraph:
     """Raises a BundleError where the bytes are no ONNX file."""
     try:
+        if content[4:8] == ORT_FORMAT:  # which may be a valid ONNX file at the same time
+            raise ValueError("it is a file in the ORT format")
         view = memoryview(content)
-        graph = next(_messages(view, GRAPH), None)
-        if graph is None:
-            raise ValueError("there is no graph in it")
+        graphs = list(_messages(view, GRAPH))
+        if len(graphs) != 1:  # parsers merge several
+            raise ValueError(f"there are {len(graphs)} graphs in it" if graphs else "there is no graph in it")
+        graph = graphs[0]
         outside = tuple(_outside_model(view))
         initializers = {_text(tensor, TENSOR_NAME) for tensor in _messages(graph, INITIALIZERS)}
         inputs = tuple(each for each in map(_declared, _messages(graph, INPUTS)) if each.name not in initializers)
@@ -113,8 +118,8 @@ def _outside_model(model: memoryview) -> Iterator[str]:
         if number == GRAPH:
             yield from _outside_graph(value, 0)
         elif number == TRAINING:  # its two graphs
-            for _, graph in _fields(value):
-                if isinstance(graph, memoryview):
+            for field, graph in _fields(value):
+                if field in TRAINING_GRAPHS and isinstance(graph, memoryview):
                     yield from _outside_graph(graph, 0)
         elif number == FUNCTIONS:
             for node in _messages(value, FUNCTION_NODES):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from mm_edge.bounded_read import read_bounded
 from mm_edge.errors import BundleError, UsageError
 from mm_edge.spec import Strict
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PRIVATE_NAME, PUBLIC_NAME = "mm-edge.key", "mm-edge.pub"
+MOST_KEY_BYTES = 64 << 10
 
 
 class Signature(Strict, frozen=True):
@@ -69,7 +71,7 @@ def sign(manifest: bytes, private_key: Path) -> bytes:
 
     action = f"signing with {private_key}"
     try:
-        key = load_pem_private_key(private_key.read_bytes(), password=None)
+        key = load_pem_private_key(read_bounded(private_key, MOST_KEY_BYTES), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             f"not a readable private key: {error}", action=action, hint="Create one: mm-edge keygen DIR"
@@ -100,7 +102,7 @@ def check_signature(manifest: bytes, signature: Signature, public_key: Path) -> 
 
     action = f"verifying the bundle's signature with {public_key}"
     try:
-        key = load_pem_public_key(public_key.read_bytes())
+        key = load_pem_public_key(read_bounded(public_key, MOST_KEY_BYTES))
     except (OSError, ValueError) as error:
         raise UsageError(
             f"not a readable public key: {error}", action=action, hint="Use the .pub file of the key pair"

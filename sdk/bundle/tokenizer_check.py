@@ -4,19 +4,31 @@ interrupted.
 
 from __future__ import annotations
 
+import base64
 from math import ceil, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mm_edge.errors import BundleError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 MOST_GROWTH = 256  # of a text by all steps together; those of published models have at most 32
-MOST_ADDED = 1024  # characters or tokens that a step adds to each text
+MOST_ADDED = 1024  # characters or tokens that all steps add to each text
+MOST_STEPS = 256
+MOST_WORD = 1000  # characters that WordPiece reads as one word, in a time that grows with their cube; usual are 100
 MOST_LENGTH = 1 << 16
 MEMBERS = ("normalizers", "pretokenizers", "decoders", "processors")
 # How much longer these make a text at most; steps that are not listed and not handled below do not.
-GROWTH = {"ByteLevel": 2, "Metaspace": 2, "Precompiled": 16, "BertNormalizer": 3, "NFKC": 2, "NFKD": 2, "NFD": 2}
+GROWTH = {"ByteLevel": 2, "Metaspace": 2, "BertNormalizer": 3, "NFKC": 2, "NFKD": 2, "NFD": 2}
+
+
+class Model(msgspec.Struct):
+    """The limit of WordPiece."""
+
+    max_input_chars_per_word: int = 0
 
 
 class Steps(msgspec.Struct):
@@ -27,6 +39,7 @@ class Steps(msgspec.Struct):
     post_processor: dict[str, Any] | None = None
     decoder: dict[str, Any] | None = None
     padding: dict[str, Any] | None = None
+    model: Model | None = None
 
 
 def check_tokenizer(file: str, content: bytes) -> None:
@@ -37,7 +50,11 @@ def check_tokenizer(file: str, content: bytes) -> None:
         for name in ("normalizer", "pre_tokenizer", "decoder"):
             if (growth := _growth(getattr(steps, name))) > MOST_GROWTH:
                 raise ValueError(f"its {name} may make a text {growth:,} times as long, the limit is {MOST_GROWTH}")
+            _check_added(name, getattr(steps, name))
         _check_processor(steps.post_processor)
+        if steps.model and steps.model.max_input_chars_per_word > MOST_WORD:
+            longest = steps.model.max_input_chars_per_word
+            raise ValueError(f"its model reads words of {longest:,} characters, the limit is {MOST_WORD:,}")
         _check_padding(steps.padding)
     except (msgspec.MsgspecError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise BundleError(
@@ -62,9 +79,33 @@ def _growth(step: dict[str, Any] | None) -> int:
         if not pattern["String"]:
             raise ValueError("it replaces the empty text")
         return max(1, ceil(content / len(pattern["String"])))
-    if kind == "Prepend" and len(step["prepend"]) > MOST_ADDED:
-        raise ValueError(f"it prepends {len(step['prepend'])} characters, the limit is {MOST_ADDED}")
+    if kind == "Precompiled":
+        return _longest_replacement(base64.b64decode(step["precompiled_charsmap"], validate=True))
     return GROWTH.get(str(kind), 1)
+
+
+def _longest_replacement(charsmap: bytes) -> int:
+    """In characters. The file: the size of a table in bytes, the table, and the replacements, each with a zero byte."""
+    table_bytes = int.from_bytes(charsmap[:4], "little")
+    if 4 + table_bytes > len(charsmap):
+        raise ValueError("its charsmap breaks off")
+    return max(1, *(len(each.decode("utf-8", "replace")) for each in charsmap[4 + table_bytes :].split(b"\0")))
+
+
+def _check_added(name: str, step: dict[str, Any] | None) -> None:
+    steps = list(_flat(step))
+    added = sum(len(each["prepend"]) for each in steps if each.get("type") == "Prepend")
+    if added > MOST_ADDED:
+        raise ValueError(f"its {name} prepends {added} characters, the limit is {MOST_ADDED}")
+    if len(steps) > MOST_STEPS:
+        raise ValueError(f"its {name} has {len(steps)} steps, the limit is {MOST_STEPS}")
+
+
+def _flat(step: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    if step is not None:
+        yield step
+        for member in _members(step):
+            yield from _flat(member)
 
 
 def _check_processor(step: dict[str, Any] | None) -> None:

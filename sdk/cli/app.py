@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mm_edge.errors import MmEdgeError
+from mm_edge.errors import MmEdgeError, as_exception
 from mm_edge.log import set_up_logging
 from mm_edge.redact import redact
 
@@ -37,6 +37,8 @@ COMMANDS = {
 }
 # What may be wrong with a path that a user gives; a full disk and the like are failures.
 PATH_FAULTS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+OUTPUT_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+QUOTED_CHARACTERS = 200
 MESSAGE_CHARACTERS = 2000  # a message may quote untrusted input
 
 
@@ -49,15 +51,23 @@ def run(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return interrupts.INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has exited; flushing the rest must not fail again when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()  # its reader has exited
         code = 1
-    except Exception as error:  # noqa: BLE001  # the last resort
+    except SystemExit as raised:
+        code = 1
+        if not isinstance(raised.__context__, BrokenPipeError):  # click makes one of that; else a model's code left
+            code = _failed(as_exception(raised, action=_named(argv)), debug=argv[:1] == ["--debug"])
+    except BaseException as raised:  # noqa: BLE001  # the last resort, also a panic of a library
+        error = as_exception(raised, action=_named(argv))
         # An interrupt may be its cause: a package whose import is interrupted raises an ImportError.
         code = interrupts.INTERRUPTED if interrupts.arrived() else _failed(error, debug=argv[:1] == ["--debug"])
     if interrupts.arrived():
         return interrupts.INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _named(argv: list[str]) -> str:
+    return f"mm-edge {' '.join(argv)}"[:QUOTED_CHARACTERS]
 
 
 def _failed(error: Exception, *, debug: bool) -> int:
@@ -68,8 +78,20 @@ def _failed(error: Exception, *, debug: bool) -> int:
         _report(_message(error))
         return error.exit_code
     message, code = _unforeseen(error)
+    if _is_of_output(error):
+        _abandon_output()
     _report(message)
     return code
+
+
+def _is_of_output(error: Exception) -> bool:
+    """Errors of files have a name; one of standard output has none."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in OUTPUT_FAULTS
+
+
+def _abandon_output() -> None:
+    """What could not be written must not fail again when Python exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unforeseen(error: Exception) -> tuple[str, int]:
@@ -79,6 +101,8 @@ def _unforeseen(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.filename is not None:
         message = f"using {str(error.filename)[:200]}: {error.strerror}. Check the path and its permissions"
         return message, 2 if error.errno in PATH_FAULTS else 1
+    if isinstance(error, OSError) and _is_of_output(error):
+        return f"writing to standard output: {error.strerror}. Free disk space, or write somewhere else", 1
     return f"internal error: {type(error).__name__}: {error}. Run again with --debug and report the output", 1
 
 

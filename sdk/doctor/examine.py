@@ -27,11 +27,14 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
 def examine(more: Mapping[str, tuple[Check, ...]] | None = None) -> dict[str, list[Finding]]:
     """All findings by heading. `more` adds headings with checks from other packages."""
     headings = {**CHECKS, **(more or {})}
-    with ThreadPoolExecutor() as pool:
+    pool = ThreadPoolExecutor()
+    try:
         running = {heading: [pool.submit(_safely, check) for check in checks] for heading, checks in headings.items()}
         return {
             heading: [finding for each in futures for finding in each.result()] for heading, futures in running.items()
         }
+    finally:  # after an interrupt, without waiting for checks that still load a library
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _safely(check: Check) -> list[Finding]:

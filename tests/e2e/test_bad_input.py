@@ -6,8 +6,9 @@ import sys
 
 import cv2
 import numpy as np
+import onnx
 import pytest
-from bundles import senses_bundle
+from bundles import graph, senses_bundle
 from commands import Commands
 from videos import write_video
 
@@ -53,6 +54,13 @@ def test_a_setting_that_cannot_be_used_is_refused(commands, setting):
         (["--view", "9" * 5000], "expected [HOST:]PORT"),
         (["--view", "٣"], "expected [HOST:]PORT"),  # a digit, but none of a port
         (["--jsonl", ""], "the path is empty"),
+        (["--camera", "csi://" + "9" * 5000], "is not a valid image source"),
+        (["--camera", "9" * 300], "is not a valid image source"),
+        (["--camera", "/dev/" + "9" * 300], "is not a valid image source"),
+        (["--jsonl", "a.jsonl", "--sink", "jsonl:./a.jsonl"], "writing to ./a.jsonl: two outputs write to it"),
+        (["--jsonl", "a.jsonl", "--trace", "x/../a.jsonl"], "two outputs write to it"),
+        (["--jsonl", "-", "--sink", "jsonl:-"], "two outputs write to it"),
+        (["--demo", "--take", "."], "--demo is a take as well"),
         (["--engine", "onnxruntime", "--set", "engine.options.nobody=1"], "unknown options: nobody"),
     ],
 )
@@ -64,6 +72,43 @@ def test_an_option_that_cannot_be_used_is_refused(commands, words, message):
 def test_a_configuration_or_spec_that_the_parser_gives_up_on_is_refused(commands, text):
     (commands.folder / "c.toml").write_text(text)
     assert "reading c.toml" in commands.check(*RUN, "--config", "c.toml", code=2)["err"]
+
+
+SPEC = """
+[model]
+name = "m"
+[[model.inputs]]
+modality = "vector"
+name = "x"
+prepare = { size = 3 }
+[[model.outputs]]
+kind = "scores"
+name = "y"
+reads = { values = "y" }
+[model.sync]
+driver = "x"
+[front_end.NAME]
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]
+"""
+
+
+@pytest.mark.parametrize("name", ["nobody", "x"])
+def test_a_front_end_for_something_else_than_an_image_is_refused(commands, name):
+    (commands.folder / "spec.toml").write_text(SPEC.replace("NAME", name))
+    x, y = (onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, [1, 3]) for tensor in "xy")
+    (commands.folder / "x.onnx").write_bytes(graph("g", [onnx.helper.make_node("Relu", ["x"], ["y"])], [x], [y]))
+    said = commands.check("export", "x.onnx", "-o", "x.mmb", "--spec", "spec.toml", code=2)["err"]
+    assert f"error: reading spec.toml: [front_end.{name}] is not for an image input" in said
+
+
+@pytest.mark.parametrize("content", [None, b"\xff", b"[" * 100_000, b"{}", b'{"schema": "\xff"}'])
+def test_reports_without_end_or_meaning_are_no_baseline(commands, content):
+    if content is not None:
+        (commands.folder / "then.json").write_bytes(content)
+    baseline = "/dev/zero" if content is None else "then.json"
+    said = commands.check("bench", "senses.mmb", "--baseline", baseline, code=2)["err"]
+    assert f"error: reading the report {baseline}" in said
 
 
 @pytest.mark.parametrize("place", ["a_file", "a_file/x", "/dev/null", "/proc/x"])

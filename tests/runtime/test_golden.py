@@ -1,5 +1,6 @@
 """The golden check: an engine that computes something else must not run the bundle."""
 
+import re
 from types import SimpleNamespace
 
 import msgspec
@@ -10,8 +11,9 @@ from safetensors import numpy as stored
 from sources import Script, pictures
 
 from mm_edge.bundle.bundle import Bundle
+from mm_edge.bundle.manifest import ParityRow
 from mm_edge.config import RunConfig
-from mm_edge.errors import EngineError, WorkFailedError
+from mm_edge.errors import BundleError, EngineError, WorkFailedError
 from mm_edge.export.verify import parity
 from mm_edge.runtime.engines.golden import measure_golden
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
@@ -46,6 +48,42 @@ def test_an_engine_that_gives_something_else_is_refused_with_the_worst_tensor(bu
         row.part: str(row) for row in measure_golden(bundle, engine, loaded(bundle, engine), 1e-3) if not row.passed
     }
     assert "'loudness' of the part 'encode_audio' in fp32 has a relative error of" in failed["encode_audio"]
+
+
+FUSED = "0/part:fuse.all"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: b"garbage", "not readable golden values"),
+        (lambda values: (1 << 62).to_bytes(8, "little") + b"{}", "not readable golden values"),
+        (lambda values: values.pop(FUSED), "'0/part:fuse.all' is missing; expected float32 [1, 5]"),
+        (lambda values: values.pop("0/input:image"), "'0/input:image' is missing; expected uint8 [1, 32, 32, 3]"),
+        (lambda values: values.update({FUSED: np.zeros((1, 4), np.float32)}), "is float32 [1, 4]; expected"),
+        (lambda values: values.update({FUSED: np.zeros((0,), np.float32)}), "is float32 [0]; expected"),
+        (lambda values: values.update({"0/input:audio": np.zeros((1, 16_000))}), "is float64 [1, 16000]; expected"),
+    ],
+)
+def test_golden_values_that_cannot_be_compared_are_a_fault_of_the_bundle(bundle, monkeypatch, change, message):
+    values = stored.load(bundle.read("golden.safetensors"))
+    changed = change(values)
+    content = changed if isinstance(changed, bytes) else stored.save(values)
+    read = bundle.read
+    monkeypatch.setattr(bundle, "read", lambda name: content if name == "golden.safetensors" else read(name))
+    engine = OnnxRuntimeEngine()
+    with pytest.raises(BundleError, match=re.escape(message)):
+        measure_golden(bundle, engine, loaded(bundle, engine), 1e-4)
+
+
+@pytest.mark.parametrize("claimed", [1e308, 1e9])
+def test_a_bundle_cannot_justify_any_output_by_the_loss_that_it_claims(bundle, monkeypatch, claimed):
+    row = ParityRow("part:encode_audio", "fp32", "loudness", 1, 0.0, 0.0, 1.0, relative_error=claimed)
+    monkeypatch.setattr(bundle, "manifest", msgspec.structs.replace(bundle.manifest, parity=(row,)))
+    for wrong in (np.nan, np.inf, 1e9):
+        engine = StubEngine({"encode_audio": lambda audio, wrong=wrong: {"loudness": wrong}})
+        rows = measure_golden(bundle, engine, loaded(bundle, engine), 1e-3)
+        assert not next(row for row in rows if row.part == "encode_audio").passed
 
 
 def test_parts_that_are_good_alone_and_wrong_together_are_refused(bundle):

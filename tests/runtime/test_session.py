@@ -1,6 +1,8 @@
 """The Python interface: one prediction, iteration, async iteration, callbacks, setting the text, and mm_edge.open."""
 
 import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from sources import Script, pictures
 import mm_edge
 from mm_edge.errors import InputError, UsageError
 from mm_edge.runtime.engines.stub import StubEngine
+from mm_edge.runtime.session.predict import Predictor
 from mm_edge.runtime.session.session import Session
 from mm_edge.runtime.session.wiring import by_options
 from mm_edge.shipped import demo_take
@@ -270,3 +273,55 @@ def test_equal_content_is_not_computed_again_whoever_owns_it(path):
     assert (again.inputs["image"].state, again.inputs["text"].state) == ("held", "held")
     assert "encode.image" not in again.latency_ms
     assert other.inputs["image"].state == "fresh"
+
+
+def test_nothing_but_none_is_no_value(path):
+    with mm_edge.open(path) as session, pytest.raises(InputError, match="without any value"):
+        session.predict(image=None, text=None)
+
+
+def test_a_text_after_an_array_of_the_same_input_is_refused(path):
+    with mm_edge.open(path) as session:
+        session.predict(image=np.zeros((32, 32, 3), np.uint8))
+        with pytest.raises(InputError, match="got str"):
+            session.predict(image="a path")
+
+
+def test_a_sound_beyond_float32_is_refused_without_a_warning(path):
+    with mm_edge.open(path) as session, pytest.raises(InputError, match="not finite"):
+        session.predict(audio=np.full(16_000, 1e300))
+
+
+def test_a_kept_value_is_not_the_buffer_of_the_caller(path):
+    picture = np.zeros((32, 32, 3), np.uint8)
+    with mm_edge.open(path) as session:
+        session.predict(image=picture)
+        kept = session._predictor._given["image"][1].payload
+        picture[:] = 255
+        assert not kept.any()
+
+
+def test_a_closed_session_predicts_no_more(path):
+    session = mm_edge.open(path)
+    session.predict(text="go")
+    predictor = session._predictor
+    session.close()
+    with pytest.raises(UsageError, match="the session is closed"):
+        session.predict(text="go")
+    with pytest.raises(UsageError, match="the session was closed"):
+        predictor.predict({"text": "go"})
+
+
+def test_threads_that_predict_first_share_one_engine(path, monkeypatch):
+    loaded = []
+    load = Predictor.load
+
+    def slow_load(*given):
+        time.sleep(0.05)
+        loaded.append(load(*given))
+        return loaded[-1]
+
+    monkeypatch.setattr(Predictor, "load", slow_load)
+    with mm_edge.open(path) as session, ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: session.predict(text="go"), range(4)))
+    assert len(loaded) == 1

@@ -165,6 +165,16 @@ def test_debug_shows_the_traceback(argv, command, monkeypatch):
     assert "return 1 / 0" in outcome.err
 
 
+def test_code_of_others_that_ends_the_process_is_an_error(command, monkeypatch):
+    def leaves():
+        raise SystemExit(0)
+
+    monkeypatch.setattr(app, "_command", command_that(leaves))
+    outcome = command("do")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == "error: mm-edge do: SystemExit: 0\n"
+
+
 def test_debug_after_two_dashes_belongs_to_the_command():
     assert app._debug_first(["run", "--", "--debug"]) == ["run", "--", "--debug"]
     assert app._debug_first(["run", "--debug", "x"]) == ["--debug", "run", "x"]
@@ -212,6 +222,17 @@ def test_signals_end_the_real_command_with_130(stop):
     with subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"waiting\n"
         process.send_signal(stop)
+        assert process.wait(timeout=30) == 130
+        assert process.stderr.read() == b""
+
+
+def test_an_interrupted_command_does_not_wait_for_its_threads():
+    """A check of the doctor, or a library, may be in a call that takes seconds and cannot be interrupted."""
+    busy = WAITING.replace("def wait():", "def wait():\n    threading.Thread(target=time.sleep, args=(60,)).start()")
+    code = f"import threading\n{busy}"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"waiting\n"
+        process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
         assert process.stderr.read() == b""
 

@@ -79,6 +79,7 @@ def test_file_that_is_not_there(tmp_path):
         ("loop..depth=1", "expected KEY=VALUE"),
         ("loop.depth=many", "loop.depth"),
         ("driver.x.y=1", "driver"),
+        ("loop.depth=1\nloop.workers=2", "one --set sets one value"),
     ],
 )
 def test_a_wrong_setting_is_reported(setting, word):

@@ -7,6 +7,8 @@ import re
 import struct
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import onnx
@@ -91,6 +93,22 @@ def test_check_that_fails_is_one_finding_among_others():
     assert [finding.state for finding in findings["More"]] == ["error"]
     assert "RuntimeError: no idea" in findings["More"][0].found
     assert findings["Software"]
+
+
+def test_an_interrupt_does_not_wait_for_checks_that_still_run(monkeypatch):
+    release = threading.Event()
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(examine, "CHECKS", {})
+    started = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            examine.examine({"First": (interrupted,), "Second": (lambda: release.wait(20) and [],)})
+        assert time.monotonic() - started < 10
+    finally:
+        release.set()
 
 
 @pytest.mark.parametrize(

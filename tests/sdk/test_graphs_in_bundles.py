@@ -185,6 +185,24 @@ def test_what_is_no_onnx_file_is_refused(content):
         read_onnx(content, "reading it")
 
 
+def test_a_file_that_onnx_runtime_would_take_for_its_own_format_is_refused():
+    """Eight bytes in front, a field that protobuf skips: the rest is the same ONNX file."""
+    with pytest.raises(BundleError, match="in the ORT format"):
+        read_onnx(b"\x12\x06\0\0ORTM" + FILES[A_FILE], "reading it")
+
+
+def test_a_second_graph_which_a_parser_would_merge_is_refused():
+    with pytest.raises(BundleError, match="there are 2 graphs in it"):
+        read_onnx(FILES[A_FILE] + within(7, b""), "reading it")
+
+
+def test_names_that_a_training_binds_are_no_graphs(with_graph, command):
+    def bind(model):
+        model.training_info.add().update_binding.add(key="weights", value="of a tensor")
+
+    assert command("verify", with_graph(bind)).code == 0
+
+
 @given(st.data())
 def test_broken_bytes_are_read_or_refused_and_nothing_else(data):
     content = bytearray(FILES[A_FILE])

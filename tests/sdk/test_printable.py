@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import threading
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,12 +14,14 @@ from mm_edge.bundle.writer import write_bundle
 from mm_edge.cli import app
 from mm_edge.console import SafeConsole
 from mm_edge.doctor.finding import Finding
+from mm_edge.export.workspace import TerminalProgress
 from mm_edge.printable import escaped_json, printable
 from mm_edge.runtime.clock import MonotonicClock
 from mm_edge.runtime.sinks.telemetry.status import RunView, SourceView, Tally
 from mm_edge.runtime.view import watch
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\r[/x]"
+ROOT = Path(__file__).parent.parent.parent
 FORBIDDEN = set("\x1b\x07\x9b\u202e\r")
 
 
@@ -87,3 +91,25 @@ def test_the_table_of_another_machine_is_harmless(monkeypatch, terminal):
     assert "evil" in shown
     for hostile in ("]0;owned\x07", "\x1b]", "\x1b[2J\x9b", "\u202e", "\x9b"):
         assert hostile not in shown
+
+
+def test_progress_shows_names_harmlessly(capfd):
+    with TerminalProgress().step(HOSTILE.replace("[/x]", "")):
+        pass
+    shown = capfd.readouterr().err
+    assert "evil" in shown
+    assert not set(shown) & FORBIDDEN
+
+
+def test_no_command_prints_through_an_unsafe_console():
+    """A console of rich that is not ours passes control characters on."""
+    for folder in ("sdk", "export", "runtime", "benchmarks/bench", "jetson"):
+        for file in (ROOT / folder).rglob("*.py"):
+            assert file.name == "console.py" or not re.search(r"\bConsole\(", file.read_text()), file
+
+
+def test_verify_shows_the_name_of_a_file_harmlessly(tmp_path, capfd):
+    path = tmp_path / HOSTILE.replace("/", "")
+    write_bundle(path, make_manifest(), FILES)
+    assert app.run(["verify", str(path)]) == 0
+    assert not set(capfd.readouterr().out) & FORBIDDEN

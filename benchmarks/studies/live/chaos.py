@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mm_edge.benchmarks.bench.machine import Watch
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
-from mm_edge.cores import usable_cores
-from mm_edge.processor import processor_name
+from mm_edge.cores import processor_name, usable_cores
 from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.sinks.jsonl import JsonlSink
 from mm_edge.runtime.sources.text.literal import LiteralText

@@ -22,9 +22,8 @@ from mm_edge.benchmarks.models.multimodal import multimodal_bundle
 from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import MicConfig, RunConfig
-from mm_edge.cores import usable_cores
+from mm_edge.cores import processor_name, usable_cores
 from mm_edge.onnx_runtime import import_onnxruntime
-from mm_edge.processor import processor_name
 from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from mm_edge.runtime.engines.tensors import fixed_shapes
 from mm_edge.runtime.session.run import Run

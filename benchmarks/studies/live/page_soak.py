@@ -25,9 +25,8 @@ import numpy as np
 from msgspec import Struct
 
 from mm_edge.benchmarks.bench.machine import Watch
-from mm_edge.cores import usable_cores
+from mm_edge.cores import processor_name, usable_cores
 from mm_edge.errors import WorkFailedError
-from mm_edge.processor import processor_name
 
 from .page_clients import come_and_go
 

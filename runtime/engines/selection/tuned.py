@@ -16,9 +16,8 @@ from msgspec import Struct
 
 from mm_edge.atomic_write import atomic_write
 from mm_edge.cache_limit import drop_least_recently_used
-from mm_edge.cores import usable_cores
+from mm_edge.cores import processor_name, usable_cores
 from mm_edge.places import cache_folder
-from mm_edge.processor import processor_name
 
 from .choice import Choice  # noqa: TC001  # msgspec reads it
 

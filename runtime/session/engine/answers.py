@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mm_edge.runtime.decode.agreement import agreement
 from mm_edge.runtime.engines.chain import Chain, is_plain
+from mm_edge.runtime.engines.golden_values import load_golden
 
 if TYPE_CHECKING:
     from mm_edge.bundle.bundle import Bundle
@@ -20,12 +21,10 @@ def can_be_compared(manifest: Manifest) -> bool:
 
 def same_answers(bundle: Bundle, selected: SelectedEngine) -> bool:
     """Every golden sample decodes to the same answer as its reference. False without golden values."""
-    from safetensors.numpy import load
-
     manifest = bundle.manifest
     if manifest.golden is None or not can_be_compared(manifest):
         return False
-    golden = load(bundle.read(manifest.golden.file))
+    golden = load_golden(bundle, manifest.golden)
     sources = {source for output in manifest.outputs for source in output.reads.values()}
     chain = Chain(manifest, selected.engine, selected.executables)
     got, wanted = [], []

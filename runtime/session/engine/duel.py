@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mm_edge.runtime.engines.chain import Chain
+from mm_edge.runtime.engines.golden_values import load_golden
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,12 +34,10 @@ class Duel:
     """`first` and `second` take turns in the calling thread, so that what else runs here slows both."""
 
     def __init__(self, bundle: Bundle, first: SelectedEngine, second: SelectedEngine) -> None:
-        from safetensors.numpy import load
-
         self._manifest = manifest = bundle.manifest
         if manifest.golden is None:
             raise ValueError("the bundle has no golden values")
-        self._golden = load(bundle.read(manifest.golden.file))
+        self._golden = load_golden(bundle, manifest.golden)
         self._first, self._second = (
             Chain(manifest, selected.engine, selected.executables) for selected in (first, second)
         )

@@ -64,11 +64,11 @@ def pictures(request: Request) -> Source:
 VIDEO = "mp4|m4v|mkv|mov|avi|webm|mpg|mpeg|ts|h264|mjpg|mjpeg"
 IMAGE = "jpg|jpeg|png|bmp|webp|tif|tiff"
 FORMS = (
-    Form("0 (for /dev/video0)", r"(\d+)", _device),
-    Form("/dev/video0", r"/dev/.+", _device),
+    Form("0 (for /dev/video0)", "([0-9]{1,5})", _device),
+    Form("/dev/video0", "/dev/.{1,200}", _device),
     Form("rtsp://HOST/PATH", r"rtsps?://.+", _network),
     Form("http://HOST/PATH.mjpg", r"https?://.+", _network),
-    Form("csi://0", r"csi://(\d+)", _jetson),
+    Form("csi://0", "csi://([0-9]{1,5})", _jetson),
     Form("gst:PIPELINE", r"gst:(?s:(.+))", _pipeline),
     Form("synthetic", "synthetic", _synthetic),
     Form("file.mp4", rf".+\.(?:{VIDEO})", _video),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import cv2
+import numpy as np
 
+from mm_edge.bounded_read import read_bounded
 from mm_edge.errors import InputError, UsageError
 from mm_edge.runtime.clock import NS_PER_S
 from mm_edge.runtime.source import Capture, Opened
@@ -15,9 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from mm_edge.runtime.sources.play import PlayClock
 
 USUAL_FPS = 30.0
+MOST_IMAGE_BYTES = 1 << 30
+JPEG, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"  # markers; compressed data contains none of them
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
@@ -44,7 +50,7 @@ class ImageFiles:
             self._play.leave(self._seat)
             return None
         file, media_ns = self._files[self._next], round(self._next * NS_PER_S / self._fps)
-        picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        picture = _picture_of(file)
         if picture is None:
             raise InputError(
                 f"image {self._next + 1} of {len(self._files)} is not a readable image",
@@ -65,6 +71,22 @@ class ImageFiles:
 
     def close(self) -> None:
         self._play.leave(self._seat)
+
+
+def _picture_of(file: Path) -> NDArray[np.uint8] | None:
+    """None if it is not a whole image; a pipe or a device is none, and is not waited for."""
+    try:
+        content = read_bounded(file, MOST_IMAGE_BYTES) if file.is_file() else b""
+        if not content or _is_cut_off(content):
+            return None
+        return cast("NDArray[np.uint8] | None", cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))
+    except (OSError, cv2.error):  # cv2: its limit of pixels
+        return None
+
+
+def _is_cut_off(content: bytes) -> bool:
+    """A JPEG file without an end of image after its last start of a scan. The decoder fills up the rest with grey."""
+    return content.startswith(JPEG) and content.rfind(JPEG_END) < content.rfind(JPEG_SCAN)
 
 
 def pictures_at(path: Path) -> list[Path]:

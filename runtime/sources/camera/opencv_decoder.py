@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import cv2
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class OpencvDecoder:
-    """OpenCV does not report why there is no next image: `fault` stays empty."""
+    """OpenCV reports neither why there is no next image, so that `fault` stays empty, nor images that it leaves out:
+    these are counted with PyAV, if it is installed.
+    """
 
     name, fault = "OpenCV", ""
 
@@ -31,13 +34,22 @@ class OpencvDecoder:
         self.fps = video.get(cv2.CAP_PROP_FPS)
         self.seconds = max(0.0, video.get(cv2.CAP_PROP_FRAME_COUNT) / self.fps) if self.fps > 0 else 0.0
         self._frames = FramePool(self.height, self.width)
+        self._path, self._images = path, 0
 
     def read(self) -> Decoded | None:
         if not self._video.grab():
             return None
+        self._images += 1
         media_ns = ms_to_ns(self._video.get(cv2.CAP_PROP_POS_MSEC))
         picture = self._frames.retrieve(self._video)
         return None if picture is None else Decoded(media_ns, picture)
+
+    def undecoded(self) -> int:
+        if self._images >= self._video.get(cv2.CAP_PROP_FRAME_COUNT) or find_spec("av") is None:
+            return 0
+        from .pyav_decoder import count_images
+
+        return max(0, count_images(self._path) - self._images)
 
     def figures(self) -> Mapping[str, float]:
         return self._frames.figures()

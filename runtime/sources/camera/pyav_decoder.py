@@ -71,6 +71,9 @@ class PyavDecoder:
         first, self._first = self._first, None
         return first or next(self._pictures, None)
 
+    def undecoded(self) -> int:
+        return self._undecoded
+
     def figures(self) -> Mapping[str, float]:
         return {"undecoded": self._undecoded}
 
@@ -116,6 +119,15 @@ class PyavDecoder:
             planes = [cv2.rotate(plane, rotation) for plane in planes]  # type: ignore[misc]  # OpenCV's stubs have no dtype
         full = frame.color_range == FULL_RANGE or layout.startswith("yuvj")
         return Planes(planes, colours(*shares, full=full), whole)
+
+
+def count_images(path: Path) -> int:
+    """By the packets of the file, without decoding them; 0 if the container has no list of them."""
+    with av.open(str(path), metadata_errors="ignore") as container:
+        stream = container.streams.best("video")
+        if not isinstance(stream, av.VideoStream) or not stream.frames:
+            return 0
+        return sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
 
 
 class BgrOf:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from mm_edge.errors import UsageError
 from mm_edge.runtime.clock import NS_PER_S, ms_to_ns
 from mm_edge.runtime.source import Capture, Opened
 from mm_edge.runtime.sources.ticker import Ticker
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from mm_edge.config import CameraConfig
 
+MOST_PIXELS = 7680 * 4320
 RED, GREEN, BLUE = (40, 40, 220), (60, 180, 60), (210, 120, 40)  # in BGR
 
 
@@ -32,6 +34,12 @@ class SyntheticCamera:
     def __init__(self, input_name: str, config: CameraConfig, ticker: Ticker | None = None) -> None:
         self.name, self.input = "camera", input_name
         self._width, self._height = config.width or 1280, config.height or 720
+        if self._width * self._height > MOST_PIXELS:
+            raise UsageError(
+                f"{self._width}x{self._height} has more than {MOST_PIXELS:,} pixels",
+                action="opening the synthetic camera",
+                hint="Set a smaller sources.camera.width and height; a run keeps about ten images in memory",
+            )
         self._fps = config.fps or 30.0
         self._offset_ns = ms_to_ns(config.offset_ms)
         self._ticker = ticker or Ticker()

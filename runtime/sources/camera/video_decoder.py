@@ -31,6 +31,9 @@ class VideoDecoder(Protocol):
     def read(self) -> Decoded | None:
         """None: end of file."""
 
+    def undecoded(self) -> int:
+        """At the end of the file: images that it holds and that could not be decoded, as far as that is known."""
+
     def figures(self) -> Mapping[str, float]: ...
 
     def close(self) -> None: ...

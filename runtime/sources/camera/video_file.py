@@ -62,13 +62,20 @@ class VideoFile:
         return None if shift_ns is None else Capture(self._play.stamp_ns(media_ns), decoded.picture, shift_ns)
 
     def _check_end(self) -> None:
-        """Raises an InputError if the images ended before the file says that they do."""
+        """Raises an InputError if images are missing: at the end, or in between."""
         if fault := (self._decoder.fault if self._decoder is not None else "") or missing_bytes(self._path):
             at_s = max(0, self._media_ns) / NS_PER_S
             raise InputError(
                 f"the file breaks off after image {self._images}, at {at_s:.2f} s: {fault}",
                 action=f"playing {self._path}",
                 hint="Record or copy the file again; everything before that was delivered",
+            )
+
+        if undecoded := self._decoder.undecoded() if self._decoder is not None else 0:
+            raise InputError(
+                f"{undecoded} of {self._images + undecoded} images could not be decoded",
+                action=f"playing {self._path}",
+                hint="The file is damaged: record or copy it again; the other images were delivered",
             )
 
     def _stamp(self, media_ns: int | None) -> int:

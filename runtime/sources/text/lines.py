@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+from fcntl import F_GETFL, fcntl
 from typing import TYPE_CHECKING
 
 from mm_edge.errors import InputError, SourceLostError
@@ -39,6 +40,10 @@ class TextLines:
                     "standard input is closed", action="reading --text -", hint='Use --text "the red ball"'
                 )
             self._file = sys.stdin.fileno()
+            if fcntl(self._file, F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+                raise InputError(
+                    "standard input cannot be read", action="reading --text -", hint='Use --text "the red ball"'
+                )
         self._wake = os.pipe()
         return Opened("lines of standard input")
 

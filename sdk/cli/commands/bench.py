@@ -130,10 +130,12 @@ class _progress:  # noqa: N801  # used as `with _progress() as progress`
     """A progress bar on a terminal's stderr; nothing without a terminal."""
 
     def __enter__(self) -> Callable[[str, int, int], None]:
-        from rich.console import Console
         from rich.progress import Progress
 
-        self._bar = Progress(console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal)
+        from mm_edge.console import SafeConsole
+
+        console = SafeConsole(stderr=True)
+        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
         self._bar.start()
         task = self._bar.add_task("loading", total=None)
 

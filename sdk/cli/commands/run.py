@@ -136,6 +136,7 @@ def run(
         try:
             recorder, server = _trace(trace), _view(view)
             specs = [*([] if jsonl is None else [f"jsonl:{jsonl}"]), *(sink or [])]
+            _check_distinct([spec.removeprefix("jsonl:") for spec in specs if spec.startswith("jsonl:")], trace)
             sinks = [*_sinks(specs, quiet=quiet), *([server] if server else [])]
             session = Session(opened, config_made, sources, play=play, sinks=sinks, trace=recorder)
         except BaseException:
@@ -160,8 +161,11 @@ def _wire(
 
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.config import RunConfig, load_config
+    from mm_edge.errors import UsageError
     from mm_edge.shipped import default_bundle, demo_take
 
+    if demo and take is not None:
+        raise UsageError("--demo is a take as well", action=f"--take {take}", hint="Give one of them")
     config = load_config(RunConfig, config_file, changes)
     with ThreadPoolExecutor(1) as beside:
         # Computing digests releases the interpreter, so the imports of a run go on meanwhile.
@@ -187,7 +191,12 @@ def _trace(path: Path | None) -> Trace | None:
 
 
 def _sinks(specs: list[str], *, quiet: bool) -> list[Sink]:
+    from mm_edge.cli.standard_streams import was_closed
+    from mm_edge.errors import UsageError
     from mm_edge.runtime.sinks.registry import open_sink
+
+    if was_closed("stdout") and "jsonl:-" in specs:
+        raise UsageError("standard output is closed", action="writing predictions to -", hint="Use --jsonl FILE")
 
     sinks = [open_sink(spec) for spec in specs]
     if not quiet:
@@ -195,6 +204,18 @@ def _sinks(specs: list[str], *, quiet: bool) -> list[Sink]:
 
         sinks.append(TerminalSink())
     return sinks
+
+
+def _check_distinct(targets: list[str], trace: Path | None) -> None:
+    """Two outputs in one file would overwrite each other."""
+    from mm_edge.errors import UsageError
+
+    seen: set[str] = set()
+    for target in [*targets, *([] if trace is None else [str(trace)])]:
+        path = target if target == "-" else os.path.realpath(target)
+        if path in seen and (path == "-" or Path(path).is_file() or not Path(path).exists()):
+            raise UsageError("two outputs write to it", action=f"writing to {target}", hint="Give each its own file")
+        seen.add(path)
 
 
 def _view(address: str | None) -> ViewServer | None:

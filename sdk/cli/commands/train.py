@@ -55,10 +55,11 @@ class _Shown:
     """A progress bar with the latest figures and the remaining time; plain lines without a terminal."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        console = Console(stderr=True, highlight=False)
+        from mm_edge.console import SafeConsole
+
+        console = SafeConsole(stderr=True, highlight=False)
         self._plain = None if console.is_terminal else console
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, TextColumn("{task.fields[figures]}"), console=console)

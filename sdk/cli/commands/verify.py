@@ -20,6 +20,7 @@ def verify(
 ) -> None:
     """Verify every file of a bundle against its manifest, and the signature if a key is given."""
     from mm_edge.bundle.bundle import Bundle, Trust
+    from mm_edge.printable import printable
 
     with Bundle.open(bundle, Trust(keys=tuple(map(str, key or ())), minimum_version=minimum_version)) as opened:
         signed = "not signed"
@@ -28,4 +29,4 @@ def verify(
             signed = f"signed by {opened.signature.key}, {checked}"
         manifest = opened.manifest
         counted = f"{len(manifest.digests)} files, {opened.size} bytes"
-        typer.echo(f"{bundle}: ok. {manifest.name} version {manifest.version}, {counted}, {signed}")
+        typer.echo(f"{printable(str(bundle))}: ok. {manifest.name} version {manifest.version}, {counted}, {signed}")

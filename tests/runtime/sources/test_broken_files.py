@@ -1,5 +1,6 @@
 """Files that break off or hold something unreadable: what is good is delivered, then an error names file and place."""
 
+import os
 import threading
 import wave
 
@@ -94,6 +95,68 @@ def test_an_unreadable_picture_ends_a_sequence_after_the_good_ones(tmp_path):
     count, error = read_all(ImageFiles("image", tmp_path, None, ManualPlayClock()))
     assert count == 3
     assert "3.png: image 4 of 5 is not a readable image" in error
+
+
+@pytest.mark.parametrize("decoder", ["opencv", "pyav"])
+@pytest.mark.parametrize("damage", [0.1, 0.2])
+def test_damage_inside_a_whole_container_is_reported_after_the_other_pictures(videos, tmp_path, decoder, damage):
+    content = bytearray(videos["mp4"].read_bytes())
+    start, length = len(content) * 2 // 5, int(len(content) * damage)
+    content[start : start + length] = bytes(length)
+    (tmp_path / "a.mp4").write_bytes(content)
+    count, error = read_all(VideoFile("image", tmp_path / "a.mp4", ManualPlayClock(), decoder))
+    assert 0 < count < COUNT
+    assert f"a.mp4: {COUNT - count} of {COUNT} images could not be decoded" in error
+
+
+def test_pictures_that_the_container_itself_leaves_out_are_not_missed(videos, tmp_path):
+    """A file that was cut without encoding it again begins at an image before the cut, which is not to be shown."""
+    import av
+
+    with av.open(str(videos["mp4"])) as source, av.open(str(tmp_path / "cut.mp4"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                packet.pts, packet.dts = packet.pts - 5 * packet.duration, packet.dts - 5 * packet.duration
+                target.mux(packet)
+    for decoder in ("opencv", "pyav"):
+        count, error = read_all(VideoFile("image", tmp_path / "cut.mp4", ManualPlayClock(), decoder))
+        assert (count <= COUNT, error) == (True, None)
+
+
+def _noise_jpeg():
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    return cv2.imencode(".jpg", noise)[1].tobytes()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_a_jpeg_that_breaks_off_is_no_grey_picture(tmp_path, share):
+    whole = _noise_jpeg()
+    (tmp_path / "0.jpg").write_bytes(whole)
+    (tmp_path / "1.jpg").write_bytes(whole[: int(len(whole) * share)])
+    count, error = read_all(ImageFiles("image", tmp_path, None, ManualPlayClock()))
+    assert count == 1
+    assert "1.jpg: image 2 of 2 is not a readable image" in error
+
+
+def test_data_behind_a_jpeg_and_a_thumbnail_inside_are_no_fault(tmp_path):
+    whole = _noise_jpeg()
+    thumbnail = b"\xff\xe1" + (len(whole) + 2).to_bytes(2, "big") + whole
+    (tmp_path / "0.jpg").write_bytes(whole + b"\0" * 64)
+    (tmp_path / "1.jpg").write_bytes(whole[:2] + thumbnail + whole[2:])
+    (tmp_path / "2.jpg").write_bytes((whole[:2] + thumbnail + whole[2:])[: -len(whole) // 4])
+    count, error = read_all(ImageFiles("image", tmp_path, None, ManualPlayClock()))
+    assert count == 2
+    assert "2.jpg: image 3 of 3 is not a readable image" in error
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
+    (tmp_path / "0.png").write_bytes(cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes())
+    os.mkfifo(tmp_path / "1.png")
+    count, error = read_all(ImageFiles("image", tmp_path, None, ManualPlayClock()))
+    assert count == 1
+    assert "1.png: image 2 of 2 is not a readable image" in error
 
 
 def test_a_sound_file_that_breaks_off_is_played_up_to_there(tmp_path):

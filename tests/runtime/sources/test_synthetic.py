@@ -1,9 +1,11 @@
 """The synthetic camera and microphone: live by their own clock, the same every time."""
 
 import numpy as np
+import pytest
 from playing import ManualTicker
 
 from mm_edge.config import CameraConfig, MicConfig
+from mm_edge.errors import UsageError
 from mm_edge.runtime.clock import NS_PER_MS, NS_PER_S
 from mm_edge.runtime.sources.camera.synthetic import SyntheticCamera
 from mm_edge.runtime.sources.mic.synthetic import SyntheticMic, sweep
@@ -73,3 +75,9 @@ def test_the_sweep_can_be_played_round_and_round():
     steps = np.abs(np.diff(np.concatenate((once, once[:100]))))
     assert steps[-101:].max() <= steps.max()
     assert np.abs(once).max() <= 0.3
+
+
+def test_a_size_that_would_fill_the_memory_is_refused():
+    with pytest.raises(UsageError, match="16384x16384 has more than 33,177,600 pixels"):
+        SyntheticCamera("image", CameraConfig(width=16_384, height=16_384))
+    SyntheticCamera("image", CameraConfig(width=16_384))

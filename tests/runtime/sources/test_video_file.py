@@ -1,6 +1,7 @@
 """Video files, with each decoder: every image, its time, its colors, and broken files."""
 
 import threading
+from contextlib import nullcontext
 from functools import partial
 
 import av
@@ -23,13 +24,14 @@ BOTH = pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 H264 = {"crf": "10", "x264-params": "log-level=none"}
 
 
-def played(path, decoder="pyav", speed="max"):
-    """All captures, the times since the first, and the source, closed."""
+def played(path, decoder="pyav", speed="max", ends=None):
+    """All captures, the times since the first, and the source, closed. `ends`: the error at the end."""
     source = VideoFile("image", path, ManualPlayClock(speed), decoder)
     source.open()
     captures = []
-    while (capture := source.read()) is not None:
-        captures.append(capture)
+    with ends or nullcontext():
+        while (capture := source.read()) is not None:
+            captures.append(capture)
     figures = source.figures()
     source.close()
     return captures, [capture.t_ns - captures[0].t_ns for capture in captures], figures
@@ -193,7 +195,8 @@ def test_broken_packets_cost_their_pictures_alone(tmp_path):
     for number in (10, 11, 25):
         film[starts[number] : starts[number] + 40] = bytes(40)
     path.write_bytes(film)
-    _, times, figures = played(path)
+    ends = pytest.raises(InputError, match=r"camera\.mov: 3 of 40 images could not be decoded")
+    _, times, figures = played(path, ends=ends)
     assert times == [40 * number * NS_PER_MS for number in range(40) if number not in {10, 11, 25}]
     assert figures["undecoded"] == 3
 

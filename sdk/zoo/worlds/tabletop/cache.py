@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mm_edge.zoo.worlds.processes import worker_processes
 
 from .drawing.render import LEAST_VISIBLE, SIDE, SIGN_ID, View, render
 from .mesh import SHAPES
@@ -155,7 +157,7 @@ def open_world(order: DatasetSpec, *, workers: int | None = None, progress: Prog
     left = [job for job in jobs if not order.mark(job).exists()]
     if left:
         order.spoken(None if progress is None else partial(progress, "words"), many)
-        with ProcessPoolExecutor(many) as pool:
+        with worker_processes(many) as pool:
             done = len(jobs) - len(left)
             for finished in as_completed([pool.submit(_make, order, job) for job in left]):
                 finished.result()

@@ -7,7 +7,6 @@ import io
 import shutil
 import subprocess
 import wave
-from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from mm_edge.atomic_write import atomic_path
 from mm_edge.errors import UnavailableError
+from mm_edge.zoo.worlds.processes import worker_processes
 
 from .scene import SPLIT_NUMBER
 from .signs import SIGNS
@@ -164,7 +164,7 @@ def bank(
     path = folder / f"speech-{split}-{seed}-{digest}.safetensors"
     if not path.exists():
         require_espeak()
-        with ProcessPoolExecutor(workers) as pool:
+        with worker_processes(workers) as pool:
             spoken = {}
             for number, sound in enumerate(pool.map(say, wanted, chunksize=16)):
                 spoken[str(number)] = sound
