@@ -44,6 +44,7 @@ from .remainder import (
     smallest_remainder,
     worst_node,
 )
+from .uint8_pictures import keep_uint8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -254,7 +255,13 @@ class PartSearch:
         return make
 
     def _quantized_keeping(self, kept: frozenset[str], form: Int8Form | None) -> ModelProto:
-        """In int8 and fp32. A graph that keeps nodes in fp32 is derived from one that keeps none: that is faster."""
+        """In int8 and fp32."""
+        if form is None:
+            return self._with_rounding(kept, form, self.base)
+        return keep_uint8(self._with_rounding(kept, form, self.on_pixels.graph), self.on_pixels)
+
+    def _with_rounding(self, kept: frozenset[str], form: Int8Form | None, base: ModelProto) -> ModelProto:
+        """A graph that keeps nodes in fp32 is derived from one that keeps none: that is faster."""
         if form == "integers" and kept:  # that form quantizes other nodes too
             return self._quantize(kept, form)
         if form not in self._quantized:
@@ -262,7 +269,6 @@ class PartSearch:
         if not kept:
             return self._quantized[form]
         active = set(self.reducible("int8-cpu")) - set(self.recipe.keep_fp32)
-        base = self.base if form is None else self.on_pixels.graph
         return restored(self._quantized[form], base, kept, active, rounded_outputs(form))
 
     def _quantize(self, kept: frozenset[str], form: Int8Form | None) -> ModelProto:

@@ -15,6 +15,7 @@ from mm_edge.export.graphs.runner import Runner, base_graph
 from mm_edge.export.model import SourceModel
 from mm_edge.export.pipeline import export
 from mm_edge.export.precision.int8 import FORMS, calibrate, restored, rounded_outputs, to_int8_cpu, with_pixels
+from mm_edge.export.precision.uint8_pictures import keep_uint8
 from mm_edge.export.recipe import Recipe
 from mm_edge.spec import EmbeddingOutput, ImageInput, ImagePrepare, ModelSpec, Sync
 
@@ -166,6 +167,56 @@ def test_int8_reads_pixels_as_they_are_and_loses_no_more(form, case):
     assert error(base, after) <= 1.05 * error(base, before)
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("case", CASES)
+def test_a_picture_that_stays_uint8_gives_the_same_bits(form, case):
+    channels = CASES[case].get("channels", 3)
+    base = base_graph(network(**CASES[case]))
+    ranges, folded = calibrate(base, [feed(channels=channels, seed=1)], "minmax"), fold_front_ends(base)
+    quantized = to_int8_cpu(folded.graph, with_pixels(ranges, folded.pixels), folded.nodes, form=form)
+    uint8 = keep_uint8(quantized, folded)
+    onnx.checker.check_model(uint8, full_check=True)
+    assert not {"Cast", "Sub"} & set(kinds(uint8))
+    assert kinds(uint8).count("QuantizeLinear") == kinds(quantized).count("QuantizeLinear") - 1
+    given = feed(channels=channels)
+    for optimize in ("none", "all"):
+        wanted, got = (Runner(each, optimize=optimize)(given)["image_conv"] for each in (quantized, uint8))
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_several_pictures_stay_uint8():
+    names = ("left", "right")
+    base = base_graph(network(pictures=names, pads=[1, 1, 1, 1]))
+    ranges, folded = calibrate(base, [feed(names, seed=1)], "minmax"), fold_front_ends(base)
+    quantized = to_int8_cpu(folded.graph, with_pixels(ranges, folded.pixels), folded.nodes, form="heavy")
+    uint8 = keep_uint8(quantized, folded)
+    assert "Cast" not in kinds(uint8)
+    for name, value in Runner(quantized)(feed(names)).items():
+        np.testing.assert_array_equal(Runner(uint8)(feed(names))[name], value)
+
+
+@pytest.mark.parametrize("why", ["kept in fp32", "another scale", "pixels read elsewhere", "not rounded to pixels"])
+def test_a_picture_is_cast_where_uint8_would_not_be_the_same(why):
+    graph = network(pads=[1, 1, 1, 1])
+    if why == "pixels read elsewhere":
+        graph.graph.output.append(info("image_planes", TensorProto.FLOAT, None, 3, HEIGHT, WIDTH))
+    base = base_graph(graph)
+    ranges, folded = calibrate(base, [feed(seed=1)], "minmax"), fold_front_ends(base)
+    kept = {"image_conv"} if why == "kept in fp32" else set()
+    known = with_pixels(ranges, folded.pixels)
+    if why == "another scale":
+        known = with_pixels(ranges, {name: middle + 3 for name, middle in folded.pixels.items()})
+    quantized = to_int8_cpu(folded.graph, known, kept | set(folded.nodes), form="heavy")
+    if why == "not rounded to pixels":
+        scale = next(node for node in quantized.graph.node if node.op_type == "QuantizeLinear").input[1]
+        tensor = next(tensor for tensor in quantized.graph.initializer if tensor.name == scale)
+        tensor.CopyFrom(numpy_helper.from_array(np.float32(1.1), scale))
+    uint8 = keep_uint8(quantized, folded)
+    assert kinds(uint8) == kinds(quantized)
+    for name, value in Runner(quantized)(feed()).items():
+        np.testing.assert_array_equal(Runner(uint8)(feed())[name], value)
+
+
 def pixel_rounding(graph):
     """Scale and zero point of what the first convolution reads."""
     index = GraphIndex(graph.graph)
@@ -212,7 +263,7 @@ def test_the_exporter_folds_and_proves_it(tmp_path):
     assert all(row.passed for row in rows)
     with Bundle.open(tmp_path / "x.mmb") as bundle:
         packed = onnx.load_model_from_string(bundle.read(bundle.manifest.parts[0].artefacts["int8-cpu"].file))
-    assert "Div" not in kinds(packed)
+    assert not {"Cast", "Sub", "Div"} & set(kinds(packed))
     assert pixel_rounding(packed) == (1.0, round(255 * 0.9))
 
 

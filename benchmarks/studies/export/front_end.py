@@ -31,6 +31,7 @@ from mm_edge.export.graphs.graph import OPSET, drop_unused
 from mm_edge.export.graphs.runner import Runner, base_graph, expose
 from mm_edge.export.pipeline import load_source
 from mm_edge.export.precision.int8 import FORMS, calibrate, to_int8_cpu, with_pixels
+from mm_edge.export.precision.uint8_pictures import keep_uint8
 from mm_edge.export.recipe import Recipe
 from mm_edge.export.split.partition import split_model
 
@@ -175,7 +176,9 @@ def int8_forms(graph: ModelProto, feeds: list[Feed]) -> dict[str, dict[str, Run]
     return {
         form: {
             UNFOLDED: runs_of(to_int8_cpu(base, ranges, form=form), feeds[0], blob=False),
-            FOLDED: runs_of(to_int8_cpu(folded.graph, pixels, folded.nodes, form=form), feeds[0], blob=False),
+            FOLDED: runs_of(
+                keep_uint8(to_int8_cpu(folded.graph, pixels, folded.nodes, form=form), folded), feeds[0], blob=False
+            ),
         }
         for form in FORMS
     }
