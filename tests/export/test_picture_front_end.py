@@ -193,3 +193,18 @@ def front_end_of(graph):
             return found
         found.append((node.op_type, [weights[name].reshape(-1).tolist() for name in node.input if name in weights]))
     return found
+
+
+def test_constants_in_nodes_are_moved_like_weights():
+    """Some converters write every constant as a node."""
+    graph = arithmetic_then_transpose(*FORMS["three means"])
+    wanted = Runner(graph, optimize="none")(feed())
+    weights = [tensor for tensor in graph.graph.initializer if tensor.name != "image_w"]
+    for tensor in weights:
+        graph.graph.node.insert(0, onnx.helper.make_node("Constant", [], [tensor.name], tensor.name, value=tensor))
+        graph.graph.initializer.remove(tensor)
+    moved = reordered(graph)
+    order = [kind for kind in kinds(moved) if kind != "Constant"]
+    assert order == ["Cast", "Transpose", "Div", "Sub", "Div", "Conv"]
+    for name, value in Runner(moved, optimize="none")(feed()).items():
+        np.testing.assert_array_equal(value, wanted[name])
