@@ -58,6 +58,16 @@ def array_of(tensor: TensorProto) -> Array:
     return np.asarray(np.memmap(_file_of(tensor), dtype=kind, mode="r", shape=tuple(tensor.dims)))
 
 
+def constant(index: GraphIndex, name: str) -> Array | None:
+    """The values of a weight or of a Constant node; None for what is computed."""
+    if name in index.initializers:
+        return array_of(index.initializers[name])
+    node = index.graph.node[index.producer[name]] if name in index.producer else None
+    if node is None or node.op_type != "Constant":
+        return None
+    return next((np.asarray(numpy_helper.to_array(item.t)) for item in node.attribute if item.name == "value"), None)
+
+
 def cast(tensor: TensorProto, kind: int) -> None:
     """Casts in place to fp16, clamping values outside its range, or to fp32."""
     if not is_aside(tensor):

@@ -13,7 +13,8 @@ from mm_edge.export.graphs.weights import load, save
 from mm_edge.export.verify.chain import run_chain, verify_inputs, verify_inputs_are_read
 from mm_edge.export.verify.parity import tolerance_of
 
-from .part_search import Fp32Parts, PartSamples, PartSearch
+from .part_samples import Fp32Parts, PartSamples
+from .part_search import PartSearch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,6 +7,7 @@ quantizing again.
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import tempfile
@@ -15,10 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto
 
 from mm_edge.errors import InputError
+from mm_edge.export.graphs.folded_front_end import LARGEST_PIXEL
 from mm_edge.export.graphs.fp16 import fp32_by_nature, to_fp16
 from mm_edge.export.graphs.graph import GraphIndex, drop_unused, name_nodes, sort_nodes, typed
 from mm_edge.export.graphs.runner import ALL_CORES, Runner
@@ -26,7 +29,7 @@ from mm_edge.export.graphs.weights import put_back, show_extremes
 from mm_edge.onnx_runtime import import_onnxruntime
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from mm_edge.export.feeds import Feed
     from mm_edge.export.package.verified_model import Int8Form
@@ -105,6 +108,19 @@ def calibrate(base: ModelProto, feeds: Sequence[Feed], method: Method, kinds: Se
     if not ranges.data:
         raise InputError("no value has a range", action="calibrating")
     return ranges
+
+
+def with_pixels(ranges: Any, pixels: Mapping[str, int]) -> Any:
+    """The ranges, with those of pixels minus a number: in uint8, scale 1 with that number as the zero point."""
+    import_onnxruntime()
+    from onnxruntime.quantization.calibrate import TensorData
+
+    known = copy.copy(ranges)
+    known.data = ranges.data | {
+        name: TensorData(lowest=np.float32(-middle), highest=np.float32(LARGEST_PIXEL - middle))
+        for name, middle in pixels.items()
+    }
+    return known
 
 
 def _without_nodes(model: ModelProto) -> ModelProto:

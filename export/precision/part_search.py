@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from mm_edge.errors import MmEdgeError
+from mm_edge.export.graphs.folded_front_end import fold_front_ends
 from mm_edge.export.graphs.fp16 import as_rounded, fp32_by_nature, to_fp16
 from mm_edge.export.graphs.runner import ALL_CORES, Runner, base_graph, open_artefact, race, run_all
 from mm_edge.export.graphs.weights import WEIGHTS, digest_of_model, put_aside, save
@@ -32,6 +33,7 @@ from .int8 import (
     rounded_outputs,
     to_int8_cpu,
     to_int8_trt_in_fp32,
+    with_pixels,
 )
 from .remainder import (
     Search,
@@ -42,6 +44,7 @@ from .remainder import (
     smallest_remainder,
     worst_node,
 )
+from .uint8_pictures import keep_uint8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -50,16 +53,17 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from mm_edge.bundle.manifest import Precision
-    from mm_edge.export.feeds import Array, Feed
+    from mm_edge.export.feeds import Feed
+    from mm_edge.export.graphs.folded_front_end import Folded
     from mm_edge.export.package.verified_model import Int8Form
     from mm_edge.export.recipe import Recipe
     from mm_edge.export.split.partition import PartGraph
     from mm_edge.export.workspace import Workspace
 
+    from .part_samples import PartSamples
     from .remainder import Sensitivity
 
     Maker: TypeAlias = Callable[[frozenset[str]], ModelProto]
-    Pairs: TypeAlias = list[tuple[Feed, Feed]]  # a feed, and the outputs of the fp32 part for it
 
 
 LOG = logging.getLogger("mm_edge.export")
@@ -73,39 +77,6 @@ LARGE_TRIALS = 12
 
 
 RECORDED = ("part", "precision", "loss", "ms", "fp32_ms", "size", "trials", "form", "stopped")
-
-
-@dataclass(frozen=True)
-class Fp32Parts:
-    """The fp32 parts as files, and all values of their chain for the samples, by reference."""
-
-    paths: dict[str, Path]
-    unseen: list[dict[str, Array]]
-    calibration: list[dict[str, Array]]
-    spare: list[dict[str, Array]]
-
-    @property
-    def searched_on(self) -> list[dict[str, Array]]:
-        return [*self.spare, *self.calibration] or self.unseen
-
-
-@dataclass(frozen=True)
-class PartSamples:
-    """The feeds of one part, and the outputs of the fp32 part for them."""
-
-    calibration: list[Feed]
-    unseen: list[Feed]
-    unseen_outputs: list[Feed]
-    searched_on: Pairs  # a search uses the first ones
-
-    @classmethod
-    def of(cls, part: PartGraph, fp32: Fp32Parts) -> PartSamples:
-        return cls(
-            calibration=[part.feed(values) for values in fp32.calibration],
-            unseen=[part.feed(values) for values in fp32.unseen],
-            unseen_outputs=[part.outputs(values) for values in fp32.unseen],
-            searched_on=[(part.feed(values), part.outputs(values)) for values in fp32.searched_on],
-        )
 
 
 @dataclass
@@ -125,6 +96,13 @@ class PartSearch:
     @cached_property
     def base(self) -> ModelProto:
         return base_graph(self.part.graph, self.weights)
+
+    @cached_property
+    def on_pixels(self) -> Folded:
+        """The base of int8 for the CPU. Pixels are integers already: a convolution that reads them loses nothing."""
+        folded = fold_front_ends(self.base)
+        put_aside(folded.graph, self.weights)
+        return folded
 
     @property
     def recipe(self) -> Recipe:
@@ -157,7 +135,7 @@ class PartSearch:
         return calibrate(self.base, self.samples.calibration, self.recipe.method, kinds)
 
     @cached_property
-    def seen(self) -> Pairs:
+    def seen(self) -> list[tuple[Feed, Feed]]:
         """The samples of a search."""
         return self.samples.searched_on[: SEARCH_SAMPLES_OF_LARGE if self.large else SEARCH_SAMPLES]
 
@@ -277,7 +255,13 @@ class PartSearch:
         return make
 
     def _quantized_keeping(self, kept: frozenset[str], form: Int8Form | None) -> ModelProto:
-        """In int8 and fp32. A graph that keeps nodes in fp32 is derived from one that keeps none: that is faster."""
+        """In int8 and fp32."""
+        if form is None:
+            return self._with_rounding(kept, form, self.base)
+        return keep_uint8(self._with_rounding(kept, form, self.on_pixels.graph), self.on_pixels)
+
+    def _with_rounding(self, kept: frozenset[str], form: Int8Form | None, base: ModelProto) -> ModelProto:
+        """A graph that keeps nodes in fp32 is derived from one that keeps none: that is faster."""
         if form == "integers" and kept:  # that form quantizes other nodes too
             return self._quantize(kept, form)
         if form not in self._quantized:
@@ -285,14 +269,15 @@ class PartSearch:
         if not kept:
             return self._quantized[form]
         active = set(self.reducible("int8-cpu")) - set(self.recipe.keep_fp32)
-        return restored(self._quantized[form], self.base, kept, active, rounded_outputs(form))
+        return restored(self._quantized[form], base, kept, active, rounded_outputs(form))
 
     def _quantize(self, kept: frozenset[str], form: Int8Form | None) -> ModelProto:
         fixed = kept | frozenset(self.recipe.keep_fp32)
         if form is None:
             made = to_int8_trt_in_fp32(self.base, self.ranges, fixed)
         else:
-            made = to_int8_cpu(self.base, self.ranges, fixed, form=form)
+            ranges = with_pixels(self.ranges, self.on_pixels.pixels)
+            made = to_int8_cpu(self.on_pixels.graph, ranges, fixed.union(self.on_pixels.nodes), form=form)
         return put_aside(made, self.weights)
 
     def _trials(self, precision: Precision, form: Int8Form | None) -> Maker:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def prepend_pictures(model: ModelProto, foreign: ForeignSpec) -> None:
-    """In place, for each: uint8 NHWC -> Cast -> / scale -> - mean -> / std -> the graph's own layout."""
+    """In place, for each: uint8 NHWC -> Cast -> the graph's own layout -> / scale -> - mean -> / std.
+
+    These are the nodes of `mm_edge.front_ends.Normalize`, for graphs that torch did not make.
+    """
     for name, front_end in foreign.front_end.items():
         item = next(item for item in model.graph.input if item.name == name)
         inner = f"{name}_as_float"
@@ -34,24 +37,27 @@ def prepend_pictures(model: ModelProto, foreign: ForeignSpec) -> None:
 
 
 def _nodes(model: ModelProto, name: str, inner: str, front_end: FrontEnd) -> list[NodeProto]:
-    steps: list[NodeProto] = []
-    value = f"{name}_cast"
-    steps.append(helper.make_node("Cast", [name], [value], to=TensorProto.FLOAT, name=value))
-    constants = {
-        "Div": np.float32(front_end.scale),
-        "Sub": np.array(front_end.mean, np.float32),
-        "std": np.array(front_end.std, np.float32),
-    }
-    for kind, constant in constants.items():
-        weight, made = f"{name}_{kind}", f"{name}_{kind}_out"
-        model.graph.initializer.append(numpy_helper.from_array(np.asarray(constant), weight))
-        steps.append(helper.make_node("Div" if kind == "std" else kind, [value, weight], [made], name=made))
-        value = made
-    if front_end.layout == "nchw":
-        steps.append(helper.make_node("Transpose", [value], [inner], perm=[0, 3, 1, 2], name=inner))
-    else:
-        steps.append(helper.make_node("Identity", [value], [inner], name=inner))
-    return steps
+    """A mean of 0 and a deviation of 1 change nothing and have no node."""
+    planes = front_end.layout == "nchw"
+    nodes = [helper.make_node("Cast", [name], [f"{name}:cast"], to=TensorProto.FLOAT)]
+    if planes:
+        nodes.append(helper.make_node("Transpose", [nodes[-1].output[0]], [f"{name}:planes"], perm=[0, 3, 1, 2]))
+    steps = (
+        ("Div", "scale", (front_end.scale,), 1.0),
+        ("Sub", "mean", front_end.mean, 0.0),
+        ("Div", "std", front_end.std, 1.0),
+    )
+    for kind, what, numbers, neutral in steps:
+        if all(number == neutral for number in numbers):
+            continue
+        array = np.array(numbers, np.float32).reshape((-1, 1, 1) if planes else -1)
+        weight = numpy_helper.from_array(array, f"{name}:{what}")
+        model.graph.initializer.append(weight)
+        nodes.append(helper.make_node(kind, [nodes[-1].output[0], weight.name], [f"{name}:by_{what}"]))
+    nodes[-1].output[0] = inner
+    for node in nodes:
+        node.name = node.output[0]
+    return nodes
 
 
 def to_pixels(pictures: Array, front_end: FrontEnd) -> Array:

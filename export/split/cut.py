@@ -34,8 +34,6 @@ PS_PER_FLOP = 50  # 20 GFLOP/s
 PS_PER_NODE = 1_000_000  # 1 us to start a kernel
 FUSION = "*"  # the owner of nodes that depend on several inputs, on the presence or on a state
 PREFIX = "dim:"
-# Operators that only move values: the result is the same before and after a cast.
-MOVING = {"Gather", "Slice", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Split", "Expand"}
 
 
 def choose_cuts(
@@ -190,48 +188,6 @@ def node_flops(node: NodeProto, values: dict[str, Value]) -> int:  # noqa: PLR09
         "Flatten",
     }
     return 0 if kind in free else size
-
-
-def cast_first(model: ModelProto) -> None:
-    """Casts each uint8 input to float first, in place, because TensorRT accepts such an input in Cast only."""
-    for item in list(model.graph.input):
-        if item.type.tensor_type.elem_type != TensorProto.UINT8:
-            continue
-        index = GraphIndex(model.graph)
-        moved = _moved_before_cast(index, item.name)
-        if not moved:
-            continue
-        floats = f"{item.name}_as_float"
-        for name in moved:
-            if (info := index.infos.get(name)) is not None:
-                info.type.tensor_type.elem_type = TensorProto.FLOAT
-        for node in model.graph.node:
-            node.input[:] = [floats if name == item.name else name for name in node.input]
-        cast = helper.make_node("Cast", [item.name], [floats], name=floats, to=TensorProto.FLOAT)
-        model.graph.node.insert(0, cast)
-
-
-def _moved_before_cast(index: GraphIndex, name: str) -> list[str]:
-    """The uint8 values between the input and its casts; empty if another operator reads one of them."""
-    found: list[str] = []
-    waiting = [name]
-    while waiting:
-        value = waiting.pop()
-        if value in index.outputs:
-            return []
-        for user in index.consumers[value]:
-            node = index.graph.node[user]
-            if node.op_type == "Cast":
-                if node.attribute[0].i != TensorProto.FLOAT:
-                    return []
-            elif node.op_type == "Shape":
-                continue
-            elif node.op_type in MOVING and value == node.input[0]:
-                found += node.output
-                waiting += node.output
-            else:
-                return []
-    return found
 
 
 def lift_dimensions(model: ModelProto) -> None:

@@ -11,6 +11,7 @@ from onnx import ModelProto, helper
 from mm_edge.bundle.manifest import Read
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.feeds import PRESENCE, fixed_shape, graph_inputs, graph_outputs, owner_of, random_feed
+from mm_edge.export.graphs.front_end import cast_first, transpose_second
 from mm_edge.export.graphs.graph import (
     DTYPES,
     ELEMENT_TYPES,
@@ -24,7 +25,7 @@ from mm_edge.export.graphs.graph import (
 from mm_edge.export.graphs.runner import Value, measure_values
 from mm_edge.spec import BATCH, TensorSpec
 
-from .cut import FUSION, ancestors, bind_dimensions, cast_first, choose_cuts, lift_dimensions, node_flops
+from .cut import FUSION, ancestors, bind_dimensions, choose_cuts, lift_dimensions, node_flops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,6 +116,7 @@ def split_model(model: SourceModel, recipe: Recipe) -> SplitModel:
     graph.CopyFrom(model.graph)
     cast_first(graph)
     lift_dimensions(graph)
+    transpose_second(graph)
     index = GraphIndex(graph.graph)
     bound = ModelProto()
     bound.CopyFrom(graph)
