@@ -1,4 +1,4 @@
-"""The processor: its name, and how many of its cores this process may use by CPU affinity and the quota of its cgroup."""
+"""The processor: its name, and how many cores this process may use by its CPU affinity and its cgroup."""
 
 from __future__ import annotations
 
