@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .exported import exported
@@ -15,12 +16,21 @@ PLACES = 4  # of the disc in the test video, each with a label
 RIDGE = 1.0  # of the mean variance; with less, another way of downscaling changes every tenth label
 
 
+SIDE = 224
+HEAVY_SIDE = 1216  # thirty times the pixels, and so thirty times the work
+
+
 def vision_bundle() -> Path:
     """MobileNetV3-Large, 224 x 224, 1000 classes, exported as one part."""
     return exported("vision", vision_module, split="never")
 
 
-def vision_module() -> Any:
+def heavy_vision_bundle() -> Path:
+    """The same network on thirty times the pixels."""
+    return exported("heavy-vision", partial(vision_module, HEAVY_SIDE), split="never")
+
+
+def vision_module(side: int = SIDE) -> Any:
     """The module of `vision_bundle`."""
     import torch
     from torch import nn
@@ -33,7 +43,7 @@ def vision_module() -> Any:
 
         spec = ModelSpec(
             name="vision",
-            inputs=(ImageInput(name="image", prepare=ImagePrepare(size=(224, 224))),),
+            inputs=(ImageInput(name="image", prepare=ImagePrepare(size=(side, side))),),
             outputs=(
                 ClassesOutput(
                     name="label", reads={"logits": "logits"}, labels=tuple(f"class {k}" for k in range(LABELS))

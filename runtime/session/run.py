@@ -282,8 +282,10 @@ class Run:
             sink_keeper.end(self.summary)
         left += join(self.sink_keepers, until_s)
         self._drained.set()
-        left += join([self._watchdog, *([self._improver] if self._improver else [])], until_s)
-        self.left_behind = bool(left)
+        join([self._watchdog], until_s)
+        # A library that compiles a graph cannot be interrupted, which is no fault.
+        compiling = join([self._improver], until_s) if self._improver is not None else []
+        self.left_behind = bool(left or compiling)
         if left:
             log.warning("these threads did not end in time and were left running: %s", ", ".join(left))
 

@@ -37,8 +37,7 @@ class PlainModel:
         self._name, self._size = self.session.get_inputs()[0].name, size
 
     def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        small = cv2.resize(frame, self._size[::-1])
-        return cv2.cvtColor(small, cv2.COLOR_BGR2RGB)[None]  # type: ignore[return-value]
+        return prepared_picture(frame, self._size)
 
     def run(self, prepared: NDArray[np.uint8]) -> Any:
         return self.session.run(None, {self._name: prepared})[0]
@@ -46,6 +45,10 @@ class PlainModel:
     def answer(self, frame: NDArray[np.uint8]) -> tuple[int, float]:
         """The index of the best label, and its score."""
         return best(self.run(self.prepare(frame))[0])
+
+
+def prepared_picture(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return cv2.cvtColor(cv2.resize(frame, size[::-1]), cv2.COLOR_BGR2RGB)[None]  # type: ignore[return-value]
 
 
 def best(logits: NDArray[np.float32]) -> tuple[int, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mm_edge.errors import MmEdgeError
 from mm_edge.runtime.engines.selection.alternatives import SAFE, engines
@@ -49,7 +49,8 @@ class Improver(threading.Thread):
         adopt: Callable[[SelectedEngine], None] | None,
         report: Callable[[str, str], None],
     ) -> None:
-        super().__init__(name="mm-edge-improver", daemon=True)
+        # Not a daemon: a process that exits while a library compiles a graph in a daemon thread is aborted.
+        super().__init__(name="mm-edge-improver", daemon=False)
         self._bundle, self._running, self._driver, self._depth, self._goal = bundle, running, driver, depth, goal
         self._adopt, self._report = adopt, report
         self._stopped = threading.Event()
@@ -64,6 +65,8 @@ class Improver(threading.Thread):
             for choice in engines(self._depth):
                 if self._stopped.is_set() or self._try(choice):
                     return
+            if not self._stopped.is_set():
+                remember_choice(self._bundle, self._tuned(SAFE, 1.0))  # so that later runs do not look again
         except Exception:  # the run continues on what it has
             log.exception("looking for a faster engine failed")
 
@@ -89,19 +92,13 @@ class Improver(threading.Thread):
             log.info("%s is not used: it takes %.2f times as long", choice, ratio)
             other.close()
             return False
-        self._use(other, Tuned(**self._facts(choice, other, ratio)))
+        loss = max((row.relative_error for row in other.golden), default=None)
+        self._use(other, self._tuned(choice, ratio, loss))
         return True
 
-    def _facts(self, choice: Choice, other: SelectedEngine, ratio: float) -> dict[str, Any]:
-        return {
-            "bundle": self._bundle.manifest.name,
-            "goal": self._goal,
-            "choice": choice,
-            "gain": round(ratio, 3),
-            "origin": "run",
-            "machine": machine_of(),
-            "loss": max((row.relative_error for row in other.golden), default=None),
-        }
+    def _tuned(self, choice: Choice, gain: float, loss: float | None = None) -> Tuned:
+        name = self._bundle.manifest.name
+        return Tuned(name, self._goal, choice, round(gain, 3), "run", machine_of(), loss)
 
     def _use(self, other: SelectedEngine, tuned: Tuned) -> None:
         loss = "" if tuned.loss is None else f", largest relative error {tuned.loss:.2g}"
