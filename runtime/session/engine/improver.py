@@ -68,7 +68,8 @@ class Improver(threading.Thread):
             if not self._stopped.is_set():
                 remember_choice(self._bundle, self._tuned(SAFE, 1.0))  # so that later runs do not look again
         except Exception:  # the run continues on what it has
-            log.exception("looking for a faster engine failed")
+            if not self._stopped.is_set():  # when a run ends, its bundle is closed
+                log.exception("looking for a faster engine failed")
 
     def _try(self, choice: Choice) -> bool:
         """Whether it is better, and was adopted or remembered."""
