@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := PYTHON=$(PYTHON) .ci/set-up
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow fuzz test-devices test-gpu install dev format lint types check bench docs schemas \
+.PHONY: help run test test-slow fuzz test-openvino test-devices test-gpu install dev format lint types check bench docs schemas \
 	docs-check site scout build clean
 
 help:  ## list the available targets
@@ -22,6 +22,10 @@ test-slow: dev  ## the tests that take more than ten seconds
 
 fuzz: dev  ## fuzz manifests, command lines, configurations, specs and takes with thousands of new examples (an hour)
 	@$(BIN)/pytest tests/sdk/test_manifest_fuzz.py tests/fuzz --hypothesis-profile thorough --timeout 3600
+
+test-openvino: dev  ## run the tests of the OpenVINO engine, which is installed below build/ for them
+	@test -d build/openvino/openvino || $(BIN)/pip install -q --no-deps --target build/openvino "openvino>=2026"
+	@PYTHONPATH=build/openvino $(BIN)/pytest tests/runtime/engines/test_openvino.py tests/runtime/test_openvino_run.py
 
 test-devices: dev  ## run the tests on a virtual machine with real camera and microphone drivers
 	@tests/devices/guest/build && $(BIN)/pytest -m device tests/devices
