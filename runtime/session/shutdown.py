@@ -87,7 +87,7 @@ class Drain:
                 log.info("waiting until everything is delivered to %s; Ctrl-C gives up", names)
             time.sleep(CHECK_EVERY_S)
         for sink in self._sinks:
-            sink.give_up()
+            sink.give_up(requested=self.hurried)
 
     def _hangs(self, sink: SinkKeeper) -> bool:
         return not self._played and sink.busy_s(self._clock.now_ns()) > STUCK_WITHIN_S

@@ -117,11 +117,16 @@ class SinkKeeper(threading.Thread):
         since_ns = self._busy_since_ns
         return 0.0 if since_ns is None else (now_ns - since_ns) / NS_PER_S
 
-    def give_up(self) -> None:
-        """Discards what it has not taken; the predictions among it are counted."""
+    def give_up(self, *, requested: bool) -> None:
+        """Discards what it has not taken; the predictions among it are counted. Unless that was requested by an
+        interrupt, the sink has failed.
+        """
         with self.channel.lock:
             if lost := sum(isinstance(item, Prediction) for item in self.channel.items):
                 self.channel.dropped["unfinished"] += lost
+                if not requested and self.error is None:
+                    found = f"it was busy with one item for too long; predictions not delivered: {lost}"
+                    self.error = WorkFailedError(found, action=f"writing to {self.sink.name}")
             self.channel.items.clear()
             self.channel.policy = "drop_oldest"  # there is always room for the summary
 

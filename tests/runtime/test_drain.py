@@ -6,11 +6,11 @@ import time
 import pytest
 from bundles import senses_bundle
 from sinks import Kept
-from sources import Script, picture, pictures
+from sources import END, Script, picture, pictures
 
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.config import RunConfig
-from mm_edge.errors import UsageError
+from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.sink import ItemLostError
 from mm_edge.runtime.source import Capture
@@ -154,6 +154,27 @@ def test_a_sink_that_is_slow_to_open_is_reported_and_the_run_continues(bundle, m
         _until(lambda: ("sink.late", "stalled") in seen.events)
         opens.set()
         _until(lambda: ("sink.late", "live") in seen.events)
+
+
+def test_a_sink_that_never_opens_fails_the_run_at_its_end(bundle, monkeypatch):
+    monkeypatch.setattr("mm_edge.runtime.session.run.SINKS_OPEN_WITHIN_S", 0.1)
+    monkeypatch.setattr("mm_edge.runtime.session.shutdown.STUCK_WITHIN_S", 0.3)
+    opens = threading.Event()
+
+    class Never(Kept):
+        name = "never"
+
+        def open(self, run):
+            opens.wait(SOON_S)
+
+    camera = Script("image", [picture(1, 0), picture(2, 0), END], live=True)
+    with Run(bundle, RunConfig(), [camera, words()], [Never()]) as session:
+        session.wait(SOON_S)
+    opens.set()
+    with pytest.raises(
+        WorkFailedError, match="writing to never: it was busy with one item for too long; predictions not delivered: "
+    ):
+        session.raise_error()
 
 
 def test_a_sink_recovers_from_lost_items_and_they_are_counted(bundle):
