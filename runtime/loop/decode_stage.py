@@ -107,6 +107,8 @@ class Decoded(Struct, frozen=True):
 class DecodeStage(Stage):
     """The end of a moment: waits for the outputs to be on the host, and decodes them. Its result is a Decoded."""
 
+    ends_moment = True
+
     def __init__(
         self,
         decodings: Sequence[Decoding],

@@ -11,29 +11,30 @@ from typing import TYPE_CHECKING, Any
 
 from mm_edge.cores import usable_cores
 from mm_edge.errors import MmEdgeError, WorkFailedError
-from mm_edge.redact import redact
 from mm_edge.runtime.channel import Channel, Policy
 from mm_edge.runtime.clock import Clock, MonotonicClock
-from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.selection.select_engine import Use, select_engine
 from mm_edge.runtime.loop.align import Aligner, Stop
 from mm_edge.runtime.loop.loop import Loop
 from mm_edge.runtime.loop.nvtx import Ranges
-from mm_edge.runtime.loop.plan import build_plan
+from mm_edge.runtime.loop.stream import Stream
 from mm_edge.runtime.loop.worker import Worker
 from mm_edge.runtime.prepare import preparers
 from mm_edge.runtime.process import give_back_freed
-from mm_edge.runtime.sink import Counts, RunInfo, Summary
 
 from .blas import limit_worker_thread, single_threaded_blas
-from .channels import choose_driver, make_channels, played_inputs
 from .delivery import Delivery
+from .outlets import Outlets
 from .realtime import Realtime
 from .report import Report
 from .rules import sync_rules
 from .shutdown import END_WITHIN_S, Drain, Shutdown, join
 from .sink_keeper import Item, SinkKeeper
 from .source_keeper import SourceKeeper
+from .streams.cameras import cameras_of
+from .streams.channels import choose_driver
+from .streams.feeds import make_feeds
+from .streams.plans import plans_for
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from mm_edge.config import RunConfig
     from mm_edge.runtime.engine import Engine
     from mm_edge.runtime.engines.selection.select_engine import SelectedEngine
-    from mm_edge.runtime.sink import Sink
+    from mm_edge.runtime.sink import Counts, Sink, Summary
     from mm_edge.runtime.source import Source
     from mm_edge.runtime.trace import Trace
     from mm_edge.sample import Health
@@ -57,8 +58,9 @@ SINKS_OPEN_WITHIN_S = 2.0  # one that takes longer is reported as stalled, and t
 class Run:
     """Runs until its driver has ended, `stop` is called, or a part fails for good. Use it as a context manager.
 
-    `sources` feed inputs; an input without one is absent: masked, or zeros if the model has no mask. `in_step`: the
-    played sources share a clock that releases everything in the order of time.
+    `sources` feed inputs; an input without one is absent: masked, or zeros if the model has no mask. Several sources
+    may feed a bundle's only picture input: each is a camera with moments of its own, and all share the loaded parts.
+    `in_step`: the played sources share a clock that releases everything in the order of time.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Run:
         self.bundle, self.config, self.trace = bundle, config, trace
         self._clock = clock or MonotonicClock()
         self._report = Report(self._clock)
+        self.cameras = cameras_of(bundle.manifest, sources)  # by name; empty if each input has one source
         self.depth = config.loop.depth  # less if the device has too little memory for it
         # Called while graphs load, which leaves the interpreter free to import what the preparers need.
         self._preparers = cache(partial(preparers, bundle.manifest.inputs, bundle.read))
@@ -102,11 +105,10 @@ class Run:
         absent = frozenset(spec.name for spec in manifest.inputs) - set(names)
         rules = sync_rules(manifest, config)
         driver = choose_driver(manifest, config, names)
-        self.played = played_inputs(sources, driver)
-        self.channels = make_channels(sources, driver, self.played, lock, bell, rules=rules, in_step=in_step)
+        feeds = make_feeds(sources, self.cameras, driver, lock, bell, rules=rules, in_step=in_step)
+        self.channels, self.played = feeds.channels, feeds.played
         can_mask = any(read.source == "presence" for part in manifest.parts for read in part.reads.values())
-        aligner = Aligner(driver, rules, self.channels, played=self.played, absent=absent, can_mask=can_mask)
-        self._realtime = Realtime(config.realtime, lambda refusal: self.delivery.report("realtime", "refused", refusal))
+        self._realtime = Realtime(config.realtime, lambda refusal: self.outlets.report("realtime", "refused", refusal))
         policy: Policy = "wait" if self.played else "drop_oldest"
         self.sink_keepers = [
             SinkKeeper(
@@ -117,30 +119,44 @@ class Run:
             )
             for sink in sinks
         ]
-        self.delivery = Delivery(
-            self.sink_keepers,
-            rules,
-            self._clock,
-            played=self.played,
-            absent=absent,
-            deadline_ms=config.loop.deadline_ms,
-            depth=self.depth,
-            on_broken=self._broken,
-        )
-        reuse = not config.loop.every_part_every_tick
+        self.outlets = Outlets(self.sink_keepers, self._clock, frozenset(self.cameras))
+        self._deliveries: list[Delivery] = []
+        streams: list[Stream] = []
+        for plan, feed in zip(self._plans, feeds.streams, strict=True):
+            delivery = Delivery(
+                self.outlets,
+                rules,
+                self._clock,
+                played=feed.played,
+                absent=absent,
+                deadline_ms=config.loop.deadline_ms,
+                depth=self.depth,
+                on_broken=self._broken,
+                camera=feed.camera,
+            )
+            aligner = Aligner(driver, rules, feed.channels, played=feed.played, absent=absent, can_mask=can_mask)
+            self._deliveries.append(delivery)
+            streams.append(Stream(len(streams), plan, aligner, delivery, self.depth))
+        width = self.depth * self._plans[0].width * len(streams)
+        workers = config.loop.workers or max(1, min(usable_cores(), width))
         self.loop = Loop(
-            self._plan, aligner, self.delivery, self._clock, lock=lock, bell=bell, depth=self.depth, reuse=reuse
+            streams,
+            self._clock,
+            lock=lock,
+            bell=bell,
+            most_flying=max(self.depth, workers),
+            reuse=not config.loop.every_part_every_tick,
         )
         self._ended = threading.Event()
         self._shutdown = Shutdown(self._selected.close, self._last_worker_ended)
         self._drain = Drain(self.sink_keepers, self._clock, played=bool(self.played))
         self._drained = threading.Event()
-        self._shutdown.workers = self.workers = self._make_workers()
+        self._shutdown.workers = self.workers = self._make_workers(workers)
         self._go = threading.Event()
         self.source_keepers = [
             SourceKeeper(
                 source,
-                self.channels[source.input],
+                self.channels[self._channel_name(source)],
                 self._clock,
                 self._source_became,
                 go=self._go,
@@ -154,11 +170,11 @@ class Run:
         )
         self._report.follow(
             self._selected,
-            self.channels,
-            self.loop,
-            self.delivery,
-            self.source_keepers,
-            self.sink_keepers,
+            feeds,
+            streams=streams,
+            deliveries=self._deliveries,
+            source_keepers=self.source_keepers,
+            sink_keepers=self.sink_keepers,
             driver=driver,
             depth=self.depth,
             workers=len(self.workers),
@@ -168,9 +184,11 @@ class Run:
         self.summary: Summary | None = None
         self.left_behind = False  # threads that hang in a driver; a process that ends must not wait for them
 
-    def _make_workers(self) -> list[Worker]:
-        loop = self.config.loop
-        ranges = Ranges() if loop.nvtx else None
+    def _channel_name(self, source: Source) -> str:
+        return source.name if source.name in self.cameras else source.input
+
+    def _make_workers(self, count: int) -> list[Worker]:
+        ranges = Ranges() if self.config.loop.nvtx else None
         return [
             Worker(
                 number,
@@ -181,7 +199,7 @@ class Run:
                 trace=self.trace,
                 ranges=ranges,
             )
-            for number in range(loop.workers or max(1, min(usable_cores(), self.depth * self._plan.width)))
+            for number in range(count)
         ]
 
     # --- life ------------------------------------------------------------------------------------------------
@@ -205,16 +223,7 @@ class Run:
                 )
             if keeper.first_error is not None:
                 raise keeper.first_error
-        info = RunInfo(
-            self.bundle.manifest,
-            {
-                keeper.source.input: redact(keeper.opened.detail if keeper.opened else "")
-                for keeper in self.source_keepers
-            },
-            self.describe(),
-            names={keeper.source.input: keeper.source.name for keeper in self.source_keepers},
-            counts=self.counts,
-        )
+        info = self._report.info(self.bundle.manifest)
         for sink_keeper in self.sink_keepers:
             sink_keeper.begin(info)
         for worker in self.workers:
@@ -268,7 +277,7 @@ class Run:
         self.loop.stop()
         self._ended.set()
         left += join(self.source_keepers, max(half_s, time.monotonic()))
-        self.delivery.close_taps()
+        self.outlets.close_taps()
         self._drain.wait(half_s)
         until_s = time.monotonic() + END_WITHIN_S / 2
         self.summary = self._report.summary()
@@ -310,13 +319,13 @@ class Run:
     def tap(self, capacity: int) -> Iterator[Channel[Item]]:
         """What the sinks get, for a reader in its own thread: the newest items of a live run, all of a played one."""
         channel: Channel[Item] = Channel(capacity, "wait" if self.played else "drop_oldest")
-        self.delivery.add(channel)
+        self.outlets.add(channel)
         if self._ended.is_set():
             channel.close()
         try:
             yield channel
         finally:
-            self.delivery.remove(channel)
+            self.outlets.remove(channel)
             channel.close()
 
     def raise_error(self) -> None:
@@ -350,6 +359,11 @@ class Run:
         self._preparers()[name].check(payload, shape[0])
 
     @property
+    def predictions(self) -> int:
+        """How many were made so far."""
+        return sum(delivery.predictions for delivery in self._deliveries)
+
+    @property
     def states(self) -> dict[str, Health]:
         return {keeper.source.name: keeper.state for keeper in self.source_keepers}
 
@@ -359,32 +373,29 @@ class Run:
         """Makes the plan with all its buffers; if the device has too little memory, for fewer moments in flight."""
         if self.trace is not None:
             selected.engine.trace_to(self.trace)
-        manifest, read = self.bundle.manifest, self.bundle.read
-        self._plan = build_plan(manifest, selected.executables, selected.engine, self._preparers(), read)
-        for depth in range(self.config.loop.depth, 0, -1):
-            try:
-                self._plan.own_places(depth)
-            except DeviceMemoryError as error:
-                self._plan.drop_places()
-                if depth == 1:
-                    raise
-                fallback = f"{depth - 1} instead of {depth} moments in flight: {error.found}"
-                log.warning("%s", fallback)
-                selected.fallbacks.append(fallback)
-            else:
-                self.depth = depth
-                return
+        self._plans, self.depth = plans_for(
+            self.bundle,
+            selected,
+            self._preparers(),
+            depth=self.config.loop.depth,
+            cameras=len(self.cameras) or 1,
+            driver=next(iter(self.cameras.values())).input if self.cameras else "",
+        )
 
     def _source_became(self, name: str, state: Health, detail: str) -> None:
-        self.delivery.impaired = any(
-            keeper.refused or keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers
-        )
-        self.delivery.report(name, state, detail)
+        impaired = {
+            keeper.source.name
+            for keeper in self.source_keepers
+            if keeper.refused or keeper.state in {"stale", "lost", "reconnecting"}
+        }
+        for delivery in self._deliveries:  # another camera's loss does not concern it
+            delivery.impaired = bool(impaired - (self.cameras.keys() - {delivery.camera}))
+        self.outlets.report(name, state, detail)
 
     def _sink_became(self, name: str, state: str, detail: str) -> None:
-        self.delivery.report(name, state, detail)
+        self.outlets.report(name, state, detail)
         kept = [keeper for keeper in self.sink_keepers if not getattr(keeper.sink, "is_status", False)]
-        if state == "ended" and all(keeper.over for keeper in kept) and not self.delivery.is_tapped:
+        if state == "ended" and all(keeper.over for keeper in kept) and not self.outlets.is_tapped:
             self.finish()  # the run would go on for nobody
 
     def _prepare_thread(self) -> None:
@@ -404,4 +415,4 @@ class Run:
 
     def _last_worker_ended(self) -> None:
         self._ended.set()
-        self.delivery.close_taps()
+        self.outlets.close_taps()

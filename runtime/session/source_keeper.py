@@ -13,10 +13,11 @@ from mm_edge.sample import Health, Sample
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mm_edge.runtime.channel import SampleChannel
     from mm_edge.runtime.clock import Clock
     from mm_edge.runtime.source import Opened, Source
     from mm_edge.runtime.trace import Trace
+
+    from .streams.feeds import AnyChannel
 
 log = logging.getLogger(__name__)
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 1.0  # a try is cheap, and a camera that is back should be used soon
@@ -34,7 +35,7 @@ class SourceKeeper(threading.Thread):
     def __init__(
         self,
         source: Source,
-        channel: SampleChannel,
+        channel: AnyChannel,
         clock: Clock,
         report: Callable[[str, Health, str], None],
         *,

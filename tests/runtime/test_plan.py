@@ -190,7 +190,7 @@ def test_one_fault_costs_one_moment_and_the_state_continues_from_the_one_before(
         with session:
             assert session.wait(20)
         session.raise_error()
-        for stage in session.loop._plan.stages:  # all places but that of the newest result are free again
+        for stage in session.loop.streams[0].plan.stages:  # all places but that of the newest result are free again
             assert len(stage.free) == (2 * depth if stage.in_order else depth + 1) - 1
     sums = np.cumsum([0 if k == 5 else k for k in range(20)])
     assert [item.outputs["total"] for item in kept.predictions] == [[sums[k]] for k in range(20) if k != 5]

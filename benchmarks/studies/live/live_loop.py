@@ -208,15 +208,15 @@ def soak(minutes: float = 10.0) -> dict[str, float]:
         memory = []
         with session:
             session.wait(20.0)
-            began, before = time.monotonic(), session.delivery.predictions
-            while session.delivery.predictions - before < minutes * 60 * 30:
+            began, before = time.monotonic(), session.predictions
+            while session.predictions - before < minutes * 60 * 30:
                 memory.append(resident_mb())
                 session.wait(5.0)
             memory.append(resident_mb())
             seconds = time.monotonic() - began
     return {
         "seconds": seconds,
-        "predictions": session.delivery.predictions - before,
+        "predictions": session.predictions - before,
         "first_mb": memory[0],
         "last_mb": memory[-1],
         "most_mb": max(memory),
