@@ -200,7 +200,9 @@ class Loop:
                     stream.receiver.failed(flight.moment, error)
             finally:
                 self.lock.acquire()
+            was_full = stream.is_full_of_landed
             del stream.landed[stream.next_to_deliver]
             stream.next_to_deliver += 1
-            self.bell.notify()  # a worker may wait until fewer moments await delivery
+            if was_full:
+                self.bell.notify()  # a worker may wait until fewer moments await delivery
         stream.delivering = False

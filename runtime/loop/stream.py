@@ -49,7 +49,11 @@ class Stream:
     @property
     def may_begin(self) -> bool:
         """Moments that are done and wait for an older one use no buffers; at most `depth` of them may wait."""
-        return self.over is None and len(self.flying) < self._depth and len(self.landed) < self._depth
+        return self.over is None and len(self.flying) < self._depth and not self.is_full_of_landed
+
+    @property
+    def is_full_of_landed(self) -> bool:
+        return len(self.landed) >= self._depth
 
     @property
     def unfinished(self) -> int:
