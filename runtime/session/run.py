@@ -30,7 +30,7 @@ from .report import Report
 from .rules import sync_rules
 from .shutdown import END_WITHIN_S, Drain, Shutdown, join
 from .sink_keeper import Item, SinkKeeper
-from .source_keeper import SourceKeeper
+from .source_keeper import SourceKeeper, wait_until_open
 from .streams.cameras import cameras_of
 from .streams.channels import choose_driver
 from .streams.feeds import make_feeds
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from mm_edge.sample import Health
 
 log = logging.getLogger(__name__)
-OPEN_WITHIN_S = 15.0
 SINKS_OPEN_WITHIN_S = 2.0  # one that takes longer is reported as stalled, and the run continues
 
 
@@ -110,20 +109,10 @@ class Run:
         can_mask = any(read.source == "presence" for part in manifest.parts for read in part.reads.values())
         self._realtime = Realtime(config.realtime, lambda refusal: self.outlets.report("realtime", "refused", refusal))
         policy: Policy = "wait" if self.played else "drop_oldest"
-        self.sink_keepers = [
-            SinkKeeper(
-                sink,
-                policy,
-                self._clock,
-                self._sink_became,
-            )
-            for sink in sinks
-        ]
+        self.sink_keepers = [SinkKeeper(sink, policy, self._clock, self._sink_became) for sink in sinks]
         self.outlets = Outlets(self.sink_keepers, self._clock, frozenset(self.cameras))
-        self._deliveries: list[Delivery] = []
-        streams: list[Stream] = []
-        for plan, feed in zip(self._plans, feeds.streams, strict=True):
-            delivery = Delivery(
+        self._deliveries = [
+            Delivery(
                 self.outlets,
                 rules,
                 self._clock,
@@ -134,9 +123,14 @@ class Run:
                 on_broken=self._broken,
                 camera=feed.camera,
             )
-            aligner = Aligner(driver, rules, feed.channels, played=feed.played, absent=absent, can_mask=can_mask)
-            self._deliveries.append(delivery)
-            streams.append(Stream(len(streams), plan, aligner, delivery, self.depth))
+            for feed in feeds.streams
+        ]
+        aligners = [
+            Aligner(driver, rules, feed.channels, played=feed.played, absent=absent, can_mask=can_mask)
+            for feed in feeds.streams
+        ]
+        made = zip(self._plans, aligners, self._deliveries, strict=True)
+        streams = [Stream(number, *each, self.depth) for number, each in enumerate(made)]
         width = self.depth * self._plans[0].width * len(streams)
         workers = config.loop.workers or max(1, min(usable_cores(), width))
         self.loop = Loop(
@@ -161,6 +155,7 @@ class Run:
                 self._source_became,
                 go=self._go,
                 check=partial(self.check, source.input),
+                can_open_later=source.name in self.cameras,
                 trace=trace,
             )
             for source in sources
@@ -205,24 +200,15 @@ class Run:
     # --- life ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Opens all sources at once and starts the loop. An absent source ends it here (exit code 3),
-        and so does a sink that was given something impossible, such as a path in a folder that is not there (2).
+        """Opens all sources at once and starts the loop. An absent source ends it here (exit code 3), unless it is one
+        of several cameras; so does a sink that was given something impossible, such as a folder that is not there (2).
         """
         self._process_settings.enter_context(single_threaded_blas())
         self._process_settings.callback(self._realtime.end)
         self._realtime.begin()
         for keeper in self.source_keepers:
             keeper.start()
-        until_s = time.monotonic() + OPEN_WITHIN_S
-        for keeper in self.source_keepers:
-            if not keeper.tried_to_open.wait(max(0.0, until_s - time.monotonic())):
-                raise WorkFailedError(
-                    f"it did not open within {OPEN_WITHIN_S:.0f} s",
-                    action=f"opening {keeper.source.name}",
-                    hint="mm-edge devices lists the devices that are present",
-                )
-            if keeper.first_error is not None:
-                raise keeper.first_error
+        wait_until_open(self.source_keepers, self.cameras)
         info = self._report.info(self.bundle.manifest)
         for sink_keeper in self.sink_keepers:
             sink_keeper.begin(info)

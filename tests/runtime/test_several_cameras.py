@@ -354,13 +354,47 @@ def test_a_rule_that_stops_the_run_stops_it_for_all(bundle):
     assert kept.predictions == []
 
 
-def test_a_camera_that_cannot_open_at_the_start_ends_it_with_its_name(bundle):
-    class Absent(Script):
-        def open(self):
-            raise DeviceError("there is no such camera", action="opening camera 7")
+class Absent(Script):
+    """A camera that is plugged in later."""
 
-    session = Run(bundle, RunConfig(), [camera("door", live=True), Absent("image", name="yard", live=True)], [Kept()])
-    with pytest.raises(DeviceError, match="opening camera 7: there is no such camera"), session:
+    plugged_in = False
+
+    def open(self):
+        if not self.plugged_in:
+            raise DeviceError("there is no such camera", action=f"opening {self.name}")
+        return super().open()
+
+
+def test_a_camera_that_is_absent_at_the_start_is_lost_until_it_comes(bundle):
+    live = Live(bundle, ["door"])
+    late, kept = Absent("image", name="yard", live=True), Kept()
+    live.kept, live.cameras["yard"] = kept, late
+    live.session = Run(bundle, RunConfig(), [*live.cameras.values(), words()], [kept])
+    with live.session:
+        assert live.tick("door", 10).health == "ok"
+        _until(lambda: live.session.states["yard"] == "reconnecting")
+        assert live.tick("door", 20).camera == "door"
+        late.plugged_in = True
+        assert live.tick("yard", 30).seq == 0
+        live.end()
+        assert live.session.wait(SOON_S)
+    live.session.raise_error()
+    assert live.events("yard") == ["lost", "reconnecting", "live", "ended"]
+    adds_up(kept.summary)
+
+
+def test_if_no_camera_can_be_opened_the_start_fails_with_the_first(bundle):
+    before = threading.active_count()
+    session = Run(bundle, RunConfig(), [Absent("image", name=name, live=True) for name in ("door", "yard")], [Kept()])
+    with pytest.raises(DeviceError, match="opening door: there is no such camera"), session:
+        pass
+    _until(lambda: threading.active_count() == before)
+
+
+def test_a_broken_file_among_the_cameras_ends_the_start(bundle):
+    broken = Absent("image", name="yard", live=False)
+    session = Run(bundle, RunConfig(), [camera("door", live=True), broken], [Kept()])
+    with pytest.raises(DeviceError, match="opening yard"), session:
         pass
 
 
