@@ -89,14 +89,15 @@ class Loop:
 
     # --- under the lock --------------------------------------------------------------------------------------
 
-    def _may_begin(self, stream: Stream) -> bool:
-        return self._flying < self._most_flying and self.over is None and stream.may_begin
+    def _may_begin(self) -> bool:
+        return self._flying < self._most_flying and self.over is None
 
     def _has_waiting(self) -> bool:
         """Whether a moment could begin now."""
-        for stream in self._by_turn:  # noqa: SIM110  # without a generator: this runs for every task
-            if stream.aligner.has_driver and self._may_begin(stream):
-                return True
+        if self._may_begin():
+            for stream in self._by_turn:  # noqa: SIM110  # without a generator: this runs for every task
+                if stream.may_begin and stream.aligner.has_driver:
+                    return True
         return False
 
     def _next(self) -> tuple[Task | None, int]:
@@ -110,9 +111,9 @@ class Loop:
     def _admit(self) -> int:
         """Begins moments until a task is ready. Returns when a tick that waits must be looked at again."""
         until_ns, at = FOREVER_NS, 0
-        while not self._ready and at < len(self._by_turn):
+        while not self._ready and at < len(self._by_turn) and self._may_begin():
             stream = self._by_turn[at]
-            if not self._may_begin(stream):
+            if not stream.may_begin:
                 at += 1
                 continue
             step = stream.aligner.next(self._clock.now_ns())

@@ -49,7 +49,7 @@ class Stream:
     @property
     def may_begin(self) -> bool:
         """Moments that are done and wait for an older one use no buffers; at most `depth` of them may wait."""
-        return self.over is None and len(self.flying) < self._depth and not self.is_full_of_landed
+        return len(self.flying) < self._depth and len(self.landed) < self._depth and self.over is None
 
     @property
     def is_full_of_landed(self) -> bool:

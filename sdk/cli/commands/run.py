@@ -43,7 +43,7 @@ def run(
         typer.Option(
             metavar="SPEC",
             help="0, /dev/video0, file.mp4, rtsp://…, http://…/x.mjpg, csi://0, gst:PIPELINE, images/%05d.jpg, "
-            "synthetic or none.",
+            "synthetic or none. Several share a model with one picture input: --camera door=0 --camera yard=1.",
         ),
     ] = None,
     mic: Annotated[
