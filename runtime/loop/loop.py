@@ -95,7 +95,7 @@ class Loop:
     def _has_waiting(self) -> bool:
         """Whether a moment could begin now."""
         if self._may_begin():
-            for stream in self._by_turn:  # noqa: SIM110  # without a generator: this runs for every task
+            for stream in self._by_turn:  # without a generator: this runs for every task
                 if stream.may_begin and stream.aligner.has_driver:
                     return True
         return False
