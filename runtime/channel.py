@@ -73,9 +73,13 @@ class Channel(Generic[T]):
     def close(self) -> None:
         """Accepts no more items; those inside can still be taken."""
         with self.lock:
-            self.closed = True
-            self.bell.notify_all()
-            self._room.notify_all()
+            self.end()
+
+    def end(self) -> None:
+        """The same; the caller holds the lock."""
+        self.closed = True
+        self.bell.notify_all()
+        self._room.notify_all()
 
     def _make_room(self) -> None:
         while len(self.items) >= self.capacity:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _LEAST_MS = 0.001
 _STEP = math.log(1.01)  # a bucket is 1 % wide, so a percentile has an error of up to half of that
@@ -24,6 +28,17 @@ class Distribution:
         self.count += 1
         self.total += ms
         self.most = max(self.most, ms)
+
+    @classmethod
+    def merged(cls, parts: Iterable[Distribution]) -> Distribution:
+        """One that counts what all of the parts count."""
+        whole = cls()
+        for part in parts:
+            whole._buckets = [one + other for one, other in zip(whole._buckets, part._buckets, strict=True)]  # noqa: SLF001  # of the same class
+            whole.count += part.count
+            whole.total += part.total
+            whole.most = max(whole.most, part.most)
+        return whole
 
     def percentile(self, percent: float) -> float:
         """The middle of the bucket that holds it, but never more than the maximum."""

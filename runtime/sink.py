@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from mm_edge.errors import WorkFailedError
 
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 class Counts(Struct, frozen=True):
-    """Counts of a run so far: captures by input, and losses by input and cause."""
+    """Counts of a run so far: captures by input, and losses by input and cause. `cameras`: the same for each camera, if
+    several run; what all share is counted once above.
+    """
 
     captured: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
+    cameras: Mapping[str, Counts] = {}
 
 
 class RunInfo(Struct, frozen=True):
@@ -30,6 +33,19 @@ class RunInfo(Struct, frozen=True):
     engine: Mapping[str, Any]
     names: Mapping[str, str] = field(default_factory=dict)  # by input: the name of its source in events
     counts: Callable[[], Counts] | None = None  # so far; callable from any thread
+    cameras: Mapping[str, str] = {}  # by name, if several feed one input: what was opened
+    camera_input: str = ""  # the input that they feed
+
+
+class CameraFigures(Struct, frozen=True):
+    """The figures of one of several cameras. For the input that it feeds, captured = predictions + dropped."""
+
+    predictions: int
+    captured: Mapping[str, int]
+    dropped: Mapping[str, Mapping[str, int]]
+    latency_ms: Mapping[str, Mapping[str, float]]
+    age_ms: Mapping[str, Mapping[str, float]]
+    deadline_missed: int
 
 
 class Summary(Struct, frozen=True):
@@ -47,6 +63,7 @@ class Summary(Struct, frozen=True):
     engine: Mapping[str, Any]
     sources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # the figures of each driver
     sinks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # what each sink dropped, by cause
+    cameras: Mapping[str, CameraFigures] | UnsetType = UNSET  # by name, if several run
 
 
 class ReaderGoneError(WorkFailedError):

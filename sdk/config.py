@@ -44,9 +44,12 @@ class MicConfig(Strict, frozen=True):
 
 
 class SourcesConfig(Strict, frozen=True):
-    """The source of each input: SPECs as on the command line, by input name (`image = "0"`)."""
+    """The source of each input: SPECs as on the command line, by input name (`image = "0"`). `cameras`, instead:
+    several for a model with one picture input, by names of your choice (`door = "0"`).
+    """
 
     inputs: dict[Name, str] = {}
+    cameras: dict[Name, str] = {}
     take: str | None = None
     speed: Literal["real", "max"] = "real"
     loop: bool = False  # restart files when they have ended

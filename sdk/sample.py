@@ -71,7 +71,8 @@ class HeatMap(Struct, frozen=True):
 class Prediction(Struct, frozen=True):
     """Decoded outputs, with the ages, latencies and states needed to judge their reliability.
 
-    `sources` contains the samples used; a sink that draws the image reads it there.
+    `sources` contains the samples used; a sink that draws the image reads it there. `camera` is the name of the camera
+    if several run on one model: `seq` then counts its own predictions.
     """
 
     seq: int
@@ -83,18 +84,21 @@ class Prediction(Struct, frozen=True):
     health: Literal["ok", "degraded"]
     sources: Mapping[str, Sample] = {}
     maps: Mapping[str, HeatMap] = {}  # by output; used only by the live page
+    camera: str | None = None
 
     def __repr__(self) -> str:
-        """Omits images and audio."""
-        shown = (name for name in self.__struct_fields__ if name not in {"sources", "maps"})
+        """Omits images and audio, and the camera if there is only one."""
+        hidden = {"sources", "maps", *(["camera"] if self.camera is None else [])}
+        shown = (name for name in self.__struct_fields__ if name not in hidden)
         fields = (f"{name}={getattr(self, name)!r}" for name in shown)
         return f"Prediction({', '.join(fields)})"
 
 
 class Event(Struct, frozen=True):
-    """A state change of a source, a sink or the engine."""
+    """A state change of a source, a sink or the engine. `camera`: the one that it concerns, if several run."""
 
     t_ns: int
     source: str
     state: str
     detail: str = ""
+    camera: str | None = None

@@ -103,6 +103,11 @@ class Aligner:
         """Whether a tick is available or waiting."""
         return self._pending is not None or bool(self.channels[self.driver].items)
 
+    def close_channels(self) -> None:
+        """After the driver's end: whoever fills a channel must not wait for room in it."""
+        for channel in self.channels.values():
+            channel.end()
+
     @property
     def pending(self) -> Sample | None:
         return self._pending

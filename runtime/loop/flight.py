@@ -49,6 +49,8 @@ def begin_moment(plan: Plan, moment: Moment, *, reuse: bool = True) -> Flight:
             continue
         if last is not None and last.key == key and reuse and last.error is None:
             task = last
+        elif reuse and stage.twins and (shared := stage.result_of_twin(key)) is not None:
+            task = shared
         else:
             task = _make(stage, key, flight, tasks)
         task.users += 1

@@ -16,7 +16,7 @@ from .decode_stage import STATE, TOKEN, DecodeStage, Decoding, Feed, GenerateSta
 from .stages import HistoryStage, PartStage, PrepareStage, PresenceStage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mm_edge.bundle.manifest import Manifest, Part, Read
     from mm_edge.runtime.engine import Engine, Executable
@@ -191,6 +191,23 @@ class _Builder:
             if isinstance(spec, TextInput) and spec.name in requested
         }
         return DecodeStage(decodings, needs, geometries, prompts)
+
+
+def share_results(plans: Sequence[Plan], driver: str) -> None:
+    """Lets the plans of several streams use each other's results of the stages that do not depend on `driver`, so that
+    a text or sound is encoded once for all of them. Called before the plans own places: these are shared too.
+    """
+    shared: set[int] = set()
+    for stages in zip(*(plan.stages for plan in plans), strict=True):
+        first = stages[0]
+        if isinstance(first, PrepareStage):
+            is_shared = first.input != driver
+        else:
+            is_shared = bool(first.needs) and shared.issuperset(first.needs) and not first.ends_moment
+        if is_shared and not first.in_order:
+            shared.add(first.index)
+            for stage in stages:
+                stage.free, stage.twins = first.free, tuple(other for other in stages if other is not stage)
 
 
 def build_plan(

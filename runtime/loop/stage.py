@@ -51,6 +51,7 @@ class Task:
         "result",
         "stage",
         "started_ns",
+        "turn",
         "users",
     )
 
@@ -58,7 +59,7 @@ class Task:
         self.stage, self.key, self.moment, self.place = stage, key, moment, place
         self.inputs: list[Task] = []
         self.blockers, self.dependents = 0, list[Task]()
-        self.users = 0
+        self.users = self.turn = 0  # `turn`: how many moments of all streams began before it was created
         self.done = False
         self.error: Exception | None = None
         self.started_ns = self.ended_ns = 0
@@ -82,8 +83,10 @@ class Stage:
     label: str
     index: int  # its position in the plan
     silent = False  # left out of the latencies: too small to be a stage of its own
-    ends_moment = False  # the last stage of a plan
     in_order = False  # this moment's run waits for the last moment's, whose result it also reads
+    ends_moment = False  # the moment is complete when this stage is done
+    stream = 0  # the number of the stream whose moments it serves
+    twins: tuple[Stage, ...] = ()  # the same stage of other streams, where all of them share results
 
     def __init__(self, label: str, needs: Sequence[int] = ()) -> None:
         self.label, self.needs = label, tuple(needs)
@@ -106,10 +109,23 @@ class Stage:
         """Frees what `own_places` allocated, even if it ran out of memory half way."""
         for place in (*self.free, self.blank.place):
             self.drop_place(place)
-        self.free, self.blank.place = [], NOWHERE
+        self.free.clear()  # twins have it too
+        self.blank.place = NOWHERE
 
     def drop_place(self, place: Place) -> None:
         """Frees what `make_place` allocated."""
+
+    def result_of_twin(self, key: Hashable) -> Task | None:
+        """Another stream's newest result, if it has this key; from now on this stage keeps it too."""
+        for twin in self.twins:
+            task = twin.last
+            if task is not None and task.key == key and task.error is None:
+                if self.last is not None:
+                    self.last.release()
+                self.last = task
+                task.users += 1
+                return task
+        return None
 
     def key(self, _moment: Moment, keys: Sequence[Hashable]) -> Hashable:
         """With several inputs the stage runs if any of them is present; zeros replace the others."""

@@ -70,5 +70,5 @@ class Worker(threading.Thread):
             if ranges is not None:
                 ranges.end()
             if trace is not None:
-                trace.span(self.name, task.stage.label, task.started_ns, task.ended_ns, task.moment.seq)
+                trace.span(self.name, task.stage.label, task.started_ns, task.ended_ns, task.turn)
             task = self._loop.exchange(task)

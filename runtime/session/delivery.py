@@ -1,4 +1,4 @@
-"""Turns completed moments into predictions, counts them, and sends them to the sinks."""
+"""Turns the completed moments of one stream into predictions, counts them, and sends them to the outlets."""
 
 from __future__ import annotations
 
@@ -6,25 +6,21 @@ import logging
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from mm_edge.errors import InputError, UnavailableError
-from mm_edge.redact import redact
 from mm_edge.runtime.clock import ms_to_ns, ns_to_ms
 from mm_edge.runtime.histogram import Distribution
 from mm_edge.runtime.loop.flight import latencies_ms
 from mm_edge.runtime.sound import OverrunError
-from mm_edge.sample import Event, InputAge, Moment, Prediction
+from mm_edge.sample import InputAge, Moment, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from mm_edge.runtime.channel import Channel
     from mm_edge.runtime.clock import Clock
     from mm_edge.runtime.loop.stage import Task
     from mm_edge.spec import InputSync
 
-    from .sink_keeper import Item, SinkKeeper
+    from .outlets import Outlets
 
 log = logging.getLogger(__name__)
 FAULTS_IN_A_ROW = 3  # then the engine counts as broken and the run ends; at once if the device is lost
@@ -32,11 +28,13 @@ CONTINUES = "this moment has no prediction; the states of parts continue from th
 
 
 class Delivery:
-    """The receiver of the loop. The run sets `impaired` while a requested source gives nothing."""
+    """The receiver of a stream. `camera`: its name, if the run has several. The run sets `impaired` while a requested
+    source of the stream gives nothing.
+    """
 
     def __init__(
         self,
-        sinks: Sequence[SinkKeeper],
+        outlets: Outlets,
         rules: Mapping[str, InputSync],
         clock: Clock,
         *,
@@ -45,12 +43,9 @@ class Delivery:
         deadline_ms: float | None,
         depth: int = 1,
         on_broken: Callable[[Exception], None],
+        camera: str | None = None,
     ) -> None:
-        self._light: tuple[Channel[Item], ...] = tuple(
-            keeper.channel for keeper in sinks if not keeper.sink.wants_samples
-        )
-        self._full: tuple[Channel[Item], ...] = tuple(keeper.channel for keeper in sinks if keeper.sink.wants_samples)
-        self._taps: tuple[Channel[Item], ...] = ()
+        self.camera, self._outlets = camera, outlets
         self.impaired = False
         self.predictions = self.deadline_missed = 0
         self.dropped: Counter[str] = Counter()  # captures of the driver whose moments failed
@@ -69,21 +64,6 @@ class Delivery:
         self._depth = depth
         self._faults = 0
         self._last_fault: tuple[Exception, int] | None = None  # and the first moment that it cost
-
-    def add(self, tap: Channel[Item]) -> None:
-        # Replaced as a whole: a worker that delivers meanwhile continues with the tuple it has.
-        self._taps += (tap,)
-
-    def remove(self, tap: Channel[Item]) -> None:
-        self._taps = tuple(other for other in self._taps if other is not tap)
-
-    @property
-    def is_tapped(self) -> bool:
-        return bool(self._taps)
-
-    def close_taps(self) -> None:
-        for tap in self._taps:
-            tap.close()
 
     def completed(self, moment: Moment, tasks: list[Task]) -> None:
         self._faults, self._last_fault = 0, None
@@ -115,14 +95,9 @@ class Delivery:
             latency_ms=latency_ms,
             deadline_missed=missed,
             health="degraded" if degraded else "ok",
+            camera=self.camera,
         )
-        for channel in self._light:
-            channel.put(prediction)
-        if readers := self._full + self._taps:
-            sources = {name: reading.sample for name, reading in moment.readings.items() if reading.sample is not None}
-            full = replace(prediction, sources=sources, maps=decoded.maps)
-            for channel in readers:
-                channel.put(full)
+        self._outlets.put(prediction, moment, decoded.maps)
         self.predictions += 1
         self.deadline_missed += missed
         for label, ms in latency_ms.items():
@@ -139,16 +114,8 @@ class Delivery:
         self._last_fault = error, moment.seq
         self._faults += 1
         if str(error) != before:  # a fault that repeats itself is reported once
-            self.report("engine", "failed", f"{error}; {CONTINUES}")
+            self._outlets.report("engine", "failed", f"{error}; {CONTINUES}", self.camera)
             log.debug("moment %d failed", moment.seq, exc_info=error)
         broken = self._faults >= FAULTS_IN_A_ROW and not isinstance(error, InputError)  # bad input is no broken engine
         if broken or isinstance(error, UnavailableError):
             self._on_broken(error)
-
-    def report(self, source: str, state: str, detail: str) -> None:
-        detail = redact(detail)
-        event = Event(self._clock.now_ns(), source, state, detail)
-        for channel in self._light + self._full + self._taps:
-            channel.put(event)
-        level = logging.INFO if state in {"starting", "live", "ended"} else logging.WARNING
-        log.log(level, "%s: %s%s", source, state, f" ({detail})" if detail else "")

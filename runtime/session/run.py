@@ -11,25 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 from mm_edge.cores import usable_cores
 from mm_edge.errors import MmEdgeError, WorkFailedError
-from mm_edge.redact import redact
 from mm_edge.runtime.channel import Channel, Policy
 from mm_edge.runtime.clock import Clock, MonotonicClock
 from mm_edge.runtime.loop.align import Aligner, Stop
 from mm_edge.runtime.loop.loop import Loop
 from mm_edge.runtime.loop.nvtx import Ranges
+from mm_edge.runtime.loop.stream import Stream
 from mm_edge.runtime.loop.worker import Worker
-from mm_edge.runtime.sink import Counts, RunInfo, Summary
 
 from .blas import limit_worker_thread, single_threaded_blas
-from .channels import choose_driver, make_channels, played_inputs
 from .delivery import Delivery
 from .engine.running_engine import RunningEngine
+from .outlets import Outlets
 from .realtime import Realtime
 from .report import Report
 from .rules import sync_rules
 from .shutdown import END_WITHIN_S, Drain, Shutdown, join
 from .sink_keeper import Item, SinkKeeper
-from .source_keeper import SourceKeeper
+from .source_keeper import SourceKeeper, wait_until_open
+from .streams.cameras import cameras_of
+from .streams.channels import choose_driver
+from .streams.feeds import make_feeds
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -40,21 +42,21 @@ if TYPE_CHECKING:
     from mm_edge.config import RunConfig
     from mm_edge.runtime.engine import Engine
     from mm_edge.runtime.engines.selection.tuned import Goal
-    from mm_edge.runtime.sink import Sink
+    from mm_edge.runtime.sink import Counts, Sink, Summary
     from mm_edge.runtime.source import Source
     from mm_edge.runtime.trace import Trace
     from mm_edge.sample import Health
 
 log = logging.getLogger(__name__)
-OPEN_WITHIN_S = 15.0
 SINKS_OPEN_WITHIN_S = 2.0  # one that takes longer is reported as stalled, and the run continues
 
 
 class Run:
     """Runs until its driver has ended, `stop` is called, or a part fails for good. Use it as a context manager.
 
-    `sources` feed inputs; an input without one is absent: masked, or zeros if the model has no mask. `in_step`: the
-    played sources share a clock that releases everything in the order of time.
+    `sources` feed inputs; an input without one is absent: masked, or zeros if the model has no mask. Several sources
+    may feed a bundle's only picture input: each is a camera with moments of its own, and all share the loaded parts.
+    `in_step`: the played sources share a clock that releases everything in the order of time.
     """
 
     def __init__(
@@ -72,8 +74,11 @@ class Run:
         self.bundle, self.config, self.trace = bundle, config, trace
         self._clock = clock or MonotonicClock()
         self._report = Report(self._clock)
+        self.cameras = cameras_of(bundle.manifest, sources)  # by name; empty if each input has one source
         goal: Goal = "throughput" if config.sources.speed == "max" else "latency"
-        self.running = RunningEngine(bundle, config, engine=engine, goal=goal, trace=trace)
+        self.running = RunningEngine(
+            bundle, config, cameras=tuple(self.cameras.values()), engine=engine, goal=goal, trace=trace
+        )
         try:
             self._assemble(sources, sinks, in_step=in_step)
         except BaseException:
@@ -92,56 +97,58 @@ class Run:
         absent = frozenset(spec.name for spec in manifest.inputs) - set(names)
         rules = sync_rules(manifest, config)
         driver = choose_driver(manifest, config, names)
-        self.played = played_inputs(sources, driver)
-        self.channels = make_channels(sources, driver, self.played, lock, bell, rules=rules, in_step=in_step)
+        feeds = make_feeds(sources, self.cameras, driver, lock, bell, rules=rules, in_step=in_step)
+        self.channels, self.played = feeds.channels, feeds.played
         can_mask = any(read.source == "presence" for part in manifest.parts for read in part.reads.values())
-        aligner = Aligner(driver, rules, self.channels, played=self.played, absent=absent, can_mask=can_mask)
-        self._realtime = Realtime(config.realtime, lambda refusal: self.delivery.report("realtime", "refused", refusal))
+        self._realtime = Realtime(config.realtime, lambda refusal: self.outlets.report("realtime", "refused", refusal))
         policy: Policy = "wait" if self.played else "drop_oldest"
-        self.sink_keepers = [
-            SinkKeeper(
-                sink,
-                policy,
+        self.sink_keepers = [SinkKeeper(sink, policy, self._clock, self._sink_became) for sink in sinks]
+        self.outlets = Outlets(self.sink_keepers, self._clock, frozenset(self.cameras))
+        self._deliveries = [
+            Delivery(
+                self.outlets,
+                rules,
                 self._clock,
-                self._sink_became,
+                played=feed.played,
+                absent=absent,
+                deadline_ms=config.loop.deadline_ms,
+                depth=self.running.depth,
+                on_broken=self._broken,
+                camera=feed.camera,
             )
-            for sink in sinks
+            for feed in feeds.streams
         ]
-        self.delivery = Delivery(
-            self.sink_keepers,
-            rules,
-            self._clock,
-            played=self.played,
-            absent=absent,
-            deadline_ms=config.loop.deadline_ms,
-            depth=self.running.depth,
-            on_broken=self._broken,
-        )
-        reuse = not config.loop.every_part_every_tick
+        aligners = [
+            Aligner(driver, rules, feed.channels, played=feed.played, absent=absent, can_mask=can_mask)
+            for feed in feeds.streams
+        ]
+        made = zip(self.running.plans, aligners, self._deliveries, strict=True)
+        streams = [Stream(number, *each, self.running.depth) for number, each in enumerate(made)]
+        width = self.running.depth * self.running.plans[0].width * len(streams)
+        workers = config.loop.workers or max(1, min(usable_cores(), width))
         self.loop = Loop(
-            self.running.plan,
-            aligner,
-            self.delivery,
+            streams,
             self._clock,
             lock=lock,
             bell=bell,
-            depth=self.running.depth,
-            reuse=reuse,
+            most_flying=max(self.running.depth, workers),
+            reuse=not config.loop.every_part_every_tick,
         )
         self._ended = threading.Event()
         self._shutdown = Shutdown(self.running.close, self._last_worker_ended)
         self._drain = Drain(self.sink_keepers, self._clock, played=bool(self.played))
         self._drained = threading.Event()
-        self._shutdown.workers = self.workers = self._make_workers()
+        self._shutdown.workers = self.workers = self._make_workers(workers)
         self._go = threading.Event()
         self.source_keepers = [
             SourceKeeper(
                 source,
-                self.channels[source.input],
+                self.channels[self._channel_name(source)],
                 self._clock,
                 self._source_became,
                 go=self._go,
                 check=partial(self.check, source.input),
+                can_open_later=source.name in self.cameras,
                 trace=trace,
             )
             for source in sources
@@ -151,26 +158,28 @@ class Run:
         )
         self._report.follow(
             self.running,
-            self.channels,
-            self.loop,
-            self.delivery,
-            self.source_keepers,
-            self.sink_keepers,
+            feeds,
+            streams=streams,
+            deliveries=self._deliveries,
+            source_keepers=self.source_keepers,
+            sink_keepers=self.sink_keepers,
             driver=driver,
             depth=self.running.depth,
             workers=len(self.workers),
         )
         self._improver = self.running.improver(
-            driver, self.loop.replace_plan, partial(self.delivery.report, "engine"), played=bool(self.played)
+            driver, self.loop.replace_plans, partial(self.outlets.report, "engine"), played=bool(self.played)
         )
         self._error: Exception | None = None
         self._process_settings = ExitStack()  # of the whole process, changed while the run lasts
         self.summary: Summary | None = None
         self.left_behind = False  # threads that hang in a driver; a process that ends must not wait for them
 
-    def _make_workers(self) -> list[Worker]:
-        loop = self.config.loop
-        ranges = Ranges() if loop.nvtx else None
+    def _channel_name(self, source: Source) -> str:
+        return source.name if source.name in self.cameras else source.input
+
+    def _make_workers(self, count: int) -> list[Worker]:
+        ranges = Ranges() if self.config.loop.nvtx else None
         return [
             Worker(
                 number,
@@ -181,42 +190,22 @@ class Run:
                 trace=self.trace,
                 ranges=ranges,
             )
-            for number in range(
-                loop.workers or max(1, min(usable_cores(), self.running.depth * self.running.plan.width))
-            )
+            for number in range(count)
         ]
 
     # --- life ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Opens all sources at once and starts the loop. An absent source ends it here (exit code 3),
-        and so does a sink that was given something impossible, such as a path in a folder that is not there (2).
+        """Opens all sources at once and starts the loop. An absent source ends it here (exit code 3), unless it is one
+        of several cameras; so does a sink that was given something impossible, such as a folder that is not there (2).
         """
         self._process_settings.enter_context(single_threaded_blas())
         self._process_settings.callback(self._realtime.end)
         self._realtime.begin()
         for keeper in self.source_keepers:
             keeper.start()
-        until_s = time.monotonic() + OPEN_WITHIN_S
-        for keeper in self.source_keepers:
-            if not keeper.tried_to_open.wait(max(0.0, until_s - time.monotonic())):
-                raise WorkFailedError(
-                    f"it did not open within {OPEN_WITHIN_S:.0f} s",
-                    action=f"opening {keeper.source.name}",
-                    hint="mm-edge devices lists the devices that are present",
-                )
-            if keeper.first_error is not None:
-                raise keeper.first_error
-        info = RunInfo(
-            self.bundle.manifest,
-            {
-                keeper.source.input: redact(keeper.opened.detail if keeper.opened else "")
-                for keeper in self.source_keepers
-            },
-            self.describe(),
-            names={keeper.source.input: keeper.source.name for keeper in self.source_keepers},
-            counts=self.counts,
-        )
+        wait_until_open(self.source_keepers, self.cameras)
+        info = self._report.info(self.bundle.manifest)
         for sink_keeper in self.sink_keepers:
             sink_keeper.begin(info)
         for worker in self.workers:
@@ -274,7 +263,7 @@ class Run:
         self.loop.stop()
         self._ended.set()
         left += join(self.source_keepers, max(half_s, time.monotonic()))
-        self.delivery.close_taps()
+        self.outlets.close_taps()
         self._drain.wait(half_s)
         until_s = time.monotonic() + END_WITHIN_S / 2
         self.summary = self._report.summary()
@@ -318,13 +307,13 @@ class Run:
     def tap(self, capacity: int) -> Iterator[Channel[Item]]:
         """What the sinks get, for a reader in its own thread: the newest items of a live run, all of a played one."""
         channel: Channel[Item] = Channel(capacity, "wait" if self.played else "drop_oldest")
-        self.delivery.add(channel)
+        self.outlets.add(channel)
         if self._ended.is_set():
             channel.close()
         try:
             yield channel
         finally:
-            self.delivery.remove(channel)
+            self.outlets.remove(channel)
             channel.close()
 
     def raise_error(self) -> None:
@@ -358,21 +347,30 @@ class Run:
         self.running.preparers()[name].check(payload, shape[0])
 
     @property
+    def predictions(self) -> int:
+        """How many were made so far."""
+        return sum(delivery.predictions for delivery in self._deliveries)
+
+    @property
     def states(self) -> dict[str, Health]:
         return {keeper.source.name: keeper.state for keeper in self.source_keepers}
 
     # --- callbacks -------------------------------------------------------------------------------------------
 
     def _source_became(self, name: str, state: Health, detail: str) -> None:
-        self.delivery.impaired = any(
-            keeper.refused or keeper.state in {"stale", "lost", "reconnecting"} for keeper in self.source_keepers
-        )
-        self.delivery.report(name, state, detail)
+        impaired = {
+            keeper.source.name
+            for keeper in self.source_keepers
+            if keeper.refused or keeper.state in {"stale", "lost", "reconnecting"}
+        }
+        for delivery in self._deliveries:  # another camera's loss does not concern it
+            delivery.impaired = bool(impaired - (self.cameras.keys() - {delivery.camera}))
+        self.outlets.report(name, state, detail)
 
     def _sink_became(self, name: str, state: str, detail: str) -> None:
-        self.delivery.report(name, state, detail)
+        self.outlets.report(name, state, detail)
         kept = [keeper for keeper in self.sink_keepers if not getattr(keeper.sink, "is_status", False)]
-        if state == "ended" and all(keeper.over for keeper in kept) and not self.delivery.is_tapped:
+        if state == "ended" and all(keeper.over for keeper in kept) and not self.outlets.is_tapped:
             self.finish()  # the run would go on for nobody
 
     def _prepare_thread(self) -> None:
@@ -392,4 +390,4 @@ class Run:
 
     def _last_worker_ended(self) -> None:
         self._ended.set()
-        self.delivery.close_taps()
+        self.outlets.close_taps()

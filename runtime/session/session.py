@@ -129,7 +129,7 @@ class Session:
         try:
             run.check(source.input, text)
         except InputError as error:
-            run.delivery.report(source.name, "refused", str(error))
+            run.outlets.report(source.name, "refused", str(error))
             raise
         source.put(text)
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mm_edge.errors import InputError, MmEdgeError, as_exception
+from mm_edge.errors import InputError, MmEdgeError, WorkFailedError, as_exception
 from mm_edge.runtime.clock import NS_PER_MS
 from mm_edge.sample import Health, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
-    from mm_edge.runtime.channel import SampleChannel
     from mm_edge.runtime.clock import Clock
     from mm_edge.runtime.source import Opened, Source
     from mm_edge.runtime.trace import Trace
 
+    from .streams.feeds import AnyChannel
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+OPEN_WITHIN_S = 15.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 1.0  # a try is cheap, and a camera that is back should be used soon
 STALL_PERIODS = 3
 STALL_GRACE_NS = 300 * NS_PER_MS  # so that a source with jitter is not reported as stale
@@ -30,17 +33,19 @@ class SourceKeeper(threading.Thread):
 
     `report(name, state, detail)` is called at every change of state, from this thread or from the watchdog. `check`
     raises an InputError for a payload that the model cannot use: it is refused, and reported once for each reason.
+    `can_open_later`: a device that is absent at the start is one that was lost, as one of several cameras is.
     """
 
     def __init__(
         self,
         source: Source,
-        channel: SampleChannel,
+        channel: AnyChannel,
         clock: Clock,
         report: Callable[[str, Health, str], None],
         *,
         go: threading.Event,
         check: Callable[[Any], None] = lambda _: None,
+        can_open_later: bool = False,
         trace: Trace | None = None,
     ) -> None:
         super().__init__(name=f"mm-edge-{source.name}", daemon=True)
@@ -48,6 +53,8 @@ class SourceKeeper(threading.Thread):
         self.state: Health = "starting"
         self.opened: Opened | None = None
         self.first_error: Exception | None = None
+        self.absent_at_start: MmEdgeError | None = None  # why it has to be opened later
+        self._can_open_later = can_open_later and source.live
         self.refused = ""  # why the newest capture was refused
         self.tried_to_open = threading.Event()  # for the first time, with success or not
         self._clock, self._report, self._go, self._trace = clock, report, go, trace
@@ -61,7 +68,7 @@ class SourceKeeper(threading.Thread):
     def run(self) -> None:
         try:
             self._open_first()
-            retry_s = FIRST_RETRY_S
+            retry_s = FIRST_RETRY_S if self.absent_at_start is None else self._reopen(FIRST_RETRY_S)
             while not self._stopping.is_set():
                 before = self._seq
                 try:
@@ -123,11 +130,14 @@ class SourceKeeper(threading.Thread):
         try:
             self.opened = self.source.open()
         except MmEdgeError as error:
-            self.first_error = error
             self._become("lost", str(error))
-            self._stopping.set()
-            return
-        if self.opened.ready:
+            if not self._can_open_later:
+                self.first_error = error
+                self._stopping.set()
+                return
+            self.source.close()
+            self.absent_at_start = error
+        if self.opened is not None and self.opened.ready:
             self._forward_one()
         self.tried_to_open.set()
         self._go.wait()
@@ -201,3 +211,24 @@ class SourceKeeper(threading.Thread):
                 return
             self.state = state
         self._report(self.source.name, state, detail)
+
+
+def wait_until_open(keepers: Sequence[SourceKeeper], cameras: Collection[str]) -> None:
+    """Raises the error of a source that cannot be opened. One of several cameras may be absent, if another is open."""
+    until_s = time.monotonic() + OPEN_WITHIN_S
+    for keeper in keepers:
+        if not keeper.tried_to_open.wait(max(0.0, until_s - time.monotonic())) and keeper.source.name not in cameras:
+            raise _too_slow(keeper)
+        if keeper.first_error is not None:
+            raise keeper.first_error
+    of_cameras = [keeper for keeper in keepers if keeper.source.name in cameras]
+    if of_cameras and all(keeper.opened is None for keeper in of_cameras):
+        raise of_cameras[0].absent_at_start or _too_slow(of_cameras[0])
+
+
+def _too_slow(keeper: SourceKeeper) -> WorkFailedError:
+    return WorkFailedError(
+        f"it did not open within {OPEN_WITHIN_S:.0f} s",
+        action=f"opening {keeper.source.name}",
+        hint="mm-edge devices lists the devices that are present",
+    )

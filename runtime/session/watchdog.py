@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mm_edge.runtime.channel import SampleChannel
     from mm_edge.runtime.clock import Clock
 
     from .sink_keeper import SinkKeeper
     from .source_keeper import SourceKeeper
+    from .streams.feeds import AnyChannel
 
 log = logging.getLogger(__name__)
 CHECK_EVERY_S = 0.1
@@ -29,7 +29,7 @@ class Watchdog(threading.Thread):
         self,
         source_keepers: Sequence[SourceKeeper],
         sink_keepers: Sequence[SinkKeeper],
-        channels: Mapping[str, SampleChannel],
+        channels: Mapping[str, AnyChannel],
         clock: Clock,
         *,
         ended: threading.Event,

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily
 from mm_edge.sample import Event, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from mm_edge.runtime.sink import Counts, RunInfo, Summary
 
@@ -49,10 +49,18 @@ class PrometheusSink:
         # Looking up a child by its label costs more than incrementing it.
         self._stages: dict[str, Histogram] = {}
         self._ages: dict[str, Gauge] = {}
+        self._camera_input = ""
+        self._of_cameras: tuple[Counter, Gauge] | None = None
 
     def open(self, run: RunInfo) -> None:
         engine = {key: str(value) for key, value in run.engine.items() if isinstance(value, (str, int, float))}
         self._info.info({"model": run.manifest.name, "model_version": str(run.manifest.version), **engine})
+        if run.cameras:
+            self._camera_input = run.camera_input
+            self._of_cameras = (
+                Counter("mm_edge_camera_predictions", "Predictions of a camera", ["camera"], registry=self.registry),
+                Gauge("mm_edge_camera_age_seconds", "Age of its image when used", ["camera"], registry=self.registry),
+            )
         if run.counts:
             self.registry.register(_Losses(run.counts))
 
@@ -72,6 +80,10 @@ class PrometheusSink:
             if histogram is None:
                 histogram = self._stages[stage] = self._latency.labels(stage)
             histogram.observe(ms / 1000)
+        if self._of_cameras and prediction.camera is not None:
+            made, oldness = self._of_cameras
+            made.labels(prediction.camera).inc()
+            oldness.labels(prediction.camera).set((prediction.inputs[self._camera_input].age_ms or 0.0) / 1000)
         for name, age in prediction.inputs.items():
             if age.age_ms is None:
                 self._missing.labels(name).inc()
@@ -103,4 +115,16 @@ class _Losses:
         for name, causes in counts.dropped.items():
             for cause, number in causes.items():
                 dropped.add_metric([name, cause], number)
-        return (captured, dropped)
+        return (captured, dropped, *(_losses_of_cameras(counts.cameras) if counts.cameras else ()))
+
+
+def _losses_of_cameras(cameras: Mapping[str, Counts]) -> Iterable[CounterMetricFamily]:
+    """Of the images alone: what the cameras share is counted by input."""
+    captured = CounterMetricFamily("mm_edge_camera_captured", "Images of a camera", labels=["camera"])
+    dropped = CounterMetricFamily("mm_edge_camera_dropped", "Images dropped before use", labels=["camera", "cause"])
+    for name, counts in cameras.items():
+        driver = next(iter(counts.captured))
+        captured.add_metric([name], counts.captured[driver])
+        for cause, number in counts.dropped[driver].items():
+            dropped.add_metric([name, cause], number)
+    return (captured, dropped)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY = 80
 MOST_WIDTH = 1280  # of the displayed image; larger ones are downscaled
+TILE_WIDTH = 480  # likewise, of a camera that no page shows large
 _encode = msgspec.json.Encoder().encode
 
 
@@ -40,7 +41,7 @@ class Frame(NamedTuple):
     jpeg: bytes | None
 
 
-def make_frame(number: int, prediction: Prediction, rates: Mapping[str, int]) -> Frame:
+def make_frame(number: int, prediction: Prediction, rates: Mapping[str, int], most_width: int = MOST_WIDTH) -> Frame:
     """Takes a few milliseconds, mostly without the GIL. `rates`: sample rate by audio input."""
     head = as_json(prediction)
     head["frame"], head["text"] = number, {}
@@ -52,7 +53,7 @@ def make_frame(number: int, prediction: Prediction, rates: Mapping[str, int]) ->
         elif isinstance(payload, SoundBlock):
             sound = sound or newest_samples(payload, rates[name])
         elif jpeg is None and _is_picture(payload):
-            jpeg, shown = _jpeg(np.asarray(payload))
+            jpeg, shown = _jpeg(np.asarray(payload), most_width)
             head["picture"] = {"input": name, "bytes": len(jpeg), "shown": shown, "source": list(payload.shape[1::-1])}
     head["maps"] = {name: _map(heat) for name, heat in prediction.maps.items()}
     if sound:
@@ -75,13 +76,13 @@ def _is_picture(payload: Any) -> bool:
     return isinstance(payload, np.ndarray) and payload.ndim == 3 and payload.dtype == np.uint8
 
 
-def _jpeg(picture: NDArray[np.uint8]) -> tuple[bytes, list[int]]:
+def _jpeg(picture: NDArray[np.uint8], most_width: int) -> tuple[bytes, list[int]]:
     """The JPEG and its width and height."""
     import cv2
 
     height, width = picture.shape[:2]
-    if width > MOST_WIDTH:
-        height, width = round(height * MOST_WIDTH / width), MOST_WIDTH
+    if width > most_width:
+        height, width = round(height * most_width / width), most_width
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return encoded.tobytes(), [width, height]

@@ -35,7 +35,13 @@ class Play(Strict, tag="play", tag_field="kind", frozen=True):
     action: Literal["pause", "resume", "step"]
 
 
-Message: TypeAlias = Drawn | SetText | Play
+class Watch(Strict, tag="watch", tag_field="kind", frozen=True):
+    """The camera that the page shows large; the others are sent as small images."""
+
+    camera: Annotated[str, Meta(max_length=64)]
+
+
+Message: TypeAlias = Drawn | SetText | Play | Watch
 _decode = msgspec.json.Decoder(Message).decode
 
 

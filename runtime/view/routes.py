@@ -14,7 +14,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from mm_edge.runtime.sinks.prometheus import CONTENT_TYPE
 
 from .hub import Viewer
-from .messages import MOST_MESSAGE_BYTES, Drawn, Play, SetText, read_message
+from .messages import MOST_MESSAGE_BYTES, Drawn, Play, SetText, Watch, read_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,10 +118,10 @@ class Routes:
 
     # --- viewers ---------------------------------------------------------------------------------------------
 
-    def _enter(self) -> Viewer:
+    def _enter(self, camera: str | None = None, *, alone: bool = False) -> Viewer:
         if len(self._hub.viewers) >= MOST_VIEWERS:
             raise web.HTTPServiceUnavailable(text=f"The limit of {MOST_VIEWERS} viewers is reached.\n")
-        viewer = Viewer()
+        viewer = Viewer(camera or next(iter(self._hub.cameras), None), alone=alone)
         self._hub.enter(viewer)
         task = asyncio.current_task()
         if task is not None:
@@ -159,7 +159,7 @@ class Routes:
             viewer.news.clear()
             if state := viewer.next_state(self._hub.state):
                 await socket.send_str(state.decode())
-            if frame := viewer.next_frame(self._hub.frame):
+            if frame := viewer.next_frame(self._hub.frames):
                 await socket.send_bytes(frame.message)
 
     async def _listen(self, socket: web.WebSocketResponse, viewer: Viewer) -> None:
@@ -183,19 +183,25 @@ class Routes:
                 return
             if isinstance(message, Drawn):
                 self._hub.drawn(viewer)
+            elif isinstance(message, Watch):
+                self._hub.watch(viewer, message.camera)
             else:
                 self._act(message)
 
     async def _mjpeg(self, request: web.Request) -> web.StreamResponse:
-        """Only the images, for a browser's <img>, VLC or OpenCV."""
-        viewer = self._enter()
+        """Only the images, for a browser's <img>, VLC or OpenCV. Of several cameras `?camera=NAME`, or the first."""
+        camera = request.query.get("camera")
+        if camera is not None and camera not in self._hub.cameras:
+            names = ", ".join(self._hub.cameras) or "this run has one camera, without a name"
+            raise web.HTTPNotFound(text=f"No such camera. Cameras: {names}\n")
+        viewer = self._enter(camera, alone=True)
         stream = web.StreamResponse(headers={"Content-Type": f"multipart/x-mixed-replace; boundary={BOUNDARY}"})
         try:
             await stream.prepare(request)
             while True:
                 await viewer.news.wait()
                 viewer.news.clear()
-                frame = viewer.next_frame(self._hub.frame)
+                frame = viewer.next_frame(self._hub.frames)
                 if frame and frame.jpeg:
                     head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(frame.jpeg)}\r\n\r\n"
                     await stream.write(head.encode() + frame.jpeg + b"\r\n")

@@ -102,7 +102,7 @@ class ViewServer:
         self._text_inputs = [spec.name for spec in run.manifest.inputs if isinstance(spec, TextInput)]
         rates = {spec.name: spec.prepare.sample_rate for spec in run.manifest.inputs if isinstance(spec, AudioInput)}
         if self._hub:
-            self._hub.rates = rates
+            self._hub.rates, self._hub.cameras = rates, tuple(run.cameras)
 
     def take(self, item: Prediction | Event | Summary) -> None:
         if self._error:

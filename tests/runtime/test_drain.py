@@ -65,7 +65,7 @@ def test_a_played_run_delivers_everything_at_its_end(bundle):
 def test_a_played_run_that_is_left_early_delivers_what_it_predicted(bundle):
     slow = Slow(0.3)
     with Run(bundle, RunConfig(), [Script("image", pictures(7)), words()], [slow]) as session:
-        _until(lambda: session.delivery.predictions > 2)
+        _until(lambda: session.predictions > 2)
     assert len(slow.predictions) == session.summary.predictions
     dropped = sum(session.summary.dropped["image"].values())
     assert session.summary.captured["image"] == session.summary.predictions + dropped
@@ -75,7 +75,7 @@ def test_an_interrupt_gives_up_within_a_second_and_counts_what_sinks_lose(bundle
     slow = Slow(0.3)
     session = Run(bundle, RunConfig(), [Script("image", pictures(40)), words()], [slow])
     with pytest.raises(KeyboardInterrupt), session:  # noqa: PT012  # the interrupt arrives inside
-        _until(lambda: session.delivery.predictions > 4)
+        _until(lambda: session.predictions > 4)
         raise KeyboardInterrupt
     lost = session.summary.sinks["slow"]
     assert lost["unfinished"] > 0

@@ -15,8 +15,8 @@ from mm_edge.errors import ConfigError
 from mm_edge.runtime.channel import LEAST_LAG_NS, MOST_LAG_NS
 from mm_edge.runtime.clock import NS_PER_MS
 from mm_edge.runtime.loop.align import Aligner
-from mm_edge.runtime.session.channels import make_channels
 from mm_edge.runtime.session.rules import sync_rules
+from mm_edge.runtime.session.streams.channels import make_channels
 from mm_edge.sample import Moment, Sample
 from mm_edge.spec import InputSync
 
@@ -135,7 +135,7 @@ def test_a_setting_changes_one_field_of_a_rule_and_keeps_the_others(path):
 
 def test_a_dead_microphone_stays_masked_when_its_age_is_changed(path):
     with mm_edge.open(path, camera="synthetic", settings=["sync.audio.max_age_ms=300"]) as session:
-        assert session._run.loop._aligner._followers[0].rule.missing == "mask"
+        assert session._run.loop.streams[0].aligner._followers[0].rule.missing == "mask"
 
 
 @pytest.mark.parametrize("setting", ["sync.nobody.max_age_ms=5", "sync.nobody={}", "sync.imagee.missing=hold"])

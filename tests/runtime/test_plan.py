@@ -190,7 +190,7 @@ def test_one_fault_costs_one_moment_and_the_state_continues_from_the_one_before(
         with session:
             assert session.wait(20)
         session.raise_error()
-        for stage in session.loop._plan.stages:  # all places but that of the newest result are free again
+        for stage in session.loop.streams[0].plan.stages:  # all places but that of the newest result are free again
             assert len(stage.free) == (2 * depth if stage.in_order else depth + 1) - 1
     sums = np.cumsum([0 if k == 5 else k for k in range(20)])
     assert [item.outputs["total"] for item in kept.predictions] == [[sums[k]] for k in range(20) if k != 5]
@@ -282,3 +282,39 @@ def test_generated_text_runs_a_decode_part_until_its_end(tmp_path):
     assert told[7] == "cube stop go"
     with open_session(path) as live:
         assert live.predict(image=np.full((SIZE, SIZE, 3), 8, np.uint8)).outputs["words"] == "stop go"
+
+
+def predictions_of_cameras(path, counts, depth=3):
+    kept = Kept()
+    with Bundle.open(path) as bundle:
+        config = RunConfig(loop=LoopConfig(depth=depth, workers=4))
+        cameras = [
+            Script("image", pictures(count, (k + 2) * 9_000_000, SIZE), name=f"camera{k}") for k, count in counts
+        ]
+        session = Run(bundle, config, cameras, [kept])
+        with session:
+            assert session.wait(20)
+        session.raise_error()
+    return {k: [item.outputs for item in kept.predictions if item.camera == f"camera{k}"] for k, _ in counts}
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_each_camera_has_a_state_of_its_own(tmp_path, depth):
+    told = predictions_of_cameras(counting_bundle(tmp_path / "m.mmb"), [(0, 40), (1, 25), (2, 60)], depth)
+    for k, count in ((0, 40), (1, 25), (2, 60)):
+        assert [item["total"] for item in told[k]] == [[sum(range(tick + 1))] for tick in range(count)]
+
+
+def test_each_camera_has_kept_pictures_of_its_own(tmp_path):
+    files = {}
+    video = VideoInput(name="image", prepare=VideoPrepare(size=(SIZE, SIZE), frames=3, stride=2))
+    path = write(
+        tmp_path / "m.mmb",
+        [brightness_part(files, video, axes=(1, 2, 3, 4))],
+        [ScoresOutput(name="seen", reads={"values": "part:encode_image.brightness"})],
+        files,
+        inputs=(video,),
+    )
+    alone = run(path, 20)
+    told = predictions_of_cameras(path, [(0, 20), (1, 20)])
+    assert told[0] == told[1] == alone

@@ -271,7 +271,7 @@ def test_one_fault_of_a_part_that_moments_share_does_not_end_the_run(bundle):
     config = RunConfig(loop=LoopConfig(depth=8, workers=3))
     session = Run(bundle, config, [camera, words()], [kept], engine=StubEngine({"encode_text": encode_text}))
     with session:
-        _until(lambda: len(session.loop._flying) == 8)
+        _until(lambda: len(session.loop.streams[0].flying) == 8)
         gate.set()
         assert session.wait(SOON_S)
     session.raise_error()
@@ -443,7 +443,7 @@ def test_a_source_that_hangs_does_not_keep_the_run_from_ending(bundle):
     camera = Hanging("image", [picture(1, 0)], live=True)
     session = Run(bundle, RunConfig(), [camera, words()], [Kept()])
     with session:
-        _until(lambda: session.delivery.predictions == 1)
+        _until(lambda: session.predictions == 1)
         started = time.monotonic()
     assert time.monotonic() - started < 5
     assert session.left_behind
@@ -462,7 +462,7 @@ def test_threads_and_places_are_given_back(bundle):
     before = threading.active_count()
     kept = run(bundle, [Script("image", pictures(200)), Script("audio", sounds(70)), words()])
     assert threading.active_count() == before
-    for stage in kept.session.loop._plan.stages:
+    for stage in kept.session.loop.streams[0].plan.stages:
         assert len(stage.free) == 2  # depth + 1, but for the newest result, which is kept
 
 

@@ -12,7 +12,7 @@ import pytest
 from mm_edge.onnx_runtime import VARIABLE
 
 ROOT = Path(__file__).parents[2]
-OWN_PROCESS = ("benchmarks/peers", "benchmarks/studies/live/gstreamer_loop.py")  # run where mm-edge is not installed
+OWN_PROCESS = ("benchmarks/peers", "benchmarks/studies/live/loops/gstreamer.py")  # run where mm-edge is not installed
 LOOK_UPS = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>

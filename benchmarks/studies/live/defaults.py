@@ -30,7 +30,7 @@ from mm_edge.runtime.process import cpu_seconds
 from mm_edge.runtime.session.run import Run
 
 from .file_loops import Answers, played
-from .plain_loops import PlainModel, newest_wins, one_after_the_other, reader_and_two_workers
+from .loops.plain import PlainModel, newest_wins, one_after_the_other, reader_and_two_workers
 from .timed_run import Ages, p, run_live, warm_rate
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def file_rates(rounds: int) -> dict[str, dict[str, float]]:
             ),
         }
         if OPENVINO:
-            from .openvino_loops import OpenVinoModel, queue_over_file
+            from .loops.openvino import OpenVinoModel, queue_over_file
 
             loops["OpenVINO queue"] = lambda: partial(queue_over_file, path, OpenVinoModel(graph, size, "THROUGHPUT"))
         rates: dict[str, list[float]] = {name: [] for name in loops}
@@ -82,7 +82,7 @@ def live_ages(path: Path, side: int, rounds: int, seconds: float) -> dict[str, d
             "newest wins": lambda: _timed(newest_wins, _camera(pictures), PlainModel(graph, size), seconds),
         }
         if OPENVINO:
-            from .openvino_loops import OpenVinoModel, queue_over_camera
+            from .loops.openvino import OpenVinoModel, queue_over_camera
 
             loops["OpenVINO, one request"] = lambda: _timed(
                 newest_wins, _camera(pictures), OpenVinoModel(graph, size, "LATENCY"), seconds

@@ -27,7 +27,7 @@ from mm_edge.runtime.sources.play import PlayClock
 from mm_edge.runtime.sources.registry import open_source
 from mm_edge.sample import Prediction
 
-from .plain_loops import PlainModel, one_after_the_other, read_video, reader_and_two_workers
+from .loops.plain import PlainModel, one_after_the_other, read_video, reader_and_two_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,7 +151,7 @@ def prepared(bundle: Bundle, path: Path) -> Iterator[tuple[int, np.ndarray[Any, 
 
 def gstreamer(graph: bytes, path: Path) -> dict[str, float] | None:
     """The appsink loop in the system's Python with GStreamer's bindings; None without them."""
-    python, script = "/usr/bin/python3", Path(__file__).with_name("gstreamer_loop.py").resolve()
+    python, script = "/usr/bin/python3", (Path(__file__).parent / "loops/gstreamer.py").resolve()
     model = path.with_suffix(".onnx")
     model.write_bytes(graph)
     command = [python, str(script), str(model), str(path)]

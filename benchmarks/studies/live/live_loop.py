@@ -33,8 +33,8 @@ from mm_edge.spec import AudioPrepare
 from .file_loops import offline
 from .first_prediction import first_prediction
 from .live_peers import live_peers
+from .loops.plain import PlainModel, best
 from .own_cost import own_cost
-from .plain_loops import PlainModel, best
 from .timed_run import SIZE, SLOWER, model_ms, p, run_live, side_by_side
 
 if TYPE_CHECKING:
@@ -208,15 +208,15 @@ def soak(minutes: float = 10.0) -> dict[str, float]:
         memory = []
         with session:
             session.wait(20.0)
-            began, before = time.monotonic(), session.delivery.predictions
-            while session.delivery.predictions - before < minutes * 60 * 30:
+            began, before = time.monotonic(), session.predictions
+            while session.predictions - before < minutes * 60 * 30:
                 memory.append(resident_mb())
                 session.wait(5.0)
             memory.append(resident_mb())
             seconds = time.monotonic() - began
     return {
         "seconds": seconds,
-        "predictions": session.delivery.predictions - before,
+        "predictions": session.predictions - before,
         "first_mb": memory[0],
         "last_mb": memory[-1],
         "most_mb": max(memory),

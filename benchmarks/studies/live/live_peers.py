@@ -16,7 +16,7 @@ from mm_edge.bundle.bundle import Bundle
 from mm_edge.cores import usable_cores
 from mm_edge.runtime.process import cpu_seconds
 
-from .plain_loops import PlainModel, newest_wins
+from .loops.plain import PlainModel, newest_wins
 from .timed_run import SIZE, SLOWER, WARM_UP_S, model_ms, p, run_live, side_by_side, warm_rate
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ def _state(session: Run, spent_ns: dict[str, int]) -> dict[str, float]:
     """CPU nanoseconds so far, and the number of results."""
     threads = {"sink": session.sink_keepers[0], "source": session.source_keepers[0]}
     return {
-        "results": session.delivery.predictions,
+        "results": session.predictions,
         **{name: spent_ns[name] for name in STAGES},
         **{
             name: int(Path(f"/proc/self/task/{t.native_id}/schedstat").read_text().split()[0])

@@ -16,7 +16,7 @@ from mm_edge.runtime.session.run import Run
 from mm_edge.runtime.sinks.null import NullSink
 from mm_edge.sample import Prediction
 
-from .plain_loops import PlainModel
+from .loops.plain import PlainModel
 
 if TYPE_CHECKING:
     from mm_edge.bundle.bundle import Bundle

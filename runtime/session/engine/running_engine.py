@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from mm_edge.runtime.engine import DeviceMemoryError
 from mm_edge.runtime.engines.selection.choice import DEFAULT_DEPTH, is_open
 from mm_edge.runtime.engines.selection.select_engine import Use, select_engine
 from mm_edge.runtime.engines.selection.tuned import recall_best
-from mm_edge.runtime.loop.plan import build_plan
 from mm_edge.runtime.prepare import preparers
 from mm_edge.runtime.process import give_back_freed
+from mm_edge.runtime.session.streams.plans import plans_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mm_edge.bundle.bundle import Bundle
     from mm_edge.config import RunConfig
@@ -24,20 +22,27 @@ if TYPE_CHECKING:
     from mm_edge.runtime.engines.selection.tuned import Goal
     from mm_edge.runtime.loop.plan import Plan
     from mm_edge.runtime.prepare import Preparer
+    from mm_edge.runtime.source import Source
     from mm_edge.runtime.trace import Trace
 
     from .improver import Improver
-
-log = logging.getLogger(__name__)
 
 
 class RunningEngine:
     """`depth` is the number of moments in flight: less than configured if the device has too little memory."""
 
     def __init__(
-        self, bundle: Bundle, config: RunConfig, *, engine: Engine | None, goal: Goal, trace: Trace | None
+        self,
+        bundle: Bundle,
+        config: RunConfig,
+        *,
+        cameras: Sequence[Source],
+        engine: Engine | None,
+        goal: Goal,
+        trace: Trace | None,
     ) -> None:
-        self._bundle, self._trace, self._goal = bundle, trace, goal
+        """`cameras`: the sources of a picture input that several of them feed, each with a plan of its own."""
+        self._bundle, self._trace, self._goal, self._cameras = bundle, trace, goal, cameras
         self._may_choose = engine is None and is_open(config.engine) and config.engine.improve
         tuned = recall_best(bundle, goal) if self._may_choose else None
         self.depth = config.loop.depth or (tuned.choice.depth if tuned else DEFAULT_DEPTH)
@@ -61,7 +66,12 @@ class RunningEngine:
         self.selected.close()
 
     def improver(
-        self, driver: str, replace_plan: Callable[[Plan], None], report: Callable[[str, str], None], *, played: bool
+        self,
+        driver: str,
+        replace_plans: Callable[[Sequence[Plan]], None],
+        report: Callable[[str, str], None],
+        *,
+        played: bool,
     ) -> Improver | None:
         """The thread that looks for a faster engine, where there may be one. A played run must give the same answers
         each time, and states would restart at zero: for these, what is found is for the next run.
@@ -72,14 +82,14 @@ class RunningEngine:
 
         if not can_improve(self._bundle, self.selected):
             return None
-        keeps = played or any(stage.in_order for stage in self.plan.stages)
+        keeps = played or any(stage.in_order for stage in self.plans[0].stages)
 
         def adopt(other: SelectedEngine) -> None:
             before = self.selected
             self._fit(other)
             other.skipped_engines = {**before.skipped_engines}
             self.selected = other
-            replace_plan(self.plan)
+            replace_plans(self.plans)
             before.close()  # what is in flight still has its parts
             give_back_freed()
 
@@ -94,21 +104,14 @@ class RunningEngine:
         )
 
     def _fit(self, selected: SelectedEngine) -> None:
-        """Makes the plan with all its buffers; if the device has too little memory, for fewer moments in flight."""
+        """Makes the plans with all their buffers; if the device has too little memory, for fewer moments in flight."""
         if self._trace is not None:
             selected.engine.trace_to(self._trace)
-        manifest, read = self._bundle.manifest, self._bundle.read
-        plan = build_plan(manifest, selected.executables, selected.engine, self.preparers(), read)
-        for depth in range(self.depth, 0, -1):
-            try:
-                plan.own_places(depth)
-            except DeviceMemoryError as error:
-                plan.drop_places()
-                if depth == 1:
-                    raise
-                fallback = f"{depth - 1} instead of {depth} moments in flight: {error.found}"
-                log.warning("%s", fallback)
-                selected.fallbacks.append(fallback)
-            else:
-                self.depth, self.plan = depth, plan
-                return
+        self.plans, self.depth = plans_for(
+            self._bundle,
+            selected,
+            self.preparers(),
+            depth=self.depth,
+            cameras=len(self._cameras) or 1,
+            driver=self._cameras[0].input if self._cameras else "",
+        )

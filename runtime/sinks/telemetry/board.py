@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from .status import InputView, RunView, Spread
+    from .status import CameraView, InputView, RunView, Spread
 
 # Color marks what needs attention; the normal state stays plain.
 STYLES = {
@@ -117,9 +117,24 @@ def _stages(stages: Mapping[str, Spread]) -> Table:
 
 
 def _outputs(view: RunView) -> Table:
+    if view.cameras:
+        return _outputs_of_cameras(view, view.cameras)
     table = _table("output", "")
     for name, value in view.outputs.items():
         table.add_row(Text(name), Text(in_words(value, view.kinds.get(name, ""))))
+    return table
+
+
+def _outputs_of_cameras(view: RunView, cameras: Mapping[str, CameraView]) -> Table:
+    """A row for each camera, a column for each output."""
+    names = list(view.kinds)
+    table = _table("camera", ">predictions", ">rate/s", *names)
+    for name, camera in cameras.items():
+        shown = [
+            Text(in_words(camera.outputs[output], view.kinds[output]) if output in camera.outputs else "-")
+            for output in names
+        ]
+        table.add_row(Text(name), str(camera.predictions), f"{camera.rate_hz:.1f}", *shown)
     return table
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from mm_edge.runtime.clock import NS_PER_S
 from mm_edge.sample import Event, Prediction
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mm_edge.runtime.clock import Clock
-    from mm_edge.runtime.sink import RunInfo, Summary
-    from mm_edge.spec import OutputSpec
+    from mm_edge.runtime.sink import Counts, RunInfo, Summary
+    from mm_edge.sample import InputAge
+    from mm_edge.spec import InputSpec, OutputSpec
 
 RECENT = 300  # predictions in the percentiles: ten seconds at 30 per second
 RATE_WINDOW_NS = 3 * NS_PER_S
@@ -36,7 +37,9 @@ class Spread(Struct, frozen=True):
 
 
 class InputView(Struct, frozen=True):
-    """One input. `rate_hz` counts all its captures, used or not; `source` describes what feeds it."""
+    """One input, or one of several cameras that feed it. `rate_hz` counts all its captures, used or not; `source`
+    describes what feeds it.
+    """
 
     modality: str
     name: str  # its source's name in events and `sources`
@@ -55,6 +58,14 @@ class SourceView(Struct, frozen=True):
     state: str
     detail: str
     since_s: float
+
+
+class CameraView(Struct, frozen=True):
+    """One of several cameras. `outputs` are those of its newest prediction."""
+
+    predictions: int
+    rate_hz: float
+    outputs: dict[str, Any]
 
 
 class EventView(Struct, frozen=True):
@@ -79,7 +90,7 @@ class RunView(Struct, frozen=True):
     predictions: int
     rate_hz: float
     deadline_missed: int
-    inputs: dict[str, InputView]
+    inputs: dict[str, InputView]  # by name; several cameras by theirs, instead of the input that they feed
     sources: dict[str, SourceView]
     stages: dict[str, Spread]  # latency by stage; `total` is from capture to delivery
     outputs: dict[str, Any]
@@ -87,6 +98,7 @@ class RunView(Struct, frozen=True):
     engine: dict[str, Any]
     events: list[EventView]
     summary: dict[str, Any] | None
+    cameras: dict[str, CameraView] | UnsetType = UNSET  # by name, if several run
 
 
 class _Mark(NamedTuple):
@@ -95,6 +107,7 @@ class _Mark(NamedTuple):
     t_ns: int
     predictions: int
     seqs: Mapping[str, int | None]
+    by_camera: Mapping[str, int]
 
 
 class Tally:
@@ -107,6 +120,9 @@ class Tally:
         self._started_ns = clock.now_ns()
         self._latest: Prediction | None = None
         self._latest_ns = 0
+        self._ages_of: dict[str, InputAge] = {}  # of the newest prediction that has it, by input or camera
+        self._of_camera: dict[str, Prediction] = {}  # the newest
+        self._by_camera: Counter[str] = Counter()  # predictions
         self._predictions = self._missed = 0
         self._stages: dict[str, deque[float]] = {}
         self._ages: dict[str, deque[float]] = {}
@@ -136,14 +152,20 @@ class Tally:
         self._missed += prediction.deadline_missed
         for stage, ms in prediction.latency_ms.items():
             self._remember(self._stages, stage, ms)
+        camera = prediction.camera
+        if camera is not None:
+            self._of_camera[camera] = prediction
+            self._by_camera[camera] += 1
         for name, age in prediction.inputs.items():
+            shown = camera if camera is not None and self._run and name == self._run.camera_input else name
+            self._ages_of[shown] = age
             if age.age_ms is not None:
-                self._remember(self._ages, name, age.age_ms)
+                self._remember(self._ages, shown, age.age_ms)
         marks = self._marks
         # A mark every tenth of the window is enough for a rate at any speed.
         if not marks or now_ns - marks[-1].t_ns > RATE_WINDOW_NS // 10:
-            seqs = {name: age.seq for name, age in prediction.inputs.items()}
-            marks.append(_Mark(now_ns, self._predictions, seqs))
+            seqs = {name: age.seq for name, age in self._ages_of.items()}
+            marks.append(_Mark(now_ns, self._predictions, seqs, dict(self._by_camera)))
             while marks[0].t_ns < now_ns - RATE_WINDOW_NS:
                 marks.popleft()
 
@@ -162,10 +184,11 @@ class Tally:
             ages = {name: tuple(values) for name, values in self._ages.items()}
             events, states = tuple(self._events), dict(self._sources)
             latest, latest_ns, summary = self._latest, self._latest_ns, self._summary
+            ages_of, by_camera, of_camera = dict(self._ages_of), dict(self._by_camera), dict(self._of_camera)
             predictions, missed, mark = self._predictions, self._missed, self._marks[0] if self._marks else None
         flowing = latest is not None and now_ns - latest_ns < RATE_WINDOW_NS
         seconds = (latest_ns - mark.t_ns) / NS_PER_S if mark and flowing else 0.0
-        rates = _rates(latest, mark, seconds)
+        rates = _rates(ages_of, mark, seconds)
         return RunView(
             model=run.manifest.name if run else "",
             version=run.manifest.version if run else 0,
@@ -176,7 +199,7 @@ class Tally:
             predictions=predictions,
             rate_hz=(predictions - mark.predictions) / seconds if mark and seconds else 0.0,
             deadline_missed=missed,
-            inputs=_inputs(run, latest, ages, rates) if run else {},
+            inputs=_inputs(run, ages_of, ages, rates) if run else {},
             sources={
                 name: SourceView(event.state, event.detail, _ago_s(event, now_ns)) for name, event in states.items()
             },
@@ -186,6 +209,16 @@ class Tally:
             engine=dict(run.engine) if run else {},
             events=[EventView(e.t_ns, _ago_s(e, now_ns), e.source, e.state, e.detail) for e in events],
             summary=as_json(summary) if summary else None,
+            cameras={
+                name: CameraView(
+                    by_camera.get(name, 0),
+                    (by_camera.get(name, 0) - mark.by_camera.get(name, 0)) / seconds if mark and seconds else 0.0,
+                    dict(of_camera[name].outputs) if name in of_camera else {},
+                )
+                for name in run.cameras
+            }
+            if run and run.cameras
+            else UNSET,
         )
 
 
@@ -196,33 +229,42 @@ def _health(latest: Prediction | None, states: Iterable[Event]) -> str:
     return latest.health if latest else "starting"
 
 
-def _rates(latest: Prediction | None, mark: _Mark | None, seconds: float) -> dict[str, float]:
+def _rates(ages_of: Mapping[str, InputAge], mark: _Mark | None, seconds: float) -> dict[str, float]:
     """Captures per second, from the sequence numbers then and now."""
-    if latest is None or mark is None or not seconds:
+    if mark is None or not seconds:
         return {}
-    pairs = {name: (mark.seqs.get(name), age.seq) for name, age in latest.inputs.items()}
+    pairs = {name: (mark.seqs.get(name), age.seq) for name, age in ages_of.items()}
     return {name: (now - then) / seconds for name, (then, now) in pairs.items() if then is not None and now is not None}
 
 
 def _inputs(
-    run: RunInfo, latest: Prediction | None, ages: Mapping[str, Sequence[float]], rates: Mapping[str, float]
+    run: RunInfo, ages_of: Mapping[str, InputAge], ages: Mapping[str, Sequence[float]], rates: Mapping[str, float]
 ) -> dict[str, InputView]:
     counts = run.counts() if run.counts else None
-    views = {}
-    for spec in run.manifest.inputs:
-        name = spec.name
-        age = latest.inputs.get(name) if latest else None
-        views[name] = InputView(
+
+    def view(spec: InputSpec, shown: str, name: str, source: str, own: Counts | None) -> InputView:
+        age = ages_of.get(shown)
+        return InputView(
             modality=modality_of(spec),
-            name=run.names.get(name, ""),
-            source=run.sources.get(name, ""),
+            name=name,
+            source=source,
             state=age.state if age else "waiting",
             seq=age.seq if age else None,
-            age_ms=spread(ages.get(name, ())) if age and age.seq is not None else None,
-            rate_hz=rates.get(name),
-            captured=counts.captured.get(name) if counts else None,
-            dropped=dict(counts.dropped.get(name, {})) if counts else {},
+            age_ms=spread(ages.get(shown, ())) if age and age.seq is not None else None,
+            rate_hz=rates.get(shown),
+            captured=own.captured.get(spec.name) if own else None,
+            dropped=dict(own.dropped.get(spec.name, {})) if own else {},
         )
+
+    views = {}
+    for spec in run.manifest.inputs:
+        if spec.name == run.camera_input:
+            for camera, source in run.cameras.items():
+                own = counts.cameras.get(camera) if counts else None
+                views[camera] = view(spec, camera, camera, source, own)
+        else:
+            source = run.sources.get(spec.name, "")
+            views[spec.name] = view(spec, spec.name, run.names.get(spec.name, ""), source, counts)
     return views
 
 

@@ -13,7 +13,7 @@ export class Link extends EventTarget {
     const { protocol, host } = window.location;
     const socket = new WebSocket(`${protocol === "https:" ? "wss" : "ws"}://${host}/live`);
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => { this.#retry = FIRST_RETRY_MS; this.#lastMessage = performance.now(); };
+    socket.onopen = () => { this.#retry = FIRST_RETRY_MS; this.#lastMessage = performance.now(); this.dispatchEvent(new Event("connect")); };
     socket.onmessage = ({ data }) => {
       this.#lastMessage = performance.now();
       if (typeof data === "string") this.dispatchEvent(new CustomEvent("state", { detail: JSON.parse(data) }));
@@ -28,7 +28,7 @@ export class Link extends EventTarget {
     this.#socket = socket;
   }
 
-  watch() {
+  supervise() {
     setInterval(() => {
       if (performance.now() - this.#lastMessage > SILENT_MS) this.dispatchEvent(new Event("disconnect"));
     }, 500);
@@ -36,6 +36,7 @@ export class Link extends EventTarget {
 
   drawn(frame) { this.#send({ kind: "drawn", frame }); }
   text(text) { return this.#send({ kind: "text", text }); }
+  watch(camera) { return this.#send({ kind: "watch", camera }); }
   play(action) { return this.#send({ kind: "play", action }); }
 
   #send(message) {

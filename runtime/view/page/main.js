@@ -1,7 +1,8 @@
 // The entry point: draws frames as they arrive, states four times per second, and plots at a lower rate.
 
+import * as cameras from "./cameras.js";
 import { listen as listenControls, drawControls } from "./controls.js";
-import { drawOutputs, learn as learnKinds, record } from "./outputs.js";
+import { drawOutputs, forget, learn as learnKinds, record } from "./outputs.js";
 import { find, mark, say } from "./dom.js";
 import { drawEvents, drawInputs, drawMachine } from "./inputs.js";
 import { Link } from "./link.js";
@@ -16,7 +17,7 @@ const PLOT_MS = 100;
 const CALM_PLOT_MS = 1000;
 
 const link = new Link();
-let newest = null;
+const waiting = []; // never more than the server sends before one is acknowledged
 let drawing = false;
 let plotted = 0;
 let latest = null;
@@ -26,24 +27,32 @@ window.drawn = { frames: 0, first: null };
 
 link.addEventListener("frame", ({ detail }) => {
   addSound(detail.head, detail.pcm);
-  record(detail.head);
   read(detail.head);
-  latest = detail.head;
-  newest = detail;
+  if (cameras.isLarge(detail.head)) {
+    record(detail.head);
+    latest = detail.head;
+  }
+  waiting.push(detail);
   if (!drawing) draw();
 });
 
 async function draw() {
   drawing = true;
-  while (newest) {
-    const frame = newest;
-    newest = null;
-    if (!document.hidden) await show(frame);
+  while (waiting.length) {
+    const frame = waiting.shift();
+    if (!document.hidden) await picture(frame);
     link.drawn(frame.head.frame);
     window.drawn.frames += 1;
     window.drawn.first ??= performance.now();
   }
   drawing = false;
+}
+
+async function picture(frame) {
+  const bitmap = frame.jpeg ? await createImageBitmap(frame.jpeg) : null;
+  cameras.draw(frame, bitmap);
+  if (cameras.isLarge(frame.head)) await show(frame, bitmap);
+  bitmap?.close();
 }
 
 // One timer for all plots, active only while there is new data and the page is visible.
@@ -58,7 +67,8 @@ function plot(now) {
 link.addEventListener("state", ({ detail: { run, page } }) => {
   mark(find("disconnected"), "hidden", "");
   ended = run.health === "ended";
-  stale(!page.paused && (run.idle_s === null || run.idle_s > 1));
+  cameras.learn(run);
+  stale(!page.paused && (run.idle_s === null || run.idle_s > 1 || cameras.isSilent(run)));
   learn(run);
   learnKinds(run);
   head(run, page);
@@ -99,8 +109,9 @@ link.addEventListener("disconnect", () => {
   say(find("disconnected"), "Connection to the robot lost. The data shown is not current. Reconnecting…");
 });
 
+cameras.listen(link, () => { latest = null; forget(); });
 listenControls(link);
 listenPrompt(link);
 link.open();
-link.watch();
+link.supervise();
 requestAnimationFrame(plot);

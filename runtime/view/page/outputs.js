@@ -12,6 +12,9 @@ let announcedAt = 0;
 let kinds = {};
 export const learn = (run) => { kinds = run.kinds; };
 
+// Another camera's values are another story.
+export const forget = () => rows.clear();
+
 export function record({ outputs }) {
   const now = performance.now();
   for (const [name, value] of Object.entries(outputs)) {

@@ -12,12 +12,10 @@ let described = 0;
 let kinds = {};
 export const learn = (run) => { kinds = run.kinds; };
 
-export async function show({ head, jpeg }) {
-  if (jpeg && seen(canvas)) {
-    const bitmap = await createImageBitmap(jpeg);
+export async function show({ head, jpeg }, bitmap) {
+  if (bitmap && seen(canvas)) {
     const [width, height] = fit(bitmap);
     context.drawImage(bitmap, 0, 0, width, height);
-    bitmap.close();
     const [sourceWidth] = head.picture.source;
     context.save();
     context.scale(width / sourceWidth, width / sourceWidth);
@@ -111,9 +109,10 @@ function glow({ size: [columns, rows], box: [x0, y0, x1, y1], values }) {
 const drawn = (value) => typeof value?.x === "number" || (Array.isArray(value) && !value[0]?.prompt);
 
 // The caption over the image, and every two seconds the label for screen readers.
-function label({ outputs }) {
+function label({ outputs, camera }) {
   const listed = Object.entries(outputs).filter(([name, value]) => !drawn(value) && !["scores", "embedding"].includes(kinds[name]));
   const words = new Map(listed.map(([name, value]) => [name, reading(value, kinds[name])]));
+  if (camera) words.set("camera", { head: camera, score: null });
   const rows = keep(caption, [...words.keys()], (name) => make("li", {}, `${name} `, make("b")));
   for (const row of rows) {
     const { head, score } = words.get(row.dataset.key);
@@ -122,6 +121,6 @@ function label({ outputs }) {
   if (performance.now() - described > 2000) {
     described = performance.now();
     const all = Object.entries(outputs).map(([name, value]) => `${name}: ${reading(value, kinds[name]).head}`);
-    mark(canvas, "aria-label", `Camera image. ${all.join("; ")}`);
+    mark(canvas, "aria-label", `${camera ? `Image of the camera ${camera}` : "Camera image"}. ${all.join("; ")}`);
   }
 }

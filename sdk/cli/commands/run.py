@@ -43,7 +43,7 @@ def run(
         typer.Option(
             metavar="SPEC",
             help="0, /dev/video0, file.mp4, rtsp://…, http://…/x.mjpg, csi://0, gst:PIPELINE, images/%05d.jpg, "
-            "synthetic or none.",
+            "synthetic or none. Several share a model with one picture input: --camera door=0 --camera yard=1.",
         ),
     ] = None,
     mic: Annotated[
@@ -171,11 +171,11 @@ def _wire(
         # Computing digests releases the interpreter, so the imports of a run go on meanwhile.
         opening = beside.submit(Bundle.open, bundle or default_bundle(), config.trust)
         from mm_edge.runtime.session.session import Session  # noqa: F401
-        from mm_edge.runtime.session.wiring import by_options, wire_sources, with_inputs
+        from mm_edge.runtime.session.wiring import wire_sources, with_options
     opened = opening.result()
     try:
         played = str(demo_take() if demo else take or "") or None
-        config = with_inputs(config, by_options(opened.manifest, options), played)
+        config = with_options(config, opened.manifest, options, played)
         return opened, config, *wire_sources(opened.manifest, config)
     except BaseException:
         opened.close()

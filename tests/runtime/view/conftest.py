@@ -7,10 +7,14 @@ import time
 import cv2
 import numpy as np
 import pytest
+from bundles import senses_bundle
 
+import mm_edge
 from mm_edge.bundle.manifest import Artefact, FileDigest, Manifest, Part, Read
+from mm_edge.config import CameraConfig
 from mm_edge.runtime.sink import Counts, RunInfo, Summary
 from mm_edge.runtime.sound import SoundBlock, SoundRing
+from mm_edge.runtime.sources.camera.synthetic import SyntheticCamera
 from mm_edge.runtime.view.server import ViewServer
 from mm_edge.sample import Event, HeatMap, InputAge, Prediction, Sample
 from mm_edge.spec import (
@@ -245,3 +249,17 @@ def serve():
         server.close()
         server._thread.join(10)  # a busy machine may need longer than close() waits
         assert not server._thread.is_alive()
+
+
+@pytest.fixture
+def two_cameras(tmp_path):
+    """The page of a real run with the cameras `door` and `yard`; `stop` ends one of them."""
+    server = ViewServer(port=0)
+    server.start()
+    path = senses_bundle(tmp_path / "senses.mmb")
+    sources = [SyntheticCamera("image", CameraConfig(width=640, height=360, fps=15)) for _ in range(2)]
+    for source, name in zip(sources, ("door", "yard"), strict=True):
+        source.name = name
+    with mm_edge.open(path, sources={"image": sources}, text="the red ball", sinks=[server]):
+        yield server, {source.name: source.interrupt for source in sources}
+    server._thread.join(10)

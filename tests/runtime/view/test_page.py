@@ -270,3 +270,50 @@ def test_a_phone_does_not_scroll_sideways(serve, browse):
     browser.get(server.link)
     until(browser, "window.drawn.frames > 5")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
+
+
+TILES = "[...document.querySelectorAll('#cameras li')]"
+PAINTED = (
+    "(() => { const c = TILE.querySelector('canvas'); const d = c.getContext('2d').getImageData(0, 0, c.width, 99);"
+    " return c.width > 100 && d.data.some((v, i) => i % 4 < 3 && v > 60); })()"
+)
+
+
+def tile(name):
+    return f"{TILES}.find((li) => li.dataset.key === '{name}')"
+
+
+def test_every_camera_has_a_tile_and_one_is_shown_large(two_cameras, browse):
+    server, stop = two_cameras
+    browse.tolerated = ("Multiple readback operations",)  # of this test
+    browser = browse()
+    browser.get(server.link)
+    for name in ("door", "yard"):
+        until(browser, PAINTED.replace("TILE", tile(name)))
+        until(browser, f"{tile(name)}.querySelector('.dot').textContent === 'live'")
+    pressed = "document.querySelector('#cameras [aria-pressed=true] .name > span').textContent"
+    assert browser.execute_script(f"return {pressed}") == "door"
+    until(
+        browser, "document.getElementById('picture').getAttribute('aria-label').startsWith('Image of the camera door')"
+    )
+    rows = "[...document.querySelectorAll('#inputs h3 > span:first-child')].map((s) => s.textContent)"
+    assert browser.execute_script(f"return {rows}") == ["door", "yard", "audio", "text"]
+    browser.find_element(By.CSS_SELECTOR, "#cameras li[data-key=yard] button").click()
+    assert browser.execute_script(f"return {pressed}") == "yard"
+    until(
+        browser, "document.getElementById('picture').getAttribute('aria-label').startsWith('Image of the camera yard')"
+    )
+    stop["yard"]()
+    until(browser, f"{tile('yard')}.firstChild.hasAttribute('data-stale')")
+    until(browser, "document.querySelector('.stage').hasAttribute('data-stale')")
+    until(browser, f"{tile('door')}.querySelector('.dot').textContent === 'live'")
+    before = browser.execute_script("return window.drawn.frames")
+    until(browser, f"window.drawn.frames > {before + 10}")
+
+
+def test_one_camera_has_no_tiles(serve, browse):
+    server, _ = serve()
+    browser = browse()
+    browser.get(server.link)
+    until(browser, "window.drawn.frames > 3")
+    assert browser.execute_script("return document.getElementById('all-cameras').hidden")

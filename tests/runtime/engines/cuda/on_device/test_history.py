@@ -135,7 +135,7 @@ def test_a_run_that_somebody_still_refers_to_owns_nothing_on_the_device(driver, 
     """A thread that ends late on a loaded machine refers to its run, and so to every slot and history."""
     before = driver.counts()
     run = Run(bundle, RunConfig(), [Script("image", pictures(3, size=SIZE))], [], engine=unchecked(device))
-    slots = [place.extra for stage in run.loop._plan.stages for place in stage.free]
+    slots = [place.extra for stage in run.loop.streams[0].plan.stages for place in stage.free]
     with run:
         assert run.wait(SOON_S)
     assert slots

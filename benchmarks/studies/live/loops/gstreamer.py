@@ -3,7 +3,7 @@
 Runs in its own process, as it needs the system's Python with gi (python3-gi, gir1.2-gst-plugins-base-1.0,
 gstreamer1.0-plugins-good, gstreamer1.0-libav); the other packages come from the environment that PYTHONPATH names.
 
-    python3 gstreamer_loop.py MODEL.onnx VIDEO.mp4
+    python3 gstreamer.py MODEL.onnx VIDEO.mp4
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import openvino as ov
 
-from .plain_loops import best, prepared_picture, read_video
+from .plain import best, prepared_picture, read_video
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,1 @@
+"""Hand-written loops that a run is compared with."""
