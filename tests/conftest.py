@@ -1,5 +1,6 @@
 """What many tests need: a small bundle that is whole, on disk in either shape."""
 
+import functools
 import logging
 import os
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from page_examples import run_examples
 from small_bundle import FILES, make_manifest
 
 from mm_edge.bundle.manifest import Manifest
@@ -46,6 +48,19 @@ def _no_bytecode_of_temporary_files(tmp_path_factory):
     if sys.pycache_prefix:
         temporary = tmp_path_factory.getbasetemp().relative_to("/")
         shutil.rmtree(Path(sys.pycache_prefix) / temporary, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def examples_of(tmp_path_factory):
+    """Runs the examples of a page, and returns the folder of what they wrote; once, however many tests use it."""
+
+    @functools.cache
+    def run(page: Path) -> Path:
+        folder = tmp_path_factory.mktemp(page.stem)
+        run_examples(page.read_text(), folder)
+        return folder
+
+    return run
 
 
 @pytest.fixture(autouse=True)
