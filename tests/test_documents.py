@@ -1,13 +1,12 @@
 """The documents are correct: commands exist, links resolve, examples run, generated pages are up to date."""
 
-import ast
 import re
 import runpy
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from page_examples import BLOCK
 from typer.main import get_command
 
 from mm_edge.cli import app
@@ -15,7 +14,6 @@ from mm_edge.config import RunConfig, load_config
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "jetson").rglob("*.md")])
-BLOCK = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HABITS = "help run dev format lint types test test-slow test-devices test-gpu bench docs site build clean check"
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -121,29 +119,8 @@ def test_the_check_of_commands_can_fail():
 
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if "```python" in path.read_text()], ids=named)
-def test_every_example_runs(path, tmp_path):
-    """In the order of the page, each in a process of its own. The next ones may import a block with `title="NAME.py"`.
-
-    Where an example opens `robot.mmb`, the reader's own bundle, the names that it takes from us must exist.
-    """
-    for language, info, code in BLOCK.findall(path.read_text()):
-        if language != "python":
-            continue
-        if name := re.search(r'title="(\S+)"', info):
-            (tmp_path / name[1]).write_text(code)
-        program = "\n".join(names_taken(code)) if "robot.mmb" in code else code
-        done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=100
-        )
-        assert done.returncode == 0, f"{code}\n{done.stderr}"
-
-
-def names_taken(code):
-    """The imports of an example, and each `mm_edge.name` in it, as a program of its own."""
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield ast.unparse(node)
-    yield from ("import mm_edge", *re.findall(r"\bmm_edge\.\w+", code))
+def test_every_example_runs(path, examples_of):
+    examples_of(path)
 
 
 @pytest.mark.parametrize("code", blocks("toml"))

@@ -86,7 +86,7 @@ def test_a_run_that_ignores_the_closed_terminal_continues(bundle):
         "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); from mm_edge.cli.__main__ import main\n"
     )
     ignoring += "sys.argv = ['mm-edge', 'run', *sys.argv[1:]]; main()"
-    process = start(bundle, "--camera", "synthetic", "--jsonl", "-", "-q", "--seconds", "2", code=ignoring)
+    process = start(bundle, "--camera", "synthetic", "--jsonl", "-", "-q", "--seconds", "1", code=ignoring)
     process.stdout.readline()
     process.send_signal(signal.SIGHUP)
     told, _ = process.communicate(timeout=SOON_S)
@@ -108,7 +108,7 @@ def test_a_run_ends_when_its_only_reader_has_gone(bundle, quiet):
 
 def test_a_run_continues_for_another_sink(bundle, tmp_path):
     kept = tmp_path / "kept.jsonl"
-    words = ["--camera", "synthetic", "--jsonl", "-", "-q", "--sink", f"jsonl:{kept}", "--seconds", "2"]
+    words = ["--camera", "synthetic", "--jsonl", "-", "-q", "--sink", f"jsonl:{kept}", "--seconds", "1"]
     process = start(bundle, *words)
     process.stdout.readline()
     process.stdout.close()

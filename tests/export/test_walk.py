@@ -1,5 +1,6 @@
 """How many files a reader enters who follows one model through the export, until its bundle is written."""
 
+import os
 import sys
 import threading
 from pathlib import Path
@@ -17,11 +18,11 @@ FOLDER = Path(mm_edge.export.__file__).parent
 def files_entered(run):
     """The files of export/ in which `run` calls at least one function."""
     found = set()
+    folder = f"{FOLDER}{os.sep}"
 
     def note(frame, event, _):
-        path = Path(frame.f_code.co_filename)
-        if event == "call" and frame.f_code.co_name != "<module>" and path.is_relative_to(FOLDER):
-            found.add(str(path.relative_to(FOLDER)))
+        if event == "call" and frame.f_code.co_filename.startswith(folder) and frame.f_code.co_name != "<module>":
+            found.add(frame.f_code.co_filename.removeprefix(folder))
 
     before = sys.getprofile()
     threading.setprofile(note)

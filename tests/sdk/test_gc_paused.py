@@ -8,9 +8,9 @@ from mm_edge.cli.gc_paused import gc_paused
 
 
 @pytest.fixture(autouse=True)
-def as_it_was():
+def enabled_afterwards():
+    gc.collect()  # what is garbage by now would be frozen, too
     yield
-    gc.unfreeze()
     gc.enable()
 
 

@@ -63,7 +63,7 @@ def test_a_run_writes_no_file_and_resolves_no_name(tmp_path, look_ups):
     home = tmp_path / "home"
     home.mkdir()
     preload = {"LD_PRELOAD": str(library), "LOOK_UPS": str(names)}
-    done = run(home, "-m", "mm_edge.cli", "run", "--demo", "--seconds", "2", "--jsonl", "-", "-q", **preload)
+    done = run(home, "-m", "mm_edge.cli", "run", "--demo", "--seconds", "1", "--jsonl", "-", "-q", **preload)
     assert '"kind":"summary"' in done.stdout
     assert [name for name in written(home) if "mm-edge" not in name] == []
     assert not names.exists(), names.read_text()

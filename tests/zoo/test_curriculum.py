@@ -201,7 +201,8 @@ class Small(TabletopCurriculum):
         super().__init__(
             QUICK._replace(audio=plan, image=plan, fusion=plan, crop_plans=(CLOSE, WHOLE._replace(until=3)))
         )
-        self.world = self.tune = world
+        fewer = {name: getattr(world, name)[:24] for name in ("pictures", "ids", "things", "signs")}
+        self.world = self.tune = replace(world, **fewer)
 
     def prepare(self, cache, *, progress=None):
         pass

@@ -15,10 +15,8 @@ PAGE = (DOCS / "zoo.md").read_text()
 BLOCK = re.compile(r'^```(\w+)(?: title="(\S+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
-def run_page(folder, languages):
+def run_page(folder):
     for language, file, text in BLOCK.findall(PAGE):
-        if language not in languages:
-            continue
         if file:
             (folder / file).write_text(text)
         elif language == "python":
@@ -31,15 +29,14 @@ def run_page(folder, languages):
                 subprocess.run(requested, cwd=folder, check=True, timeout=300, capture_output=True)
 
 
-def test_the_model_of_the_page_trains(tmp_path):
-    run_page(tmp_path, {"python"})
-    assert (tmp_path / "gripper.safetensors").stat().st_size > 1000
+def test_the_model_of_the_page_trains(examples_of):
+    assert (examples_of(DOCS / "zoo.md") / "gripper.safetensors").stat().st_size > 1000
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_model_of_the_page_is_exported(tmp_path):
-    run_page(tmp_path, {"python", "console"})
+    run_page(tmp_path)
     assert (tmp_path / "gripper.mmb").is_file()
 
 

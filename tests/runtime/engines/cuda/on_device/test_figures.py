@@ -102,9 +102,9 @@ def test_the_tests_for_a_gpu_run_to_their_end(tmp_path):
         "PATH": os.pathsep.join([str(tmp_path), os.environ["PATH"]]),
         "MM_EDGE_FAKES": str(TESTS / "fakes"),
         "MM_EDGE_GPU_RESULTS": str(results),
-        "MM_EDGE_GPU_SECONDS": "0.4",
+        "MM_EDGE_GPU_SECONDS": "0.3",
         "MM_EDGE_GPU_LAYERS": "0",
-        "MM_EDGE_SOAK_MINUTES": "0.02",
+        "MM_EDGE_SOAK_MINUTES": "0.005",
     }
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", TESTS / "e2e/test_gpu.py"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)

@@ -19,7 +19,7 @@ from mm_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine
 from mm_edge.runtime.session.run import Run
 from mm_edge.spec import ImageInput, ImagePrepare, ScoresOutput, Sync, TensorSpec
 
-SOON_S, SIZE, LENGTH, TICKS = 60.0, 8, 5, 60
+SOON_S, SIZE, LENGTH, TICKS = 60.0, 8, 5, 40
 FLOATS = np.dtype(np.float32)
 
 
@@ -146,7 +146,7 @@ def test_a_run_that_somebody_still_refers_to_owns_nothing_on_the_device(driver, 
 @pytest.mark.parametrize("length", [1, 2, 5])
 def test_rows_of_a_batch_each_have_their_own_past(driver, device, shape, length):
     """Values come faster than the device copies; rooms take turns, as those of the moments in flight do."""
-    driver.slow_copies(2)
+    driver.slow_copies(1)
     before, rng = driver.counts(), np.random.default_rng(1)
     with device.current():
         history = DeviceHistory(device, shape, FLOATS, length)
