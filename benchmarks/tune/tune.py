@@ -66,6 +66,10 @@ class Search:
                 self._round(finalists, share=1 / (FINAL_ROUNDS - number))
         return self._result(finalists)
 
+    def every_way(self) -> list[Choice]:
+        """What an exhaustive search would try, the safe choice first."""
+        return [way for choice in self._engines_and_precisions() for way in (choice, *_sizes(choice))]
+
     def _engines_and_precisions(self) -> list[Choice]:
         manifest = self._bundle.manifest
         found = precisions(manifest, SAFE)
@@ -98,11 +102,7 @@ class Search:
             return []
         best = ranked[0].score(self._goal)
         near = [trial.choice for trial in ranked[:2] if trial.score(self._goal) <= CLOSE * best]
-        cores = usable_cores()
-        sizes = [(1, 1), (1, DEFAULT_DEPTH + 1)]
-        if cores > 1:
-            sizes = [(cores, 1), *sizes]
-        return [with_changes(choice, threads=threads, depth=depth) for choice in near for threads, depth in sizes]
+        return [sized for choice in near for sized in _sizes(choice)]
 
     def _round(self, choices: list[Choice], share: float) -> None:
         """One trial of each, in `share` of the time that is left."""
@@ -136,3 +136,11 @@ class Search:
             loss=best.loss,
         )
         return Result(tuned, ranked)
+
+
+def _sizes(choice: Choice) -> list[Choice]:
+    """The choice with other threads of a part and moments in flight."""
+    cores = usable_cores()
+    sizes = [(cores, 1)] if cores > 1 else []
+    sizes += [(1, 1), (1, DEFAULT_DEPTH + 1)]
+    return [with_changes(choice, threads=threads, depth=depth) for threads, depth in sizes]
