@@ -1,7 +1,7 @@
 """mm-edge tune against an exhaustive search: python -m mm_edge.benchmarks.studies.tune_check [BUNDLE …] [--json FILE].
 
-Every engine, precision, number of threads and depth is measured in interleaved rounds; then tune chooses in its usual time.
-The figure is the value of its choice in the exhaustive search over the best value there.
+Every engine, precision, number of threads and depth is measured in interleaved rounds; then tune chooses in its usual
+time. The figure is the value of its choice in the exhaustive search over the best value there.
 """
 
 from __future__ import annotations
