@@ -25,8 +25,8 @@ def compared(found: dict[str, Any]) -> str:
     machine, others = found["machine"], found["others_share"] + found["stolen_share"]
     head = (
         f"{found['cameras']} cameras at {found['fps']:g} a second, {found['rounds']} turns of {found['seconds']:g} s, "
-        f"medians; {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}. Other processes, among them "
-        f"the cameras, and the hypervisor used {others:.0%} of the cores."
+        f"medians, of the ratios too; {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}. Other "
+        f"processes, among them the cameras, and the hypervisor used {others:.0%} of the cores."
     )
     lines = ["", f"| | one run | {found['cameras']} runs | ratio | range | limit | |", "|---|---|---|---|---|---|---|"]
     for name, what, limit in ROWS:

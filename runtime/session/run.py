@@ -102,7 +102,9 @@ class Run:
         can_mask = any(read.source == "presence" for part in manifest.parts for read in part.reads.values())
         self._realtime = Realtime(config.realtime, lambda refusal: self.outlets.report("realtime", "refused", refusal))
         policy: Policy = "wait" if self.played else "drop_oldest"
-        self.sink_keepers = [SinkKeeper(sink, policy, self._clock, self._sink_became) for sink in sinks]
+        self.sink_keepers = [
+            SinkKeeper(sink, policy, self._clock, self._sink_became, len(feeds.streams)) for sink in sinks
+        ]
         self.outlets = Outlets(self.sink_keepers, self._clock, frozenset(self.cameras))
         self._deliveries = [
             Delivery(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mm_edge.runtime.sources.play import PlayClock
     from mm_edge.runtime.trace import Trace
 
-NEWEST_KEPT = 2  # predictions buffered for a reader that is slower than the run
+NEWEST_KEPT = 2  # predictions of a camera, buffered for a reader that is slower than the run
 
 
 class Session:
@@ -215,7 +215,7 @@ class Session:
 
 
 def _predictions(run: Run) -> Iterator[Prediction]:
-    with run.tap(NEWEST_KEPT) as tap:
+    with run.tap(NEWEST_KEPT * max(1, len(run.cameras))) as tap:
         while (item := tap.wait_take()) is not None:
             if isinstance(item, Prediction):
                 yield item
@@ -225,7 +225,7 @@ def _predictions(run: Run) -> Iterator[Prediction]:
 async def _predictions_async(run: Run) -> AsyncIterator[Prediction]:
     import asyncio  # 0.1 s of imports that other ways of reading do not need
 
-    with run.tap(NEWEST_KEPT) as tap:
+    with run.tap(NEWEST_KEPT * max(1, len(run.cameras))) as tap:
         while (item := await asyncio.to_thread(tap.wait_take)) is not None:
             if isinstance(item, Prediction):
                 yield item

@@ -25,12 +25,17 @@ STUCK_NS = 500 * NS_PER_MS
 
 
 class SinkKeeper(threading.Thread):
-    """`report(name, state, detail)` is called when the sink ends or fails, is stuck, or accepts items again."""
+    """`report(name, state, detail)` is called when the sink ends or fails, is stuck, or accepts items again. `cameras`:
+    how many may deliver at the same time.
+    """
 
-    def __init__(self, sink: Sink, policy: Policy, clock: Clock, report: Callable[[str, str, str], None]) -> None:
+    def __init__(
+        self, sink: Sink, policy: Policy, clock: Clock, report: Callable[[str, str, str], None], cameras: int = 1
+    ) -> None:
         super().__init__(name=f"mm-edge-sink-{sink.name}", daemon=True)
         self.sink = sink
-        self.channel: Channel[Item] = Channel(CAPACITY_WITH_SAMPLES if sink.wants_samples else CAPACITY, policy)
+        capacity = max(CAPACITY_WITH_SAMPLES, 2 * cameras) if sink.wants_samples else CAPACITY
+        self.channel: Channel[Item] = Channel(capacity, policy)
         self.error: Exception | None = None
         self._clock, self._report = clock, report
         self._busy_since_ns: int | None = None
