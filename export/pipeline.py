@@ -27,8 +27,7 @@ from .precision.chain_gate import verify_candidates
 from .recipe import Recipe
 from .sources import FORMS
 from .split.partition import split_model
-from .verify.chain import verify_split
-from .verify.parity import TOLERANCES, tolerance_of
+from .verify.parity import TOLERANCES, tolerance_of, verify_split
 from .workspace import Progress, Silent, Store, Workspace
 
 if TYPE_CHECKING:

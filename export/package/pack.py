@@ -19,8 +19,7 @@ from mm_edge.bundle.manifest import Artefact, Cost, EngineFile, FileDigest, Gold
 from mm_edge.bundle.writer import write_bundle
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.graphs.runner import ALL_CORES, Runner
-from mm_edge.export.verify.chain import run_chain
-from mm_edge.export.verify.parity import TOLERANCES, relative_error
+from mm_edge.export.verify.parity import TOLERANCES, relative_error, run_chain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

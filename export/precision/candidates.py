@@ -10,10 +10,9 @@ from mm_edge.errors import UsageError, WorkFailedError
 from mm_edge.export.graphs.lint import lint
 from mm_edge.export.graphs.runner import ALL_CORES, Runner
 from mm_edge.export.graphs.weights import load, save
-from mm_edge.export.verify.chain import run_chain, verify_inputs, verify_inputs_are_read
-from mm_edge.export.verify.parity import tolerance_of
+from mm_edge.export.split.partition import Fp32Parts, PartSamples
+from mm_edge.export.verify.parity import run_chain, tolerance_of, verify_inputs, verify_inputs_are_read
 
-from .part_samples import Fp32Parts, PartSamples
 from .part_search import PartSearch
 
 if TYPE_CHECKING:

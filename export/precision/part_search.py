@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from mm_edge.errors import MmEdgeError
-from mm_edge.export.graphs.folded_front_end import fold_front_ends
+from mm_edge.export.graphs.folded_front_end import fold_front_ends, keep_uint8
 from mm_edge.export.graphs.fp16 import as_rounded, fp32_by_nature, to_fp16
 from mm_edge.export.graphs.runner import ALL_CORES, Runner, base_graph, open_artefact, race, run_all
 from mm_edge.export.graphs.weights import WEIGHTS, digest_of_model, put_aside, save
 from mm_edge.export.package.verified_model import Candidate
-from mm_edge.export.verify.chain import ignored_input, verify_inputs
-from mm_edge.export.verify.parity import relative_error, usual_norm
+from mm_edge.export.verify.parity import ignored_input, relative_error, usual_norm, verify_inputs
 from mm_edge.export.workspace import digest_of, digest_of_feeds
 from mm_edge.onnx_runtime import import_onnxruntime
 
@@ -44,7 +43,6 @@ from .remainder import (
     smallest_remainder,
     worst_node,
 )
-from .uint8_pictures import keep_uint8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -57,10 +55,9 @@ if TYPE_CHECKING:
     from mm_edge.export.graphs.folded_front_end import Folded
     from mm_edge.export.package.verified_model import Int8Form
     from mm_edge.export.recipe import Recipe
-    from mm_edge.export.split.partition import PartGraph
+    from mm_edge.export.split.partition import PartGraph, PartSamples
     from mm_edge.export.workspace import Workspace
 
-    from .part_samples import PartSamples
     from .remainder import Sensitivity
 
     Maker: TypeAlias = Callable[[frozenset[str]], ModelProto]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from onnx import ModelProto, helper
 
@@ -29,13 +29,18 @@ from .cut import FUSION, ancestors, bind_dimensions, choose_cuts, lift_dimension
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from onnx import ValueInfoProto
 
     from mm_edge.export.feeds import Array, Feed
     from mm_edge.export.model import SourceModel
     from mm_edge.export.recipe import Recipe
+
+    Pairs: TypeAlias = list[tuple[Feed, Feed]]  # a feed, and the outputs of the fp32 part for it
     from mm_edge.spec import DType, ModelSpec
+
+
 FUSE = "fuse"
 
 
@@ -259,3 +264,36 @@ def _info(name: str, tensor: TensorSpec) -> ValueInfoProto:
 
 def _dtype(value: Value) -> DType:
     return DTYPES[helper.np_dtype_to_tensor_dtype(value.dtype)]
+
+
+@dataclass(frozen=True)
+class Fp32Parts:
+    """The fp32 parts as files, and all values of their chain for the samples, by reference."""
+
+    paths: dict[str, Path]
+    unseen: list[dict[str, Array]]
+    calibration: list[dict[str, Array]]
+    spare: list[dict[str, Array]]
+
+    @property
+    def searched_on(self) -> list[dict[str, Array]]:
+        return [*self.spare, *self.calibration] or self.unseen
+
+
+@dataclass(frozen=True)
+class PartSamples:
+    """The feeds of one part, and the outputs of the fp32 part for them."""
+
+    calibration: list[Feed]
+    unseen: list[Feed]
+    unseen_outputs: list[Feed]
+    searched_on: Pairs  # a search uses the first ones
+
+    @classmethod
+    def of(cls, part: PartGraph, fp32: Fp32Parts) -> PartSamples:
+        return cls(
+            calibration=[part.feed(values) for values in fp32.calibration],
+            unseen=[part.feed(values) for values in fp32.unseen],
+            unseen_outputs=[part.outputs(values) for values in fp32.unseen],
+            searched_on=[(part.feed(values), part.outputs(values)) for values in fp32.searched_on],
+        )

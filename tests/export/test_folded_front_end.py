@@ -9,13 +9,12 @@ from onnx import TensorProto, helper, numpy_helper
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.errors import WorkFailedError
 from mm_edge.export.graphs import folded_front_end
-from mm_edge.export.graphs.folded_front_end import fold_front_ends
+from mm_edge.export.graphs.folded_front_end import fold_front_ends, keep_uint8
 from mm_edge.export.graphs.graph import GraphIndex
 from mm_edge.export.graphs.runner import Runner, base_graph
 from mm_edge.export.model import SourceModel
 from mm_edge.export.pipeline import export
 from mm_edge.export.precision.int8 import FORMS, calibrate, restored, rounded_outputs, to_int8_cpu, with_pixels
-from mm_edge.export.precision.uint8_pictures import keep_uint8
 from mm_edge.export.recipe import Recipe
 from mm_edge.spec import EmbeddingOutput, ImageInput, ImagePrepare, ModelSpec, Sync
 

@@ -15,7 +15,7 @@ from mm_edge.export.pipeline import export
 from mm_edge.export.precision import part_search
 from mm_edge.export.recipe import Recipe
 from mm_edge.export.split.partition import PartGraph
-from mm_edge.export.verify.chain import ignored_input
+from mm_edge.export.verify.parity import ignored_input
 
 FP32 = Recipe(precisions=("fp32",))
 

@@ -10,7 +10,7 @@ from mm_edge.errors import WorkFailedError
 from mm_edge.export.graphs.lint import lint
 from mm_edge.export.recipe import Recipe
 from mm_edge.export.split.partition import split_model
-from mm_edge.export.verify.chain import verify_split
+from mm_edge.export.verify.parity import verify_split
 
 
 def test_each_input_gets_an_encoder_and_the_rest_is_the_fusion():

@@ -10,9 +10,9 @@ from mm_edge.errors import WorkFailedError
 from mm_edge.export.graphs.runner import Runner
 from mm_edge.export.model import SourceModel
 from mm_edge.export.pipeline import export
-from mm_edge.export.precision.chain_search import ChainSearch
+from mm_edge.export.precision.chain_gate import ChainSearch
 from mm_edge.export.recipe import Recipe
-from mm_edge.export.verify.chain import STAND_INS
+from mm_edge.export.verify.parity import STAND_INS
 from mm_edge.runtime.engines.selection.choose import choose_precisions
 
 

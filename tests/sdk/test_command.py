@@ -40,6 +40,7 @@ CONTRACT = {
     "export-dataset": "--format",
     "view": "",
     "service": "",
+    "tune": "--for --budget-s --set --json",  # beyond the contract
 }
 IMPLEMENTED = [verb for verb in CONTRACT if find_spec(f"mm_edge.cli.commands.{verb.replace('-', '_')}")]
 MISSING = [verb for verb in CONTRACT if verb not in IMPLEMENTED]

@@ -26,12 +26,11 @@ from onnx import TensorProto, helper, numpy_helper
 from mm_edge.benchmarks.bench.interval import order_interval
 from mm_edge.benchmarks.bench.machine import Watch, machine
 from mm_edge.export.feeds import random_feed
-from mm_edge.export.graphs.folded_front_end import fold_front_ends
+from mm_edge.export.graphs.folded_front_end import fold_front_ends, keep_uint8
 from mm_edge.export.graphs.graph import OPSET, drop_unused
 from mm_edge.export.graphs.runner import Runner, base_graph, expose
 from mm_edge.export.pipeline import load_source
 from mm_edge.export.precision.int8 import FORMS, calibrate, to_int8_cpu, with_pixels
-from mm_edge.export.precision.uint8_pictures import keep_uint8
 from mm_edge.export.recipe import Recipe
 from mm_edge.export.split.partition import split_model
 

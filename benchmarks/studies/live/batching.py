@@ -15,6 +15,7 @@ import numpy as np
 from mm_edge.benchmarks.models.vision import vision_bundle
 from mm_edge.bundle.bundle import Bundle
 from mm_edge.cores import usable_cores
+from mm_edge.onnx_runtime import import_onnxruntime
 from mm_edge.runtime.process import cpu_seconds
 from mm_edge.shipped import default_bundle
 
@@ -98,7 +99,7 @@ def _pictures(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _onnxruntime(graph: bytes, shape: tuple[int, ...]) -> Callable[[], object]:
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
