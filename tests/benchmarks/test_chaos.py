@@ -19,6 +19,7 @@ SHORT_MIN = 5 / 60
 EVERY_KIND = {kind for kinds in LANES.values() for kind in kinds}
 
 
+@pytest.mark.slow
 def test_a_short_chaos_run_reports_every_fault_and_loses_nothing_uncounted(monkeypatch):
     monkeypatch.setattr(connections, "SILENT_S", 0.6)
     found = chaos(SHORT_MIN, seed=1)

@@ -17,6 +17,7 @@ def readings(*, slope=0.0, descriptors=0, threads=0, count=20):
     ]
 
 
+@pytest.mark.slow
 def test_a_short_soak_of_the_real_page_is_clean_but_for_the_memory_of_its_start(monkeypatch):
     monkeypatch.setattr(page_soak, "QUIET_S", 0.5)
     found = soak(minutes=5 / 60, clients=6, round_s=1.6)

@@ -47,6 +47,7 @@ def machine(monkeypatch):
         return Trial(choice, ms, 2 * ms, 1000 / ms, ms / 2)
 
     monkeypatch.setattr(tune, "try_choice", try_choice)
+    monkeypatch.setattr(tune, "Load", lambda _manifest: None)  # a second of drawing pictures that nobody looks at
     monkeypatch.setattr(tune, "engines", lambda _depth: [FAST])
     monkeypatch.setattr(tune.Search, "_refusal", lambda _search, choice: refused.get(str(choice), ""))
     monkeypatch.setattr(tune, "usable_cores", lambda: 4)

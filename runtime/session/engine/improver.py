@@ -62,7 +62,10 @@ class Improver(threading.Thread):
         if self._stopped.wait(START_AFTER_S):
             return
         try:
-            for choice in engines(self._depth):
+            choices = engines(self._depth)
+            if not choices:
+                return
+            for choice in choices:
                 if self._stopped.is_set() or self._try(choice):
                     return
             if not self._stopped.is_set():
